@@ -1,0 +1,135 @@
+"""What the control socket speaks: the pictures that views draw and the requests that people make.
+
+HTTP with JSON bodies over a unix socket. Versioned; fields are only ever added.
+
+    GET  /v1/status?after=REV&timeout=S   a Snapshot; with `after`, when it is newer than REV or S is over
+    POST /v1/start    {"names": [...]}    Reply; also `stop`, `restart`
+    POST /v1/down     {"kill": false}     Reply at once; the supervisor ends when nothing is alive
+    POST /v1/apply    {}                  Reply: read the stack file again and apply it, or refuse
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from launchpad.errors import Diagnostic, Label, Span
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HoldView:
+    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree."""
+
+    kind: str
+    on: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """One service as people see it. Times in seconds since the epoch."""
+
+    name: str
+    kind: str
+    state: str
+    goal: str
+    """up or down"""
+    pid: int | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    url: str | None = None
+    since: float = 0.0
+    """When it came into this state."""
+    started_at: float | None = None
+    ready_at: float | None = None
+    restarts: int = 0
+    exit_code: int | None = None
+    """Of the last process that ended; minus the number of the signal that killed it."""
+    outcome: str = ""
+    """How the last process ended, in words."""
+    seen: str = ""
+    """What the last readiness probe saw."""
+    holds: tuple[HoldView, ...] = ()
+    needs: tuple[str, ...] = ()
+    console: bool = True
+    log: str = ""
+    """Path of the run's log of this service (what `logs` prints)."""
+    attempt: int = 0
+    primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A whole stack at one moment. `phase`: starting, up (every server ready, every job started or done),
+    stopping, finished. `code` is the exit code if it is finished; `failed` names what failed for good."""
+
+    rev: int
+    stack: str
+    file: str
+    pid: int
+    started_at: float
+    phase: str
+    code: int | None = None
+    failed: tuple[str, ...] = ()
+    services: tuple[ServiceView, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """What is wrong now: failures, and warnings about services that cannot become ready."""
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    ok: bool
+    changes: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the journal (`events.jsonl`): what happened, to whom. `what`: phase, probe, hold,
+    ports, goal, plan, problem. `at` in seconds since the epoch."""
+
+    at: float
+    service: str
+    what: str
+    text: str
+    phase: str = ""
+    attempt: int = 0
+    diagnostic: Diagnostic | None = None
+    version: int = VERSION
+
+
+T = TypeVar("T")
+
+_NESTED: dict[tuple[type, str], type] = {
+    (Snapshot, "services"): ServiceView,
+    (Snapshot, "diagnostics"): Diagnostic,
+    (Reply, "diagnostics"): Diagnostic,
+    (Event, "diagnostic"): Diagnostic,
+    (ServiceView, "holds"): HoldView,
+    (Diagnostic, "labels"): Label,
+    (Label, "span"): Span,
+}
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """The JSON object of any value of this module."""
+    return asdict(value)
+
+
+def from_json(cls: type[T], data: dict[str, Any]) -> T:
+    """The value again. Unknown fields (of a newer launchpad) are passed over."""
+    assert is_dataclass(cls)
+    values = {f.name: _read(cls, f.name, data[f.name]) for f in fields(cls) if f.name in data}
+    return cls(**values)
+
+
+def _read(owner: type, name: str, value: Any) -> Any:
+    nested = _NESTED.get((owner, name))
+    if nested and isinstance(value, dict):
+        return from_json(nested, value)
+    if isinstance(value, list):
+        return tuple(from_json(nested, v) if nested else v for v in value)
+    return value

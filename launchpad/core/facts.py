@@ -1,0 +1,171 @@
+"""Facts: what happened, in the past tense. The only way into the core.
+
+Every fact about a process carries the attempt it is about; a fact about another attempt than the
+current one changes nothing, so lost, late and doubled facts are harmless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launchpad.core.model import Handle, Identity, Lease, Plan, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class PlanApplied:
+    """The stack is now this. `goals` are set in the same breath (name → up)."""
+
+    plan: Plan
+    goals: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GoalsSet:
+    goals: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAsked:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KillAsked:
+    """No more grace for whatever is being stopped (the second Ctrl-C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A survey found a process of an earlier supervisor alive."""
+
+    service: str
+    attempt: int
+    identity: Identity
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    service: str
+    attempt: int
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """`stage`: chdir, exec, output, fork… `final`: trying again cannot help."""
+
+    service: str
+    attempt: int
+    stage: str
+    text: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The main process ended; `code` is the exit code, or minus the signal number. `left` are the other
+    processes of its tree that still live. `note` is what the host knows besides ("out of memory")."""
+
+    service: str
+    attempt: int
+    code: int
+    left: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeGone:
+    """No process of this attempt lives. `seen` names what holds it up while that is not so."""
+
+    service: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHeld:
+    """Processes of this attempt still live; `text` names them."""
+
+    service: str
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Answer to `Probe`; `check` is "ready" or "alive"."""
+
+    service: str
+    attempt: int
+    check: str
+    seq: int
+    ok: bool
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Signs of life so far: bytes of output, seconds of CPU of the tree, bytes of GPU memory."""
+
+    service: str
+    attempt: int
+    output_bytes: int
+    cpu_s: float
+    gpu_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PortsLeased:
+    batch: int
+    leases: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request got no port: `notes` say for each number who has it."""
+
+    service: str
+    name: str
+    low: int
+    high: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PortsRefused:
+    """None of the batch was kept."""
+
+    batch: int
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostLost:
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostBack:
+    """The host answers again; what it still runs follows as `Adopted`, and what does not is gone."""
+
+    host: str
+
+
+Fact = (
+    PlanApplied
+    | GoalsSet
+    | RestartAsked
+    | KillAsked
+    | Adopted
+    | Spawned
+    | SpawnFailed
+    | Exited
+    | TreeGone
+    | TreeHeld
+    | Probed
+    | Sampled
+    | PortsLeased
+    | PortsRefused
+    | HostLost
+    | HostBack
+)

@@ -1,0 +1,288 @@
+"""The nouns of the core: what a service is, normalised, and what is known of a running one.
+
+Everything here is a value: frozen, comparable, made of tuples, strings and numbers. No `None` means
+"use the default" in a `Service`; the planner has put the defaults in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    SERVER = "server"
+    JOB = "job"
+
+
+class Condition(StrEnum):
+    """What a dependent waits for."""
+
+    STARTED = "started"
+    READY = "ready"
+    DONE = "done"
+
+
+class Phase(StrEnum):
+    IDLE = "idle"
+    SPAWNING = "spawning"
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    STOPPING = "stopping"
+    KILLING = "killing"
+    BACKOFF = "backoff"
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+ALIVE = (
+    Phase.SPAWNING,
+    Phase.STARTING,
+    Phase.READY,
+    Phase.UNREADY,
+    Phase.STOPPING,
+    Phase.KILLING,
+    Phase.LOST,
+)
+"""Phases in which a process may exist."""
+
+RUNNING = (Phase.STARTING, Phase.READY, Phase.UNREADY)
+"""Phases in which a process exists and nobody asked it to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A value known only when ports are leased: `form` is "port", "url" or "address" (host:port)."""
+
+    service: str
+    port: str = "main"
+    form: str = "port"
+
+
+Text = tuple[str | Ref, ...]
+"""A string with references in it; `core.render.text` joins it once the ports are known."""
+
+
+class Handover(StrEnum):
+    """How a held port passes to the child (CONTRACT: `handover`)."""
+
+    SHARED = "shared"
+    RELEASE = "release"
+    INHERIT = "inherit"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRequest:
+    """A wish for one port in `low..high` (inclusive) on the literal address `host`."""
+
+    service: str
+    name: str
+    low: int
+    high: int
+    host: str = "127.0.0.1"
+    handover: Handover = Handover.SHARED
+    auto: bool = False
+    """Asked for as `auto`: any number of the range is as good as another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A port that is held for a service."""
+
+    service: str
+    name: str
+    number: int
+    host: str
+
+
+class CheckKind(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+    EXEC = "exec"
+    LOG = "log"
+    FILE = "file"
+    NOTIFY = "notify"
+
+    @property
+    def is_event(self) -> bool:
+        """The host tells when it happens; it is not asked again and again."""
+        return self in (CheckKind.LOG, CheckKind.NOTIFY)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Readiness or liveness. `target` is a URL (http), `host:port` (tcp), a path (file) or a regular
+    expression (log); `argv` belongs to exec. `status` are inclusive ranges. Times in seconds."""
+
+    kind: CheckKind
+    target: Text = ()
+    argv: tuple[Text, ...] = ()
+    status: tuple[tuple[int, int], ...] = ((200, 399),)
+    body: str = ""
+    headers: tuple[tuple[str, Text], ...] = ()
+    successes: int = 1
+    failures: int = 3
+    interval_s: float = 10.0
+    probe_timeout_s: float = 5.0
+    stall_s: float | None = 300.0
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    on: str
+    condition: Condition
+    bound: bool = False
+    """Restart me when it restarts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """`policy` is never, on-failure or always. `max_restarts` counts within `window_s`."""
+
+    policy: str = "on-failure"
+    initial_s: float = 0.5
+    max_s: float = 30.0
+    factor: float = 2.0
+    max_restarts: int = 5
+    window_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    signal: int = 15
+    grace_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where output goes besides the run's own log: `kind` is console, file, jsonl or null.
+    `rotate` in bytes, 0 for never; `keep` old files."""
+
+    kind: str
+    path: str = ""
+    rotate: int = 0
+    keep: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A server or a job, ready to be started once its ports are known. `environment` holds what the
+    stack declares; `inherit` says which variables of launchpad's own environment are added beneath it
+    (True: all, False: the bare minimum, or a tuple of names). `digest` covers what shapes the process."""
+
+    name: str
+    kind: Kind
+    command: tuple[Text, ...]
+    working_dir: str
+    digest: str
+    environment: tuple[tuple[str, Text], ...] = ()
+    inherit: bool | tuple[str, ...] = True
+    host: str = "127.0.0.1"
+    ports: tuple[PortRequest, ...] = ()
+    needs: tuple[Need, ...] = ()
+    ready: Check | None = None
+    alive: Check | None = None
+    restart: Restart = Restart()
+    stop: Stop = Stop()
+    output: tuple[Sink, ...] = (Sink("console"),)
+    primary: bool = False
+    uses: tuple[str, ...] = ()
+    """Services whose ports appear in command, environment or checks (itself not counted)."""
+    secrets: tuple[str, ...] = ()
+    """Names of environment variables whose values are never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All services, in an order in which nobody comes before what it needs."""
+
+    rev: int
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """One process on one host, for ever: `pid`, and its start (kernel ticks since boot) and boot id."""
+
+    pid: int
+    start: int = 0
+    boot: str = ""
+    host: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a process was started as. If the wanted one differs, the process is replaced."""
+
+    digest: str
+    nonce: int = 0
+    bound: tuple[tuple[str, int], ...] = ()
+    leases: tuple[Lease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All a host needs to start a process: nothing is left to look up or decide."""
+
+    argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    inherit: bool | tuple[str, ...]
+    working_dir: str
+    ports: tuple[Lease, ...] = ()
+    handovers: tuple[tuple[str, Handover], ...] = ()
+    """Port name → how it is handed over."""
+    notify: bool = False
+    """Readiness comes by NOTIFY_SOCKET."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """A `Check` with its references resolved. `ours`: the listening socket must belong to the
+    service's own processes."""
+
+    kind: CheckKind
+    target: str = ""
+    argv: tuple[str, ...] = ()
+    status: tuple[tuple[int, int], ...] = ((200, 399),)
+    body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout_s: float = 5.0
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one probe saw. `kind`: ok, refused, silent (accepted, no answer), status, body, stranger
+    (somebody else answers), elsewhere (the service listens, but not here), exit (exec), missing (file), error.
+    `text` is the evidence in words, equal for equal sights so that repeats can be counted; `detail` may
+    differ each time. `final`: waiting longer cannot help."""
+
+    kind: str
+    text: str
+    detail: str = ""
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Why something ended. `kind`: done, stopped (asked for), exit, signal, spawn, unready, unhealthy,
+    ports, lost. `code` is the exit code, or minus the signal number."""
+
+    kind: str
+    at: float
+    code: int | None = None
+    text: str = ""
+    after_s: float = 0.0
+    """How long the process lived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree."""
+
+    kind: str
+    on: str
+    text: str

@@ -1,0 +1,92 @@
+"""Wishes: what shall be done, in the imperative. The only way out of the core.
+
+Each wish to a host has an answer, or the unit that made it has a deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launchpad.core.model import Handle, Identity, Launch, Lease, PortRequest, Probing
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Answer: Spawned, or SpawnFailed. Later, unasked: Exited."""
+
+    service: str
+    attempt: int
+    identity: Identity
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """`scope` is "main" (the process that was spawned) or "tree" (it and everything it started, in
+    whatever session). A tree that is sent SIGKILL is swept until nothing is left. Answers: Exited as it
+    happens; TreeGone or TreeHeld after a signal to a tree."""
+
+    service: str
+    attempt: int
+    handle: Handle | None
+    signal: int
+    scope: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Answer: Probed with the same `check` and `seq`. For a log line or a notification the answer comes
+    when it happens; asking again is harmless. `look`: also say where the service listens instead."""
+
+    service: str
+    attempt: int
+    check: str
+    seq: int
+    probing: Probing
+    look: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Answer: Sampled."""
+
+    service: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeasePorts:
+    """All or none. `preferred` are numbers had before. Answer: PortsLeased or PortsRefused."""
+
+    batch: int
+    requests: tuple[PortRequest, ...]
+    preferred: tuple[Lease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePorts:
+    leases: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The service is no longer part of the stack and nothing of it lives."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Keep for people: something happened to `service`. `what`: phase, probe, hold, ports, goal, plan.
+    `text` is short and complete; `phase` is the phase after it."""
+
+    at: float
+    service: str
+    what: str
+    text: str
+    phase: str = ""
+    attempt: int = 0
+
+
+HostWish = Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | Forget
+Wish = HostWish | Note

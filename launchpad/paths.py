@@ -1,0 +1,85 @@
+"""Where things lie: the state of a stack beside its file, its control socket in the user's runtime folder.
+
+Decides names only; creates nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class StackPaths:
+    """All paths of one stack file. Two stack files in one folder do not share anything."""
+
+    file: Path
+
+    @property
+    def state_dir(self) -> Path:
+        return self.file.parent / ".launchpad" / self.file.name
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
+    def records_dir(self) -> Path:
+        return self.state_dir / "records"
+
+    @property
+    def lock(self) -> Path:
+        return self.state_dir / "lock"
+
+    @property
+    def state(self) -> Path:
+        return self.state_dir / "state.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.state_dir / "events.jsonl"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.state_dir / "supervisor.log"
+
+    @property
+    def key(self) -> str:
+        return hashlib.blake2b(str(self.file).encode(), digest_size=8).hexdigest()
+
+    @property
+    def socket(self) -> Path:
+        return runtime_dir() / f"{self.key}.sock"
+
+    @property
+    def registration(self) -> Path:
+        """Tells this user's other launchpads which ports this stack holds."""
+        return runtime_dir() / f"{self.key}.json"
+
+    def log(self, service: str) -> Path:
+        return self.logs_dir / f"{service}.log"
+
+
+def stack_paths(file: str | os.PathLike[str]) -> StackPaths:
+    return StackPaths(Path(os.path.realpath(file)))
+
+
+def runtime_dir() -> Path:
+    """This user's folder for sockets: $XDG_RUNTIME_DIR/launchpad, else /tmp/launchpad-UID."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and os.path.isdir(base) and os.access(base, os.W_OK):
+        return Path(base) / "launchpad"
+    return Path(f"/tmp/launchpad-{os.getuid()}")
+
+
+def find_stack(start: Path) -> Path | None:
+    """The nearest stack.yaml or launchpad.yaml in `start` or a folder above it."""
+    for folder in (start, *start.parents):
+        for name in STACK_NAMES:
+            if (folder / name).is_file():
+                return folder / name
+    return None
