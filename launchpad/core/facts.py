@@ -21,12 +21,22 @@ class PlanApplied:
 
 @dataclass(frozen=True, slots=True)
 class GoalsSet:
+    """Somebody asked by name. `rerun`: jobs to run once more if they are done."""
+
     goals: tuple[tuple[str, bool], ...]
+    rerun: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RestartAsked:
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAsked:
+    """The stack is to end: everything down, then finished with this exit code."""
+
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class TreeGone:
-    """No process of this attempt lives. `seen` names what holds it up while that is not so."""
+    """No process of this attempt lives."""
 
     service: str
     attempt: int
@@ -155,6 +165,7 @@ Fact = (
     PlanApplied
     | GoalsSet
     | RestartAsked
+    | CloseAsked
     | KillAsked
     | Adopted
     | Spawned

@@ -1,0 +1,66 @@
+"""Why something is not happening yet, as data. Views print it; the rules start nothing that is held."""
+
+from __future__ import annotations
+
+from launchpad.core.identity import doomed, has_ports, stale_definition
+from launchpad.core.model import RUNNING, Condition, Hold, Need, Phase
+from launchpad.core.state import State, Unit
+
+
+def holds(state: State, unit: Unit) -> list[Hold]:
+    """What keeps a service with goal up from being started; empty means: start it."""
+    found = [hold for need in unit.service.needs if (hold := _need(state, need))]
+    if not has_ports(state, unit):
+        found.append(Hold("ports", unit.name, "waiting for its ports"))
+    return found
+
+
+def satisfied(state: State, need: Need) -> bool:
+    dep = state.units.get(need.on)
+    if dep is None or doomed(state, dep):
+        return False
+    if dep.phase is Phase.DONE:
+        return not stale_definition(dep)
+    if need.condition is Condition.STARTED:
+        return dep.phase in RUNNING
+    if need.condition is Condition.READY:
+        return dep.phase is Phase.READY
+    return False
+
+
+def _need(state: State, need: Need) -> Hold | None:
+    if satisfied(state, need):
+        return None
+    dep = state.units.get(need.on)
+    if dep is None:
+        return Hold("failed-need", need.on, f"`{need.on}` is not part of the stack")
+    if dep.phase is Phase.FAILED:
+        return Hold("failed-need", need.on, f"`{need.on}` failed")
+    if not dep.wanted:
+        return Hold("failed-need", need.on, f"`{need.on}` is stopped")
+    if dep.phase is Phase.IDLE and is_blocked(state, dep):
+        return Hold("failed-need", need.on, f"`{need.on}` cannot start")
+    return Hold("need", need.on, f"waits for `{need.on}` to be {need.condition.value}")
+
+
+def is_blocked(state: State, unit: Unit) -> bool:
+    """Nothing that is under way now can bring this service up."""
+    if unit.phase is not Phase.IDLE:
+        return False
+    return any(hold.kind == "failed-need" for need in unit.service.needs if (hold := _need(state, need)))
+
+
+def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:
+    """For people: every reason why this service is not where its goal is."""
+    if unit.phase is Phase.BACKOFF and unit.deadline is not None:
+        wait = max(0.0, unit.deadline - now)
+        return [Hold("backoff", unit.name, f"starts again in {wait:.1f} s (restart {len(unit.deaths)})")]
+    if unit.phase in (Phase.STOPPING, Phase.KILLING) and unit.held_by:
+        return [Hold("tree", unit.name, f"still alive: {unit.held_by}")]
+    if unit.is_alive and doomed(state, unit) and unit.is_running:
+        return [Hold("order", unit.name, "stops when what depends on it is gone")]
+    if unit.phase is not Phase.IDLE:
+        return []
+    if not unit.wanted:
+        return [Hold("goal", unit.name, "stopped")]
+    return holds(state, unit)

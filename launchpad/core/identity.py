@@ -1,0 +1,74 @@
+"""The one identity rule: a process that was started as something else than is wanted now is replaced.
+
+Hot reload, `restart`, dependents with `restart: true` and adoption are all this comparison.
+"""
+
+from __future__ import annotations
+
+from launchpad.core.model import Identity, Lease, PortRequest
+from launchpad.core.state import State, Unit
+
+
+def wanted_identity(state: State, unit: Unit) -> Identity:
+    service = unit.service
+    bound = tuple(
+        (need.on, state.units[need.on].attempt)
+        for need in service.needs
+        if need.bound and need.on in state.units
+    )
+    return Identity(service.digest, unit.nonce, bound, _leases(state, unit))
+
+
+def _leases(state: State, unit: Unit) -> tuple[Lease, ...]:
+    """Its own ports and those whose numbers were handed to it."""
+    names = (unit.name, *unit.service.uses)
+    return tuple(
+        lease
+        for name in names
+        if (other := state.units.get(name)) is not None
+        for port in other.service.ports
+        if (lease := state.leases.get((name, port.name))) is not None
+    )
+
+
+def fits(lease: Lease | None, request: PortRequest) -> bool:
+    return lease is not None and lease.host == request.host and request.low <= lease.number <= request.high
+
+
+def missing_ports(state: State, unit: Unit) -> list[PortRequest]:
+    """Requests, its own and those of services it refers to, for which nothing is held."""
+    names = (unit.name, *unit.service.uses)
+    return [
+        port
+        for name in names
+        if (other := state.units.get(name)) is not None and not other.removed
+        for port in other.service.ports
+        if not fits(state.leases.get((name, port.name)), port)
+    ]
+
+
+def has_ports(state: State, unit: Unit) -> bool:
+    return not missing_ports(state, unit)
+
+
+def stale(state: State, unit: Unit) -> bool:
+    return unit.identity is not None and unit.identity != wanted_identity(state, unit)
+
+
+def stale_definition(unit: Unit) -> bool:
+    """For what has ended: other addresses do not make a done job run again, another definition does."""
+    was = unit.identity
+    return was is not None and (was.digest, was.nonce) != (unit.service.digest, unit.nonce)
+
+
+def doomed(state: State, unit: Unit) -> bool:
+    """It lives and has to go: not wanted, to be replaced, or bound to something that is."""
+    if not unit.is_alive:
+        return False
+    if not unit.wanted or unit.leaving is not None or stale(state, unit):
+        return True
+    return any(
+        need.bound and doomed(state, state.units[need.on])
+        for need in unit.service.needs
+        if need.on in state.units
+    )

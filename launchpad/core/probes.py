@@ -1,0 +1,140 @@
+"""When to probe, and what an answer means. Fast at first, then quiet; a silent server holds nothing up."""
+
+from __future__ import annotations
+
+from launchpad.core import moves, render
+from launchpad.core.facts import Probed, Sampled
+from launchpad.core.model import Check, Outcome, Phase, Seen
+from launchpad.core.state import MAX_SIGHTS, Probes, Sight, State, Unit, flying_limit
+from launchpad.core.wishes import Probe, Sample
+
+FIRST_S = 0.008
+SLOWEST_S = 0.25
+AGE_SHARE = 0.04
+"""While starting, the time between probes is this share of the wait so far, between the two above."""
+LOOK_EVERY_S = 1.0
+ANSWER_SLACK_S = 2.0
+"""A probe that a host has not answered this long after its own timeout is lost."""
+EVENT_AGAIN_S = 30.0
+CPU_SHARE = 0.01
+"""Less than this share of a core is what an idle process uses: no sign of life."""
+
+
+def pace_s(state: State, unit: Unit, check: Check, now: float) -> float:
+    """Seconds to the next probe."""
+    if unit.phase is Phase.UNREADY:
+        return min(check.interval_s, 1.0)
+    if unit.phase is not Phase.STARTING:
+        return check.interval_s
+    first = FIRST_S if not check.argv else 0.1
+    crowd = 0.0004 * state.starting
+    age = now - unit.spawned_at
+    slowest = SLOWEST_S if not check.argv else 1.0
+    return min(max(slowest, crowd), max(first, crowd, AGE_SHARE * age))
+
+
+def tick(state: State, unit: Unit, now: float) -> None:
+    """Send the probes and samples that are due, give up those that were lost."""
+    if not unit.is_running:
+        return
+    for name, check, probes in (
+        ("ready", unit.service.ready, unit.ready),
+        ("alive", unit.service.alive, unit.alive),
+    ):
+        if check is not None:
+            _expire(state, unit, name, check, probes, now)
+            if unit.is_running:
+                _send(state, unit, name, check, probes, now)
+    if unit.phase is Phase.STARTING and unit.signs.next_at is not None and unit.signs.next_at <= now:
+        assert unit.service.ready is not None and unit.service.ready.stall_s is not None
+        unit.signs.next_at = now + moves.sample_every_s(unit.service.ready.stall_s)
+        state.wishes.append(Sample(unit.name, unit.attempt))
+
+
+def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now: float) -> None:
+    if probes.next_at is None or probes.next_at > now or len(probes.flying) >= flying_limit(check):
+        return
+    state.probe_counter += 1
+    look = name == "ready" and unit.phase is Phase.STARTING and now - unit.looked_at >= LOOK_EVERY_S
+    if look:
+        unit.looked_at = now
+    wait = EVENT_AGAIN_S if check.kind.is_event else check.probe_timeout_s + ANSWER_SLACK_S
+    probes.flying[state.probe_counter] = now + wait
+    probes.next_at = now + pace_s(state, unit, check, now)
+    probing = render.probing(check, state.leases)
+    state.wishes.append(Probe(unit.name, unit.attempt, name, state.probe_counter, probing, look))
+
+
+def _expire(state: State, unit: Unit, name: str, check: Check, probes: Probes, now: float) -> None:
+    lost = [seq for seq, until in probes.flying.items() if until <= now]
+    for seq in lost:
+        del probes.flying[seq]
+        if not check.kind.is_event and unit.is_running:
+            _miss(state, unit, name, check, probes, Seen("silent", "no answer"), now)
+
+
+def answered(state: State, unit: Unit, fact: Probed, now: float) -> None:
+    check = unit.service.ready if fact.check == "ready" else unit.service.alive
+    probes = unit.ready if fact.check == "ready" else unit.alive
+    if not unit.is_running or check is None or probes.flying.pop(fact.seq, None) is None:
+        return
+    if unit.phase is Phase.STARTING and fact.check == "ready":
+        _remember(state, unit, fact.seen, now)
+    if fact.ok:
+        _hit(state, unit, fact.check, check, probes, now)
+    else:
+        _miss(state, unit, fact.check, check, probes, fact.seen, now)
+
+
+def _hit(state: State, unit: Unit, name: str, check: Check, probes: Probes, now: float) -> None:
+    probes.misses = 0
+    probes.good += 1
+    if name == "alive" or unit.phase is Phase.READY:
+        return
+    if probes.good >= check.successes:
+        probes.flying.clear()
+        moves.become_ready(state, unit, now)
+    else:
+        probes.next_at = now + min(1.0, check.interval_s or 1.0)
+
+
+def _miss(state: State, unit: Unit, name: str, check: Check, probes: Probes, seen: Seen, now: float) -> None:
+    probes.good = 0
+    probes.misses += 1
+    if name == "alive" and probes.misses >= check.failures:
+        text = f"not alive: {seen.text} ({probes.misses} times)"
+        outcome = Outcome("unhealthy", now, None, text, now - unit.spawned_at)
+        moves.stop(state, unit, now, text, outcome)
+    elif name == "ready" and unit.phase is Phase.READY and probes.misses >= check.failures:
+        moves.enter(state, unit, Phase.UNREADY, now, f"no longer ready: {seen.text}")
+        probes.next_at = now + pace_s(state, unit, check, now)
+    elif name == "ready" and unit.phase is Phase.STARTING and seen.final:
+        give_up(state, unit, now, seen.text, final=True)
+
+
+def give_up(state: State, unit: Unit, now: float, text: str, *, final: bool = False) -> None:
+    """The start has failed although the process lives."""
+    unit.final = final
+    outcome = Outcome("unready", now, None, text, now - unit.spawned_at)
+    moves.stop(state, unit, now, f"not ready: {text}", outcome)
+
+
+def _remember(state: State, unit: Unit, seen: Seen, now: float) -> None:
+    last = unit.sights[-1] if unit.sights else None
+    if last is not None and (last.kind, last.text) == (seen.kind, seen.text):
+        last.count += 1
+        last.last_at = now
+        return
+    unit.sights = [*unit.sights, Sight(seen.kind, seen.text, now, now)][-MAX_SIGHTS:]
+    state.note(now, unit, "probe", seen.text)
+
+
+def sampled(unit: Unit, fact: Sampled, now: float) -> None:
+    """Output, CPU or GPU memory that moved since the last sample is a sign of life."""
+    signs = unit.signs
+    busy = fact.cpu_s - signs.cpu_s > CPU_SHARE * max(0.0, now - signs.sampled_at)
+    moved = fact.output_bytes != signs.output_bytes or fact.gpu_bytes != signs.gpu_bytes
+    if signs.output_bytes < 0 or busy or moved:
+        signs.lively_at = now
+    signs.output_bytes, signs.cpu_s, signs.gpu_bytes = fact.output_bytes, fact.cpu_s, fact.gpu_bytes
+    signs.sampled_at = now

@@ -1,0 +1,140 @@
+"""The numbered rules: what is missing between what is wanted and what is seen.
+
+Each rule looks at one unit and returns whether it did something. They are asked in order, again and
+again, until nobody has anything to do; so it does not matter which fact made a unit worth asking.
+
+    1  replace or stop what has to go, dependents first
+    2  forget how something ended when its definition changed or it was asked for again
+    3  let go of ports that no longer fit
+    4  lease missing ports: the whole batch or none
+    5  start what is wanted and not held
+    6  forget what was removed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launchpad.core import moves
+from launchpad.core.holds import holds, is_blocked
+from launchpad.core.identity import doomed, missing_ports, stale_definition
+from launchpad.core.model import Lease, Phase, PortRequest
+from launchpad.core.state import State, Unit
+from launchpad.core.wishes import Forget, LeasePorts, ReleasePorts
+
+LEASE_ANSWER_S = 30.0
+
+
+def settle(state: State, now: float) -> None:
+    """Ask the rules until nothing changes. The bound only catches a fault of the rules themselves."""
+    rounds = 0
+    while True:
+        while state.dirty:
+            name = next(iter(state.dirty))
+            del state.dirty[name]
+            unit = state.units.get(name)
+            if unit is not None and any(rule(state, unit, now) for rule in RULES):
+                state.touch(name)
+            rounds += 1
+            assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {name}"
+        if not close_if_over(state, now) and not lease_missing(state, now):
+            return
+
+
+def stop_what_has_to_go(state: State, unit: Unit, now: float) -> bool:
+    if not (unit.is_running or unit.phase is Phase.SPAWNING) or not doomed(state, unit):
+        return False
+    dependents = (state.units[name] for name in state.dependents.get(unit.name, ()))
+    if any(other.is_alive and doomed(state, other) for other in dependents):
+        return False
+    moves.stop(state, unit, now, "stopping" if not unit.wanted else "stopping, to be replaced")
+    return True
+
+
+def forget_the_end(state: State, unit: Unit, now: float) -> bool:
+    ended = unit.phase in (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
+    if not ended or not unit.wanted or not stale_definition(unit):
+        return False
+    moves.reset(state, unit, now, "its definition changed")
+    return True
+
+
+def release_unfit(state: State, unit: Unit, now: float) -> bool:
+    if unit.is_alive or not unit.old_leases:
+        return False
+    state.wishes.append(ReleasePorts(tuple(unit.old_leases)))
+    unit.old_leases = []
+    return True
+
+
+def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
+    if unit.phase is not Phase.IDLE or not unit.wanted or state.closing is not None:
+        return False
+    if holds(state, unit):
+        return False
+    moves.start(state, unit, now)
+    return True
+
+
+def forget_removed(state: State, unit: Unit, now: float) -> bool:
+    if not unit.removed or unit.is_alive or unit.old_leases:
+        return False
+    held: list[Lease] = [lease for key, lease in state.leases.items() if key[0] == unit.name]
+    if held:
+        state.wishes.append(ReleasePorts(tuple(held)))
+        for lease in held:
+            del state.leases[lease.service, lease.name]
+    del state.units[unit.name]
+    state.rebuild_dependents()
+    state.wishes.append(Forget(unit.name))
+    return False
+
+
+RULES: tuple[Callable[[State, Unit, float], bool], ...] = (
+    stop_what_has_to_go,
+    forget_the_end,
+    release_unfit,
+    start_what_is_wanted,
+    forget_removed,
+)
+
+
+def lease_missing(state: State, now: float) -> bool:
+    """One request for all ports that are missing anywhere; while it is open, no other."""
+    if state.batch_open is not None or state.closing is not None:
+        return False
+    missing: dict[tuple[str, str], PortRequest] = {}
+    for unit in state.units.values():
+        if unit.wanted and unit.phase is Phase.IDLE:
+            missing.update(((port.service, port.name), port) for port in missing_ports(state, unit))
+    if not missing:
+        return False
+    state.batch += 1
+    state.batch_open = state.batch
+    preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
+    state.wishes.append(LeasePorts(state.batch, tuple(missing.values()), preferred))
+    return False
+
+
+def close_if_over(state: State, now: float) -> bool:
+    """A `primary` job that has ended, or can no longer start, ends the stack."""
+    if state.closing is not None:
+        return False
+    for unit in state.units.values():
+        if not unit.service.primary or not unit.wanted:
+            continue
+        over = unit.phase in (Phase.DONE, Phase.FAILED)
+        if over or is_blocked(state, unit):
+            moves.close(state, now, exit_code(unit) if over else 1, f"`{unit.name}` ended, the stack ends")
+            return True
+    return False
+
+
+def exit_code(unit: Unit) -> int:
+    """The job's own code, as a shell would give it."""
+    code = unit.last.code if unit.last is not None else None
+    if unit.phase is Phase.DONE:
+        return 0
+    if code is None:
+        return 1
+    return 128 - code if code < 0 else code or 1

@@ -1,0 +1,240 @@
+"""What the core knows: one `Unit` per service, the leases, and the timers that follow from them.
+
+Holds data and answers questions about it; changes nothing by itself and wishes nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from launchpad.core.model import (
+    ALIVE,
+    RUNNING,
+    Check,
+    Handle,
+    Identity,
+    Kind,
+    Lease,
+    Outcome,
+    Phase,
+    Service,
+)
+from launchpad.core.wishes import Note, Wish
+
+MAX_SIGHTS = 12
+
+
+@dataclass(slots=True)
+class Sight:
+    """What probes saw, run-length coded: the same sight `count` times between two moments."""
+
+    kind: str
+    text: str
+    first_at: float
+    last_at: float
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Probes:
+    """The state of one check of one attempt. `flying` maps probe number → when it is given up."""
+
+    next_at: float | None = None
+    good: int = 0
+    misses: int = 0
+    flying: dict[int, float] = field(default_factory=dict)
+
+    def deadline(self, limit: int) -> float | None:
+        times = list(self.flying.values())
+        if self.next_at is not None and len(self.flying) < limit:
+            times.append(self.next_at)
+        return min(times, default=None)
+
+
+@dataclass(slots=True)
+class Signs:
+    """Signs of life during a start: the last sample, and when something last moved."""
+
+    lively_at: float = 0.0
+    next_at: float | None = None
+    sampled_at: float = 0.0
+    output_bytes: int = -1
+    cpu_s: float = 0.0
+    gpu_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Unit:
+    """The whole run-time state of one service."""
+
+    service: Service
+    goal: bool = False
+    removed: bool = False
+    phase: Phase = Phase.IDLE
+    since: float = 0.0
+    attempt: int = 0
+    identity: Identity | None = None
+    handle: Handle | None = None
+    nonce: int = 0
+    spawned_at: float = 0.0
+    ready_at: float | None = None
+    deadline: float | None = None
+    """When the phase is over at the latest: spawn, grace, kill, backoff."""
+    give_up_at: float | None = None
+    """When a start is given up, whatever signs of life there are (`ready.timeout`)."""
+    leaving: Outcome | None = None
+    """Why it is being stopped, if nobody asked for it; the outcome once its tree is gone."""
+    exited: int | None = None
+    """The main process's code when the rest of its tree still lives."""
+    held_by: str = ""
+    """The processes that keep a stop from ending."""
+    final: bool = False
+    """Trying again cannot help."""
+    deaths: list[float] = field(default_factory=list)
+    restarts: int = 0
+    held_down: bool = False
+    """Somebody asked for it to be stopped; it stays so until somebody asks for a start."""
+    last: Outcome | None = None
+    history: list[Outcome] = field(default_factory=list)
+    ready: Probes = field(default_factory=Probes)
+    alive: Probes = field(default_factory=Probes)
+    signs: Signs = field(default_factory=Signs)
+    sights: list[Sight] = field(default_factory=list)
+    looked_at: float = 0.0
+    refused_at: float | None = None
+    """When the last request for its ports was refused."""
+    old_leases: list[Lease] = field(default_factory=list)
+    """Leases that no longer fit, to be let go when the process that uses them is gone."""
+    timer: float | None = None
+    """The moment that is in the heap for this unit."""
+
+    @property
+    def name(self) -> str:
+        return self.service.name
+
+    @property
+    def is_alive(self) -> bool:
+        return self.phase in ALIVE
+
+    @property
+    def is_running(self) -> bool:
+        return self.phase in RUNNING
+
+    @property
+    def wanted(self) -> bool:
+        return self.goal and not self.removed
+
+    @property
+    def is_job(self) -> bool:
+        return self.service.kind is Kind.JOB
+
+    def next_deadline(self) -> float | None:
+        times = (
+            self.deadline,
+            self.give_up_at,
+            self.signs.next_at,
+            self.ready.deadline(flying_limit(self.service.ready)),
+            self.alive.deadline(flying_limit(self.service.alive)),
+            self.stalls_at() if self.phase is Phase.STARTING else None,
+        )
+        return min((t for t in times if t is not None), default=None)
+
+    def stalls_at(self) -> float | None:
+        check = self.service.ready
+        if check is None or check.stall_s is None:
+            return None
+        return self.signs.lively_at + check.stall_s
+
+
+def flying_limit(check: Check | None) -> int:
+    """How many probes of one check may be under way: many where an answer may never come."""
+    if check is None or check.argv or check.kind.is_event:
+        return 1
+    return 20
+
+
+@dataclass(slots=True)
+class State:
+    """Everything: units in plan order, leases by (service, port), timers, and what was not yet wished."""
+
+    epoch: int = 1
+    rev: int = 0
+    units: dict[str, Unit] = field(default_factory=dict)
+    dependents: dict[str, list[str]] = field(default_factory=dict)
+    leases: dict[tuple[str, str], Lease] = field(default_factory=dict)
+    known_ports: dict[tuple[str, str], Lease] = field(default_factory=dict)
+    """Numbers had before, asked for again."""
+    batch: int = 0
+    batch_open: int | None = None
+    closing: int | None = None
+    """The exit code, once the stack is to end by itself (a `primary` job ended)."""
+    counter: int = 0
+    probe_counter: int = 0
+    dirty: dict[str, None] = field(default_factory=dict)
+    """Whom the rules have to be asked about."""
+    changed: dict[str, None] = field(default_factory=dict)
+    """Whose deadlines may have moved."""
+    wishes: list[Wish] = field(default_factory=list)
+    heap: list[tuple[float, str]] = field(default_factory=list)
+    starting: int = 0
+
+    def next_attempt(self) -> int:
+        """Never repeats, also not across supervisor lives: the epoch is in the high bits."""
+        self.counter += 1
+        return (self.epoch << 32) | self.counter
+
+    def touch(self, name: str) -> None:
+        """Ask the rules again about this service and everything around it."""
+        unit = self.units.get(name)
+        if unit is None:
+            return
+        self.dirty[name] = self.changed[name] = None
+        for need in unit.service.needs:
+            if need.on in self.units:
+                self.dirty[need.on] = None
+        for other in self.dependents.get(name, ()):
+            self.dirty[other] = None
+
+    def rebuild_dependents(self) -> None:
+        self.dependents = {name: [] for name in self.units}
+        for name, unit in self.units.items():
+            for need in unit.service.needs:
+                if need.on in self.dependents:
+                    self.dependents[need.on].append(name)
+
+    def arm(self) -> None:
+        """Put the next deadlines of changed units into the heap, unless they are there already."""
+        for name in self.changed:
+            unit = self.units.get(name)
+            if unit is None:
+                continue
+            due = unit.next_deadline()
+            if due is not None and due != unit.timer:
+                heapq.heappush(self.heap, (due, name))
+            unit.timer = due
+        self.changed.clear()
+
+    def next_deadline(self) -> float | None:
+        while self.heap:
+            due, name = self.heap[0]
+            unit = self.units.get(name)
+            if unit is not None and unit.timer == due:
+                return due
+            heapq.heappop(self.heap)
+        return None
+
+    def due(self, now: float) -> list[Unit]:
+        """Units whose deadline has come, earliest first; each once."""
+        found: dict[str, Unit] = {}
+        while self.heap and self.heap[0][0] <= now:
+            due, name = heapq.heappop(self.heap)
+            unit = self.units.get(name)
+            if unit is not None and unit.timer == due:
+                unit.timer = None
+                found[name] = unit
+                self.changed[name] = None
+        return list(found.values())
+
+    def note(self, now: float, unit: Unit, what: str, text: str) -> None:
+        self.wishes.append(Note(now, unit.name, what, text, unit.phase.value, unit.attempt))

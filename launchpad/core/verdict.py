@@ -1,0 +1,48 @@
+"""What the stack as a whole is: starting, up, stopping or finished; and with which exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launchpad.core.holds import is_blocked
+from launchpad.core.model import Phase
+from launchpad.core.state import State, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`phase`: starting, up (every server ready, every job started or done), stopping, finished.
+    `code` is set when it is finished. `failed` and `blocked` are names."""
+
+    phase: str
+    code: int | None
+    failed: tuple[str, ...]
+    blocked: tuple[str, ...]
+
+
+def verdict(state: State) -> Verdict:
+    wanted = [unit for unit in state.units.values() if unit.wanted]
+    failed = tuple(u.name for u in state.units.values() if u.phase is Phase.FAILED and not u.removed)
+    blocked = tuple(unit.name for unit in wanted if is_blocked(state, unit))
+    alive = any(unit.is_alive for unit in state.units.values())
+    if not alive and state.closing is not None:
+        return Verdict("finished", state.closing, failed, blocked)
+    if state.closing is not None or (alive and not wanted):
+        return Verdict("stopping", None, failed, blocked)
+    if not alive and wanted and _is_over(state, wanted, blocked):
+        return Verdict("finished", int(bool(failed)), failed, blocked)
+    phase = "up" if all(_is_up(unit) for unit in wanted) else "starting"
+    return Verdict(phase, None, failed, blocked)
+
+
+def _is_over(state: State, wanted: list[Unit], blocked: tuple[str, ...]) -> bool:
+    """All ended, or cannot start; and nobody holds a service down who may want it back."""
+    if any(unit.held_down and not unit.removed for unit in state.units.values()):
+        return False
+    return all(unit.phase in (Phase.DONE, Phase.FAILED) or unit.name in blocked for unit in wanted)
+
+
+def _is_up(unit: Unit) -> bool:
+    if unit.is_job:
+        return unit.is_running or unit.phase is Phase.DONE
+    return unit.phase is Phase.READY
