@@ -5,7 +5,7 @@ HTTP with JSON bodies over a unix socket. Versioned; fields are only ever added.
     GET  /v1/status?after=REV&timeout=S   a Snapshot; with `after`, when it is newer than REV or S is over
     POST /v1/start    {"names": [...]}    Reply; also `stop`, `restart`
     POST /v1/down     {"kill": false}     Reply at once; the supervisor ends when nothing is alive
-    POST /v1/apply    {}                  Reply: read the stack file again and apply it, or refuse
+    POST /v1/apply    {"names": [...], …} Reply: read the stack file again and apply it, or refuse
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class ServiceView:
     """Path of the run's log of this service (what `logs` prints)."""
     attempt: int = 0
     primary: bool = False
+    digest: str = ""
+    """Of what shapes its process; equal digests mean that a reload leaves it alone."""
 
 
 @dataclass(frozen=True, slots=True)

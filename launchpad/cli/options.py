@@ -1,0 +1,26 @@
+"""What `up` and `run` were asked, as one value. Refuses to know how it was written on a command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
+    all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`. `color`:
+    colours may be used; `tty`: the console is a terminal on which things may move."""
+
+    file: Path
+    names: tuple[str, ...] = ()
+    detach: bool = False
+    profiles: tuple[str, ...] = ()
+    set_vars: tuple[tuple[str, str], ...] = ()
+    env_files: tuple[Path, ...] = ()
+    timeout_s: float | None = None
+    dry_run: bool = False
+    job: str = ""
+    job_args: tuple[str, ...] = ()
+    color: bool = False
+    tty: bool = False

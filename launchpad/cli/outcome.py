@@ -1,0 +1,90 @@
+"""What becomes of a command that does not return: refused, interrupted, broken pipe, or our own bug.
+
+Decides the exit code and what is said on stderr. Refuses to know any command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from launchpad.errors import Diagnostic, ExitCode, Refused
+
+if TYPE_CHECKING:
+    import click
+
+
+def guarded(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments`; whatever happens, the exit code."""
+    import click
+
+    from launchpad.cli.group import group
+
+    try:
+        code = group.main(list(arguments), prog_name="launchpad", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code) if isinstance(code, int) else ExitCode.OK
+    except Refused as refused:
+        return _refused(refused)
+    except BrokenPipeError:
+        return _quiet_pipe()
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return ExitCode.INTERRUPTED
+    except click.exceptions.Exit as request:
+        return request.exit_code
+    except click.ClickException as error:
+        return _usage(error)
+    except Exception as error:
+        return _our_bug(error)
+
+
+def _refused(refused: Refused) -> int:
+    from launchpad.cli.screen import complain
+
+    complain(refused.diagnostics)
+    return ExitCode.REFUSED
+
+
+def _usage(error: click.ClickException) -> int:
+    error.show()
+    return ExitCode.REFUSED
+
+
+def _quiet_pipe() -> int:
+    """The reader went away: nothing more can be said to it, and nothing is wrong with us."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return ExitCode.OK
+
+
+def _our_bug(error: Exception) -> int:
+    from launchpad.cli.screen import complain
+
+    kept = _keep_traceback(error)
+    what = str(error).splitlines()[0] if str(error) else "it gave no reason"
+    complain(
+        [
+            Diagnostic(
+                "E901",
+                "launchpad itself failed; this is a bug of launchpad, not of your stack",
+                notes=(what, f"the traceback is in {kept}"),
+                hint="please report it with that file; `launchpad ps` shows what still runs",
+            )
+        ]
+    )
+    return ExitCode.BROKEN
+
+
+def _keep_traceback(error: Exception) -> str:
+    import tempfile
+    import traceback
+
+    from launchpad import __version__
+
+    text = "".join(traceback.format_exception(error))
+    descriptor, name = tempfile.mkstemp(prefix="launchpad-crash-", suffix=".txt")
+    with open(descriptor, "w") as file:
+        file.write(f"launchpad {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n{text}")
+    return name

@@ -1,0 +1,51 @@
+"""`launchpad ps`: what runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from launchpad.cli.screen import columns, is_terminal, print_json, say, wants_color
+from launchpad.cli.target import StackCommand, check_names, locate, not_running, running
+
+if TYPE_CHECKING:
+    from launchpad.control.api import Snapshot
+
+
+@click.command("ps", cls=StackCommand)
+@click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
+    """What runs: states, ports, addresses, and why something waits."""
+    from dataclasses import asdict, replace
+
+    paths = locate(given)
+    snapshot = running(paths)
+    if snapshot is None:
+        if as_json:
+            print_json([])
+        say(not_running(paths))
+        return
+    if names:
+        check_names(names, [view.name for view in snapshot.services], snapshot.stack)
+        snapshot = replace(snapshot, services=tuple(v for v in snapshot.services if v.name in names))
+    if as_json:
+        print_json([asdict(view) for view in snapshot.services])
+    else:
+        _show(snapshot)
+
+
+def _show(snapshot: Snapshot) -> None:
+    import time
+
+    from launchpad.views import table
+
+    if is_terminal(sys.stdout) or wants_color(sys.stdout):
+        table.print_table(
+            snapshot, sys.stdout, width=columns(sys.stdout), color=wants_color(sys.stdout), now=time.time()
+        )
+    else:
+        print(table.plain_table(snapshot, time.time()), end="")

@@ -1,0 +1,143 @@
+"""Which stack a command is about, which of its services, and who answers for it.
+
+Decides how arguments become a stack file and names, and what is said about a wrong one. Refuses to
+know what a command does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launchpad.errors import Diagnostic, Refused
+from launchpad.paths import STACK_NAMES, StackPaths, find_stack, stack_paths
+
+if TYPE_CHECKING:
+    from launchpad.control.api import Snapshot
+
+
+class StackCommand(click.Command):
+    """A command about one stack. Its arguments are `names`; the one that ends in .yaml or .yml is taken
+    out of them and handed over as `given`, as is `-f FILE`. What follows `--` becomes `rest`, for a
+    command that declares `takes_rest`. `short_file=False` leaves -f to the command (`logs -f`)."""
+
+    def __init__(self, *args: Any, takes_rest: bool = False, short_file: bool = True, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.takes_rest = takes_rest
+        flags = ("-f", "--file") if short_file else ("--file",)
+        self.params.append(
+            click.Option(
+                (*flags, "file"), type=click.Path(path_type=Path), metavar="FILE", help="The stack file."
+            )
+        )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest: list[str] = []
+        if self.takes_rest and "--" in args:
+            cut = args.index("--")
+            args, rest = args[:cut], args[cut + 1 :]
+        left = super().parse_args(ctx, args)
+        if self.takes_rest:
+            ctx.params["rest"] = tuple(rest)
+        self._take_file(ctx)
+        return left
+
+    def _take_file(self, ctx: click.Context) -> None:
+        named = ctx.params.pop("file", None)
+        names: Sequence[str] = ctx.params.get("names", ())
+        files = [Path(name) for name in names if is_stack_name(name)]
+        if "names" in ctx.params:
+            ctx.params["names"] = tuple(name for name in names if not is_stack_name(name))
+        if named is not None:
+            files.append(named)
+        if len(files) > 1:
+            ctx.fail(f"One stack file, please: `{files[0]}` or `{files[1]}`?")
+        ctx.params["given"] = files[0] if files else ctx.find_object(Path)
+
+
+def is_stack_name(argument: str) -> bool:
+    return argument.lower().endswith((".yaml", ".yml"))
+
+
+def locate(given: Path | None) -> StackPaths:
+    """The stack that is meant: the one given, else the nearest here or above. The file need not exist
+    any more where its state does; Refused when there is neither."""
+    if given is None:
+        found = find_stack(Path.cwd())
+        if found is None:
+            raise _no_stack()
+        return stack_paths(found)
+    paths = stack_paths(given)
+    if not paths.file.is_file() and not paths.state_dir.is_dir():
+        raise Refused(
+            [
+                Diagnostic(
+                    "E191",
+                    f"there is no stack file `{given}`",
+                    notes=("it is a folder",) if paths.file.is_dir() else (),
+                    consequence="nothing was done",
+                    hint="`launchpad init` writes a first stack.yaml",
+                )
+            ]
+        )
+    return paths
+
+
+def _no_stack() -> Refused:
+    return Refused(
+        [
+            Diagnostic(
+                "E190",
+                f"there is no {STACK_NAMES[0]} or {STACK_NAMES[2]} in {Path.cwd()} or a folder above it",
+                consequence="nothing was done",
+                hint="name the file: `-f path/to/stack.yaml`, or write a first one: `launchpad init`",
+            )
+        ]
+    )
+
+
+def running(paths: StackPaths) -> Snapshot | None:
+    """The stack now, or None when no supervisor answers."""
+    from launchpad.control.client import Client, NotRunning
+
+    try:
+        return Client(paths.socket).status()
+    except NotRunning:
+        return None
+
+
+def check_names(names: Iterable[str], known: Sequence[str], stack: str) -> None:
+    """Refused when a name is not known, with the nearest one as a hint."""
+    import difflib
+
+    problems = []
+    for name in dict.fromkeys(names):
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        problems.append(
+            Diagnostic(
+                "E610",
+                f"`{stack}` has no service `{name}`",
+                notes=(f"it has {', '.join(f'`{n}`' for n in known)}",) if known else ("it has none",),
+                consequence="nothing was changed",
+                hint=f"did you mean `{near[0]}`?" if near else "",
+            )
+        )
+    if problems:
+        raise Refused(problems)
+
+
+def one_name(names: Sequence[str], what: str = "NAME") -> str:
+    """The only name, or a usage error."""
+    if len(names) != 1:
+        raise click.UsageError(f"Name exactly one {what}.", click.get_current_context(silent=True))
+    return names[0]
+
+
+def not_running(paths: StackPaths, stack: str = "") -> str:
+    name = stack or paths.file.parent.name
+    return f"`{name}` is not running ({paths.file}); start it with `launchpad up`"

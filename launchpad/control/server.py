@@ -1,0 +1,140 @@
+"""The control socket: HTTP over a unix socket that only this user can reach.
+
+Starlette and uvicorn's protocol do the work; they are imported after the first processes run. uvicorn's
+own `Server` is not used: it wakes up ten times a second and installs signal handlers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launchpad.control.api import Reply, to_json
+from launchpad.errors import Diagnostic, Refused
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from launchpad.runtime.control import Control
+
+MAX_BODY = 1 << 20
+MAX_WAIT_S = 60.0
+LAST_ANSWERS_S = 0.5
+
+
+def app(control: Control) -> Starlette:
+    """The ASGI application over what a supervisor offers."""
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    async def status(request: Request) -> Response:
+        after = request.query_params.get("after")
+        try:
+            revision = None if after is None else int(after)
+            wait = min(MAX_WAIT_S, max(0.0, float(request.query_params.get("timeout", "0"))))
+        except ValueError:
+            return JSONResponse(to_json(_bad("`after` and `timeout` are numbers")), 400)
+        return JSONResponse(to_json(await control.status(revision, wait)))
+
+    async def ask(request: Request) -> Response:
+        try:
+            body = await _body(request)
+            reply = await control.ask(request.path_params["verb"], body)
+        except Refused as refused:
+            return JSONResponse(to_json(Reply(False, diagnostics=refused.diagnostics)), 409)
+        return JSONResponse(to_json(reply))
+
+    routes = [Route("/v1/status", status), Route("/v1/{verb}", ask, methods=["POST"])]
+    return Starlette(routes=routes)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    size = 0
+    parts = []
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise Refused(_bad("the request is larger than 1 MB").diagnostics)
+        parts.append(part)
+    try:
+        data = json.loads(b"".join(parts) or b"{}")
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise Refused(_bad("the request is not a JSON object").diagnostics)
+    return data
+
+
+def _bad(text: str) -> Reply:
+    return Reply(False, diagnostics=(Diagnostic("E602", text, consequence="nothing was done"),))
+
+
+def bind(path: Path) -> socket.socket:
+    """A listening socket at `path`, mode 0600, in a folder that only this user may enter. The caller
+    holds the stack's lock, so whatever is at that path is left over from a supervisor that is gone."""
+    folder = path.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = os.lstat(folder)
+    if info.st_uid != os.getuid() or info.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not a private folder of this user")
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener
+
+
+def is_own(peer: socket.socket) -> bool:
+    """Whether the process at the other end runs as this user."""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return bool(uid == os.getuid())
+
+
+class ControlServer:
+    """A running server; `close` lets requests that are under way end first."""
+
+    def __init__(self, server: asyncio.Server, tasks: set[asyncio.Task[None]]) -> None:
+        self._server = server
+        self._tasks = tasks
+
+    async def close(self) -> None:
+        self._server.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_ANSWERS_S)
+
+
+async def serve(control: Control, path: Path) -> ControlServer:
+    """Listen at `path`."""
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.server import ServerState
+
+    config = uvicorn.Config(app(control), log_config=None, access_log=False, lifespan="off", ws="none")
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+
+    class OwnOnly(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if not is_own(transport.get_extra_info("socket")):
+                transport.abort()
+
+    def protocol() -> OwnOnly:
+        return OwnOnly(config=config, server_state=state, app_state={}, _loop=loop)
+
+    return ControlServer(await loop.create_unix_server(protocol, sock=bind(path)), state.tasks)

@@ -1,0 +1,146 @@
+"""One file per process that was or is about to be started, so that a later launchpad can find it.
+
+Written before the process exists (an intent) and completed once its pid is known; removed when nothing of
+its tree lives. Decides what is durable about a process; ends nothing (`orphans` does).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launchpad.core.model import Handle, Identity, Launch, Lease
+from launchpad.paths import StackPaths
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`handle` is None for an intent: whether the process came to be is not known. `started_at` in seconds
+    since the epoch, `log_start` the offset in the log where its output begins."""
+
+    service: str
+    attempt: int
+    run_id: str
+    identity: Identity
+    argv: tuple[str, ...] = ()
+    working_dir: str = ""
+    handle: Handle | None = None
+    started_at: float = 0.0
+    log_start: int = 0
+
+
+def intent(service: str, attempt: int, run_id: str, identity: Identity, launch: Launch) -> Record:
+    return Record(service, attempt, run_id, identity, launch.argv, launch.working_dir)
+
+
+def write_record(paths: StackPaths, record: Record) -> None:
+    """Raises OSError when it cannot be kept."""
+    paths.records_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(_path(paths, record.service, record.attempt), _to_json(record))
+
+
+def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_path(paths, service, attempt))
+
+
+def read_records(paths: StackPaths) -> list[Record]:
+    """All of a stack, oldest attempt first. What cannot be read is left out: a crash may have cut it short."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(paths.records_dir)):
+            if name.endswith(".json") and (record := _read(paths.records_dir / name)) is not None:
+                found.append(record)
+    return sorted(found, key=lambda record: (record.attempt, record.service))
+
+
+def write_private(path: Path, content: dict[str, Any]) -> None:
+    """Replace a JSON file as a whole; for this user's eyes only. A link in its place is not followed."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    os.replace(draft, path)
+
+
+def read_private(path: Path) -> dict[str, Any] | None:
+    """None if it is not there, is a link, belongs to somebody else or makes no sense."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(fd, encoding="utf-8", errors="replace") as file:
+        if os.fstat(fd).st_uid != os.getuid():
+            return None
+        try:
+            content = json.load(file)
+        except ValueError:
+            return None
+    return content if isinstance(content, dict) else None
+
+
+def _path(paths: StackPaths, service: str, attempt: int) -> Path:
+    return paths.records_dir / f"{service}.{attempt}.json"
+
+
+def _to_json(record: Record) -> dict[str, Any]:
+    handle, identity = record.handle, record.identity
+    return {
+        "version": VERSION,
+        "service": record.service,
+        "attempt": record.attempt,
+        "run_id": record.run_id,
+        "identity": {
+            "digest": identity.digest,
+            "nonce": identity.nonce,
+            "bound": [list(pair) for pair in identity.bound],
+            "leases": [[one.service, one.name, one.number, one.host] for one in identity.leases],
+        },
+        "argv": list(record.argv),
+        "working_dir": record.working_dir,
+        "pid": None if handle is None else handle.pid,
+        "start": None if handle is None else handle.start,
+        "boot": None if handle is None else handle.boot,
+        "started_at": record.started_at,
+        "log_start": record.log_start,
+    }
+
+
+def _read(path: Path) -> Record | None:
+    raw = read_private(path)
+    try:
+        return None if raw is None or raw["version"] != VERSION else _from_json(raw)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _from_json(raw: dict[str, Any]) -> Record:
+    who = raw["identity"]
+    identity = Identity(
+        str(who["digest"]),
+        int(who["nonce"]),
+        tuple((str(name), int(attempt)) for name, attempt in who["bound"]),
+        tuple(Lease(str(s), str(n), int(number), str(host)) for s, n, number, host in who["leases"]),
+    )
+    handle = None
+    if raw["pid"] is not None:
+        handle = Handle(int(raw["pid"]), int(raw["start"]), str(raw["boot"]))
+    return Record(
+        str(raw["service"]),
+        int(raw["attempt"]),
+        str(raw["run_id"]),
+        identity,
+        tuple(str(word) for word in raw["argv"]),
+        str(raw["working_dir"]),
+        handle,
+        float(raw["started_at"]),
+        int(raw["log_start"]),
+    )

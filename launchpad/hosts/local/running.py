@@ -1,0 +1,29 @@
+"""What the local host knows of one process that it started (or adopted)."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launchpad.core.model import Handle, Launch
+
+
+@dataclass(slots=True)
+class Running:
+    """One attempt of one service. `log_start` is the offset in its log where this attempt's output
+    begins; `started_at` in seconds since the epoch; `environment` is the complete one it was given."""
+
+    service: str
+    attempt: int
+    handle: Handle
+    launch: Launch
+    log: Path
+    log_start: int
+    started_at: float
+    environment: dict[str, str] = field(repr=False)
+    pidfd: int | None = None
+    exited: bool = False
+    """The main process has ended and was reaped; others of its tree may live."""
+    notify: socket.socket | None = None
+    """The unix datagram socket behind NOTIFY_SOCKET, when the launch asks for one."""

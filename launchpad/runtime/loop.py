@@ -1,0 +1,96 @@
+"""The loop between deciding and doing: facts are collected, the core is asked, wishes are handed on.
+
+Refuses to know what any fact or wish means, but for notes (for people) and answers to requests of
+the runtime itself, which carry a negative batch number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from launchpad.core.engine import Engine
+from launchpad.core.facts import Fact, PortsLeased, PortsRefused
+from launchpad.core.model import PortRequest
+from launchpad.core.wishes import HostWish, LeasePorts, Note
+from launchpad.hosts.base import Host
+
+LeaseAnswer = PortsLeased | PortsRefused
+
+
+class Driver:
+    """Runs an engine against a host. `on_notes` gets what happened after each step in which
+    anything did; `on_fault` gets an error of the core itself (a bug of launchpad)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        on_notes: Callable[[list[Note]], None],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self.engine = engine
+        self._host: Host | None = None
+        self._loop = asyncio.get_running_loop()
+        self._on_notes = on_notes
+        self._on_fault = on_fault
+        self._inbox: list[Fact] = []
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked: dict[int, asyncio.Future[LeaseAnswer]] = {}
+
+    def attach(self, host: Host) -> None:
+        self._host = host
+
+    def tell(self, fact: Fact) -> None:
+        """Take in a fact; the core sees it, with all others of this turn, at the end of the turn."""
+        if isinstance(fact, PortsLeased | PortsRefused) and fact.batch in self._asked:
+            self._asked.pop(fact.batch).set_result(fact)
+            return
+        self._inbox.append(fact)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def step(self, *facts: Fact) -> None:
+        """Let the core see these facts now, together, before anything else happens."""
+        self._inbox.extend(facts)
+        self._turn()
+
+    async def lease(self, requests: tuple[PortRequest, ...]) -> LeaseAnswer:
+        """Ask the host for ports outside of a plan; nothing of the core's knowledge changes."""
+        assert self._host is not None
+        batch = -(len(self._asked) + 1)
+        while batch in self._asked:
+            batch -= 1
+        answer: asyncio.Future[LeaseAnswer] = self._loop.create_future()
+        self._asked[batch] = answer
+        self._host.submit([LeasePorts(batch, requests)])
+        return await answer
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        facts, self._inbox = self._inbox, []
+        try:
+            wishes = self.engine.step(self._loop.time(), facts)
+        except Exception as error:
+            self._on_fault(error)
+            return
+        notes = [wish for wish in wishes if isinstance(wish, Note)]
+        orders: list[HostWish] = [wish for wish in wishes if not isinstance(wish, Note)]
+        if orders and self._host is not None:
+            self._host.submit(orders)
+        if notes:
+            self._on_notes(notes)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.engine.next_deadline()
+        if due is not None:
+            self._timer = self._loop.call_at(due, self._turn)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

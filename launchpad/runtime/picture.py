@@ -1,0 +1,55 @@
+"""The picture of a running stack that views are given: the core's units in the words of the control API.
+
+Decides nothing; times become wall-clock times here.
+"""
+
+from __future__ import annotations
+
+from launchpad.control.api import HoldView, ServiceView
+from launchpad.core.engine import Engine
+from launchpad.core.identity import fits
+from launchpad.core.model import ALIVE, Phase
+from launchpad.core.render import address
+from launchpad.core.state import Unit
+from launchpad.paths import StackPaths
+
+
+def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall: float) -> ServiceView:
+    """`wall - now` is what turns the core's time into seconds since the epoch."""
+    shift = wall - now
+    ports = _ports(engine, unit)
+    alive = unit.phase in ALIVE and unit.handle is not None
+    service = unit.service
+    last = unit.last
+    return ServiceView(
+        name=unit.name,
+        kind=service.kind.value,
+        state=unit.phase.value,
+        goal="up" if unit.wanted else "down",
+        pid=unit.handle.pid if alive and unit.handle is not None else None,
+        ports=ports,
+        url=f"http://{address(service.host, ports['main'])}" if "main" in ports else None,
+        since=unit.since + shift,
+        started_at=unit.spawned_at + shift if unit.attempt and unit.phase is not Phase.SPAWNING else None,
+        ready_at=unit.ready_at + shift if unit.ready_at is not None else None,
+        restarts=unit.restarts,
+        exit_code=last.code if last is not None else None,
+        outcome=last.text if last is not None else "",
+        seen=unit.sights[-1].text if unit.sights else "",
+        holds=tuple(HoldView(h.kind, h.on, h.text) for h in engine.holds(unit.name, now)),
+        needs=tuple(need.on for need in service.needs),
+        console=any(sink.kind == "console" for sink in service.output),
+        log=str(paths.log(unit.name)),
+        attempt=unit.attempt,
+        primary=service.primary,
+        digest=service.digest,
+    )
+
+
+def _ports(engine: Engine, unit: Unit) -> dict[str, int]:
+    leases = engine.state.leases
+    return {
+        port.name: leases[unit.name, port.name].number
+        for port in unit.service.ports
+        if fits(leases.get((unit.name, port.name)), port)
+    }

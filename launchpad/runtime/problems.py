@@ -1,0 +1,161 @@
+"""What the core knows to be wrong, told as diagnostics: in the user's nouns, with place and evidence.
+
+Decides words only. Every number in them was measured by the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launchpad.core.engine import Engine
+from launchpad.core.facts import Refusal
+from launchpad.core.holds import is_blocked
+from launchpad.core.model import Outcome, Phase
+from launchpad.core.state import Unit
+from launchpad.core.ticks import seconds
+from launchpad.errors import Diagnostic, Label
+
+Place = Callable[..., Label | None]
+"""(service, *path, text=…) → the place in the stack file."""
+Tail = Callable[[str], tuple[str, ...]]
+"""The last lines that a service printed."""
+
+
+def problems(engine: Engine, place: Place, tail: Tail, refusals: dict[str, Refusal]) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong now: what failed for good, and what cannot become ready as it is."""
+    found = [problem(engine, unit, place, tail, refusals) for unit in engine.units.values() if not unit.removed]
+    return tuple(diagnostic for diagnostic in found if diagnostic is not None)
+
+
+def problem(
+    engine: Engine, unit: Unit, place: Place, tail: Tail, refusals: dict[str, Refusal]
+) -> Diagnostic | None:
+    if unit.phase is Phase.STARTING:
+        return _misdirected(unit, place)
+    if unit.phase is not Phase.FAILED or unit.last is None:
+        return None
+    if unit.last.kind == "ports":
+        return _no_port(unit, place, refusals)
+    tell = {"unready": _never_ready, "spawn": _not_started}.get(unit.last.kind, _crashed)
+    return tell(engine, unit, unit.last, place, tail)
+
+
+def _labels(label: Label | None) -> tuple[Label, ...]:
+    return (label,) if label is not None else ()
+
+
+def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
+    """A warning while there is still hope."""
+    last = unit.sights[-1] if unit.sights else None
+    if last is None or last.kind not in ("stranger", "elsewhere"):
+        return None
+    code, title = (
+        ("E403", f"another program answers where `{unit.name}` should")
+        if last.kind == "stranger"
+        else ("E402", f"`{unit.name}` listens, but not where launchpad knocks")
+    )
+    return Diagnostic(
+        code,
+        title,
+        severity="warning",
+        labels=_labels(place(unit.name, "ready") or place(unit.name)),
+        notes=(last.text,),
+        consequence=f"`{unit.name}` is not ready; what needs it waits",
+        hint=_address_hint(unit) if code == "E402" else "",
+    )
+
+
+def _no_port(unit: Unit, place: Place, refusals: dict[str, Refusal]) -> Diagnostic | None:
+    refusal = refusals.get(unit.name)
+    if refusal is None:
+        return None  # only others of its batch were refused: they say why
+    key = ("port",) if refusal.name == "main" else ("ports", refusal.name)
+    span = f"{refusal.low}-{refusal.high}" if refusal.high > refusal.low else str(refusal.low)
+    single = refusal.high == refusal.low
+    return Diagnostic(
+        "E301",
+        f"port {span} for `{unit.name}` is not free" if single else f"no free port for `{unit.name}` in {span}",
+        labels=_labels(place(unit.name, *key)),
+        notes=refusal.notes,
+        consequence="nothing was started, no port was kept",
+        hint=f"widen the range: `{refusal.low}-{min(65535, refusal.low + 99)}`",
+    )
+
+
+def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+    sight = unit.sights[-1].kind if unit.sights else ""
+    elsewhere = sight == "elsewhere"
+    stranger = sight == "stranger"
+    return Diagnostic(
+        "E402" if elsewhere else "E403" if stranger else "E401",
+        f"`{unit.name}` listens, but not where launchpad knocks"
+        if elsewhere
+        else f"`{unit.name}` did not become ready: {last.text}",
+        labels=_labels(place(unit.name, "ready") or place(unit.name)),
+        notes=_seen(unit, last),
+        log=tail(unit.name),
+        consequence=_consequence(engine, unit, "was waiting for it and was not started"),
+        hint=_address_hint(unit) if elsewhere else _ready_hint(unit),
+    )
+
+
+def _seen(unit: Unit, last: Outcome) -> tuple[str, ...]:
+    start = last.at - last.after_s
+    rows = [f"{0.0:7.1f} s  started"]
+    for sight in unit.sights:
+        times = f"  x {sight.count}" if sight.count > 1 else ""
+        rows.append(f"{max(0.0, sight.first_at - start):7.1f} s  {sight.text}{times}")
+    rows.append(f"{last.after_s:7.1f} s  given up: {last.text}")
+    return tuple(rows)
+
+
+def _address_hint(unit: Unit) -> str:
+    host = unit.service.host
+    return f"let it listen on {host}, for instance with `--host ${{self.host}} --port ${{self.port}}`"
+
+
+def _ready_hint(unit: Unit) -> str:
+    check = unit.service.ready
+    if check is None or check.timeout_s is None or not unit.sights:
+        return ""
+    return f"if it was still loading: `timeout: {seconds(check.timeout_s * 2).replace(' min', 'm').replace(' s', 's')}`"
+
+
+def _not_started(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+    return Diagnostic(
+        "E502",
+        f"could not start `{unit.name}`: {last.text}",
+        labels=_labels(place(unit.name, "command")),
+        log=tail(unit.name),
+        consequence=_consequence(engine, unit, "not started"),
+    )
+
+
+def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+    what = "failed" if unit.is_job else "ended" if last.code == 0 else "crashed"
+    before = [o.text for o in unit.history[:-1] if o.kind not in ("stopped", "ports")]
+    notes = [last.text + (f" (attempt {len(unit.deaths)})" if len(unit.deaths) > 1 else "")]
+    if before:
+        limit = unit.service.restart.max_restarts
+        notes.append(f"before: {', '.join(before[-4:])}; `max_restarts` is {limit}")
+    return Diagnostic(
+        "E503" if last.kind == "unhealthy" else "E501",
+        f"`{unit.name}` {what}" + (" and was given up" if before else ""),
+        labels=_labels(place(unit.name)),
+        notes=tuple(notes),
+        log=tail(unit.name),
+        consequence=_consequence(engine, unit, "not started"),
+    )
+
+
+def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
+    """What did not happen because of it, and what goes on."""
+    waiting = [u.name for u in engine.units.values() if u.wanted and is_blocked(engine.state, u)]
+    running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
+    parts = []
+    if waiting:
+        names = ", ".join(f"`{name}`" for name in waiting)
+        parts.append(f"not started: {names}" if verb == "not started" else f"{names} {verb}")
+    if running:
+        parts.append("still running: " + ", ".join(f"`{name}`" for name in running))
+    return "; ".join(parts)

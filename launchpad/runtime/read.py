@@ -1,0 +1,64 @@
+"""The stack file, read with the options of one `up` or `run`, ready to be supervised."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from launchpad.core.model import Kind, Service
+from launchpad.errors import Diagnostic, Refused
+from launchpad.plan.read import Reading, read_stack
+from launchpad.runtime.options import UpOptions
+
+
+def read(options: UpOptions, rev: int = 1) -> Reading:
+    """Raises Refused with all problems of the file."""
+    reading = read_stack(
+        options.file,
+        set_vars=dict(options.set_vars),
+        env_files=[str(file) for file in options.env_files],
+        profiles=options.profiles,
+        rev=rev,
+    )
+    return with_job(reading, options.job, options.job_args) if options.job else reading
+
+
+def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
+    """The same stack, in which `job`, with `args` after its command, decides when all is over."""
+    reading.goals((job,))  # refuses unknown names
+    services = []
+    for service in reading.plan.services:
+        if service.name != job:
+            services.append(replace(service, primary=False))
+        elif service.kind is Kind.JOB:
+            services.append(_as_primary(service, args))
+        else:
+            raise Refused(
+                [
+                    Diagnostic(
+                        "E606",
+                        f"`{job}` is a server, not a job",
+                        consequence="nothing was started",
+                        hint=f"launchpad up {job}",
+                    )
+                ]
+            )
+    return replace(reading, plan=replace(reading.plan, services=tuple(services)))
+
+
+def _as_primary(service: Service, args: tuple[str, ...]) -> Service:
+    digest = hashlib.blake2b("\0".join((service.digest, *args)).encode(), digest_size=16).hexdigest()
+    command = (*service.command, *((arg,) for arg in args))
+    return replace(service, primary=True, command=command, digest=digest if args else service.digest)
+
+
+def override(options: UpOptions, body: dict[str, Any]) -> UpOptions:
+    """The options with what another `up` on the running stack brought: what it does not name, stays."""
+    changes: dict[str, Any] = {}
+    if isinstance(body.get("profiles"), list):
+        changes["profiles"] = tuple(str(p) for p in body["profiles"])
+    if isinstance(body.get("set_vars"), dict):
+        merged = {**dict(options.set_vars), **{str(k): str(v) for k, v in body["set_vars"].items()}}
+        changes["set_vars"] = tuple(merged.items())
+    return replace(options, **changes)

@@ -1,0 +1,113 @@
+"""One supervisor's life in this process: start, serve, until the stack is finished."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from launchpad.control.api import Snapshot
+from launchpad.errors import ExitCode
+from launchpad.paths import StackPaths
+from launchpad.plan.read import Reading
+from launchpad.runtime.control import Control
+from launchpad.runtime.interrupts import SIGNALS, Interrupts
+from launchpad.runtime.options import UpOptions
+from launchpad.runtime.read import override, read
+from launchpad.runtime.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from launchpad.control.server import ControlServer
+
+BEGIN_AT_LATEST_S = 0.1
+
+
+class Session:
+    """`begin` is called in the loop once the first processes have been started (or could not be): what is
+    not needed for that waits until then. `end` is awaited when the stack is finished, before letting go."""
+
+    def __init__(self, options: UpOptions, reading: Reading, paths: StackPaths) -> None:
+        self.options, self.reading, self.paths = options, reading, paths
+        self.begin: Callable[[], None] = lambda: None
+        self.end: Callable[[], object] | None = None
+        self._begun = False
+        self._server: ControlServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[None] | None = None
+
+    def run(self) -> int:
+        """Blocks until the stack is finished; returns its exit code."""
+        loop = asyncio.new_event_loop()
+        self.loop = loop
+        try:
+            return loop.run_until_complete(self._main())
+        finally:
+            _cancel_all(loop)
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
+            loop.close()
+
+    async def _main(self) -> int:
+        names = (self.options.job,) if self.options.job else self.options.names
+        self.supervisor = Supervisor(self.paths, self.reading, names, self.options.timeout_s, self._begin)
+        Interrupts(self.supervisor).install(self.loop)
+        self.supervisor.start()
+        self.loop.call_later(BEGIN_AT_LATEST_S, self._begin)
+        try:
+            code = await self.supervisor.finished
+        except Exception:
+            code = int(ExitCode.BROKEN)
+            print(f"launchpad: internal error, see {self.paths.supervisor_log}", file=sys.stderr)  # noqa: T201
+        self._begin()
+        await self._finish()
+        return code
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self.begin()
+            self._serving = self.loop.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        from launchpad.control.server import serve
+
+        self._server = await serve(Control(self.supervisor, self._reread), self.paths.socket)
+
+    def _reread(self, body: dict[str, object]) -> Reading:
+        self.options = override(self.options, body)
+        return read(self.options)
+
+    async def _finish(self) -> None:
+        tasks = [task for task in (self._serving, self._reporting) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.end is not None:
+            await asyncio.to_thread(self.end)
+        if self._server is not None:
+            await self._server.close()
+        self.paths.socket.unlink(missing_ok=True)
+        await self.supervisor.close()
+
+    def reporting(self, send: Callable[[Snapshot], bool]) -> None:
+        """Give `send` every new picture until it says that it needs no more."""
+        self._reporting = self.loop.create_task(self._report(send))
+
+    async def _report(self, send: Callable[[Snapshot], bool]) -> None:
+        snapshot = await self.supervisor.status()
+        while send(snapshot):
+            snapshot = await self.supervisor.status(snapshot.rev, 60.0)
+
+    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
+        """For a view in another thread (`views.console.Feed`): the next picture."""
+        waiting = asyncio.run_coroutine_threadsafe(self.supervisor.status(after_rev, timeout_s), self.loop)
+        return waiting.result(timeout_s + 10)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))

@@ -1,0 +1,223 @@
+"""One running stack: puts plan, core, host, journal and control together, and serves what people ask.
+
+Decides nothing about services (the core does) and nothing about how things are shown (views do).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from launchpad.control.api import Event, Reply, ServiceView, Snapshot
+from launchpad.core.engine import Engine
+from launchpad.core.facts import CloseAsked, Fact, GoalsSet, KillAsked, PlanApplied, PortsRefused, Refusal, RestartAsked
+from launchpad.core.model import Phase
+from launchpad.core.verdict import Verdict
+from launchpad.core.wishes import Note
+from launchpad.errors import Diagnostic, Label
+from launchpad.paths import StackPaths
+from launchpad.plan.read import Reading
+from launchpad.runtime import store
+from launchpad.runtime.journal import Journal
+from launchpad.runtime.loop import Driver
+from launchpad.runtime.picture import service_view
+from launchpad.runtime.problems import problem, problems
+
+TAIL_LINES = 6
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """`reading` is the stack as it runs; `reread` reads the file again with the same options (or those
+    given) and raises Refused. Use: `start()`, then `await finished`, then `await close()`."""
+
+    paths: StackPaths
+    reading: Reading
+    names: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    after_start: Callable[[], None] | None = None
+    """Called once when the first processes have been started."""
+    rev: int = 0
+    started_at: float = field(default_factory=time.time)
+    fault: BaseException | None = None
+    _verdict: Verdict = field(default_factory=lambda: Verdict("starting", None, (), ()))
+    _refusals: dict[str, Refusal] = field(default_factory=dict)
+    _told: dict[str, Diagnostic] = field(default_factory=dict)
+    _extra: tuple[Diagnostic, ...] = ()
+
+    def start(self) -> None:
+        """Apply the plan; processes without needs are being started when this returns."""
+        from launchpad.hosts.local.host import LocalHost
+
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self.finished: asyncio.Future[int] = self._loop.create_future()
+        self._stored = store.begin(self.paths)
+        self._journal = Journal(self.paths.journal)
+        self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
+        self._host = LocalHost(self._tell, self.paths, self.reading.name, run_id=self._stored.run_id)
+        self.driver.attach(self._host)
+        self._route()
+        self.driver.step(PlanApplied(self.reading.plan, self.reading.goals(self.names)))
+        if self.timeout_s is not None:
+            self._loop.call_later(self.timeout_s, self._too_late)
+
+    @property
+    def engine(self) -> Engine:
+        return self.driver.engine
+
+    def _route(self) -> None:
+        for service in self.reading.plan.services:
+            self._host.route(service.name, service.output)
+
+    def _tell(self, fact: Fact) -> None:
+        if isinstance(fact, PortsRefused):
+            self._refusals = {refusal.service: refusal for refusal in fact.refusals}
+        self.driver.tell(fact)
+
+    # --- what happened -----------------------------------------------------------------------------
+
+    def _on_notes(self, notes: list[Note]) -> None:
+        shift = time.time() - self._loop.time()
+        events = [Event(n.at + shift, n.service, n.what, n.text, n.phase, n.attempt) for n in notes]
+        touched = {note.service for note in notes if note.what in ("phase", "probe")}
+        self._journal.write([*events, *self._new_problems(touched)])
+        self._verdict = self.engine.verdict()
+        self.rev += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if self.after_start is not None and any(n.phase == Phase.STARTING for n in notes):
+            self._loop.call_soon(self.after_start)
+            self.after_start = None
+        if self._verdict.phase == "finished" and not self.finished.done():
+            self.finished.set_result(self._code())
+
+    def _new_problems(self, touched: set[str]) -> list[Event]:
+        """A problem is told once, when it comes up; told again when it comes up again."""
+        events = []
+        for name in touched:
+            unit = self.engine.units.get(name)
+            now = problem(self.engine, unit, self._place, self._tail, self._refusals) if unit else None
+            if now is None:
+                self._told.pop(name, None)
+            elif self._told.get(name) != now:
+                self._told[name] = now
+                text = f"{now.code}: {now.message}"
+                events.append(Event(time.time(), name, "problem", text, diagnostic=now))
+        return events
+
+    def _on_fault(self, error: BaseException) -> None:
+        self.fault = error
+        with open(self.paths.supervisor_log, "a") as log:
+            traceback.print_exception(error, file=log)
+        if not self.finished.done():
+            self.finished.set_exception(error)
+
+    def _code(self) -> int:
+        refused = any(u.last is not None and u.last.kind == "ports" for u in self.engine.units.values())
+        code = self._verdict.code or 0
+        return 2 if refused and code == 1 and not any(u.attempt for u in self.engine.units.values()) else code
+
+    def _too_late(self) -> None:
+        if self._verdict.phase != "starting":
+            return
+        waiting = [u.name for u in self.engine.units.values() if u.wanted and u.phase not in (Phase.READY, Phase.DONE)]
+        self._extra = (
+            Diagnostic(
+                "E404",
+                f"the stack was not up within {self.timeout_s:g} s",
+                notes=tuple(f"`{name}` is {self.engine.units[name].phase.value}" for name in waiting),
+                consequence="everything was stopped",
+            ),
+        )
+        self.driver.step(CloseAsked(1))
+
+    # --- what people see ---------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        now, wall = self._loop.time(), time.time()
+        views = [service_view(self.engine, unit, self.paths, now, wall) for unit in self.engine.units.values()]
+        found = problems(self.engine, self._place, self._tail, self._refusals)
+        return Snapshot(
+            rev=self.rev,
+            stack=self.reading.name,
+            file=str(self.paths.file),
+            pid=os.getpid(),
+            started_at=self.started_at,
+            phase=self._verdict.phase,
+            code=self._code() if self._verdict.phase == "finished" else None,
+            failed=self._verdict.failed,
+            services=tuple(views),
+            diagnostics=(*found, *self._extra),
+        )
+
+    async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
+        """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""
+        if after is not None and self.rev <= after and self._verdict.phase != "finished":
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout_s)
+            except TimeoutError:
+                pass
+        return self.snapshot()
+
+    def _place(self, service: str, *path: str, text: str = "") -> Label | None:
+        return self.reading.label(service, *path, text=text)
+
+    def _tail(self, service: str) -> tuple[str, ...]:
+        """The last lines that its current or last attempt printed."""
+        from launchpad.hosts.local.spool import SpoolReader
+
+        try:
+            reader = SpoolReader(self.paths.log(service))
+            data, _ = reader.read_from(reader.tail_offset(TAIL_LINES), 16384)
+        except OSError:
+            return ()
+        lines = data.decode(errors="replace").splitlines()
+        return tuple(line.rstrip()[:500] for line in lines if line.strip())[-TAIL_LINES:]
+
+    # --- what people ask ---------------------------------------------------------------------------
+
+    def ask_start(self, names: tuple[str, ...]) -> Reply:
+        """Start these and what they need; a job that is done runs once more."""
+        goals = tuple((name, up) for name, up in self.reading.goals(names) if up)
+        self.driver.step(GoalsSet(goals, rerun=names))
+        return Reply(True)
+
+    def ask_stop(self, names: tuple[str, ...]) -> Reply:
+        self.reading.goals(names)  # refuses unknown names
+        self.driver.step(GoalsSet(tuple((name, False) for name in names)))
+        return Reply(True)
+
+    def ask_restart(self, names: tuple[str, ...]) -> Reply:
+        goals = tuple((name, up) for name, up in self.reading.goals(names) if up and name not in names)
+        self.driver.step(GoalsSet(goals), RestartAsked(names))
+        return Reply(True)
+
+    def ask_down(self, kill: bool, code: int = 0) -> Reply:
+        self.driver.step(CloseAsked(code))
+        if kill:
+            self.driver.step(KillAsked())
+        return Reply(True)
+
+    def adopt_reading(self, reading: Reading, names: tuple[str, ...]) -> None:
+        """From now on the stack is this (see `apply.apply`, which makes sure that it can be)."""
+        self.reading, self.names = reading, names
+        self._route()
+
+    def live_views(self) -> tuple[ServiceView, ...]:
+        return tuple(view for view in self.snapshot().services if view.pid is not None)
+
+    async def close(self) -> None:
+        """Write down what the next supervisor wants to know, and let go."""
+        ports = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
+        try:
+            store.save(self.paths.state, replace(self._stored, ports=tuple(ports.values())))
+        except OSError:
+            pass  # the next start takes other ports
+        self.driver.close()
+        await self._host.close()
+        self._journal.close()

@@ -1,0 +1,212 @@
+"""`up` and `run`: in the foreground, in the background, or joining a stack that already runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from launchpad.control.api import Reply, Snapshot
+from launchpad.errors import Diagnostic, ExitCode, Refused
+from launchpad.paths import StackPaths, stack_paths
+from launchpad.plan.read import Reading
+from launchpad.runtime import store
+from launchpad.runtime.detach import decided, fork_supervisor
+from launchpad.runtime.options import UpOptions
+from launchpad.runtime.read import read
+from launchpad.runtime.session import Session
+
+if TYPE_CHECKING:
+    from launchpad.control.client import Client
+    from launchpad.views.console import Console, Feed
+
+CONSOLE_END_S = 3.0
+OTHER_START_S = 10.0
+
+
+def up(options: UpOptions) -> int:
+    """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused."""
+    reading = read(options)
+    reading.goals(options.names)
+    paths = stack_paths(options.file)
+    if options.dry_run:
+        return dry_run(options, reading, paths)
+    if (client := _lock_or_client(paths)) is not None:
+        return _join(options, client)
+    _end_leftovers(paths)
+    session = Session(options, reading, paths)
+    return _detached(session, options, paths) if options.detach else _foreground(session, options)
+
+
+def run(options: UpOptions) -> int:
+    """What the job needs, then the job, then stop it all; returns the job's code. Raises Refused."""
+    reading = read(options)
+    paths = stack_paths(options.file)
+    if _lock_or_client(paths) is not None:
+        raise Refused(
+            [
+                Diagnostic(
+                    "E605",
+                    f"stack `{reading.name}` is running already",
+                    consequence=f"`{options.job}` was not started",
+                    hint=f"launchpad start {options.job}",
+                )
+            ]
+        )
+    _end_leftovers(paths)
+    return _foreground(Session(options, reading, paths), options)
+
+
+def _lock_or_client(paths: StackPaths) -> Client | None:
+    """Take the stack's lock (None), or reach the supervisor that has it."""
+    from launchpad.control.client import Client, NotRunning
+
+    until = time.monotonic() + OTHER_START_S
+    while store.take_lock(paths) is None:
+        client = Client(paths.socket)
+        try:
+            client.status()
+            return client
+        except NotRunning:
+            if time.monotonic() > until:
+                raise _unreachable(paths) from None
+            time.sleep(0.05)  # another `up` has the lock and is about to listen; nothing tells when
+    return None
+
+
+def _unreachable(paths: StackPaths) -> Refused:
+    return Refused(
+        [
+            Diagnostic(
+                "E604",
+                "another launchpad holds this stack and does not answer",
+                notes=(f"lock: {paths.lock}", f"socket: {paths.socket}"),
+                consequence="nothing was started",
+                hint=f"see {paths.supervisor_log}",
+            )
+        ]
+    )
+
+
+def _end_leftovers(paths: StackPaths) -> None:
+    """What a supervisor that was killed left alive must not run beside what is started now."""
+    from launchpad.hosts.local.records import end_stack, read_records
+
+    if not read_records(paths):
+        return
+    print("launchpad: ending what an earlier run left behind", file=sys.stderr)  # noqa: T201
+    asyncio.run(end_stack(paths, 10.0))
+
+
+# --- in the foreground ---------------------------------------------------------------------------------
+
+
+def _foreground(session: Session, options: UpOptions) -> int:
+    console = _console(session, options)
+    thread = threading.Thread(target=console.run, name="console", daemon=True)
+    session.begin = thread.start
+    session.end = lambda: console.stop(CONSOLE_END_S)
+    code = session.run()
+    thread.join(CONSOLE_END_S)
+    if thread.is_alive():  # nobody reads our output: leave without waiting for that either
+        os._exit(code)
+    return code
+
+
+def _console(feed: Feed, options: UpOptions) -> Console:
+    from launchpad.views.console import Console
+
+    return Console(feed, tty=options.tty, color=options.color, out=sys.stdout, err=sys.stderr)
+
+
+# --- in the background ---------------------------------------------------------------------------------
+
+
+def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid, feed = fork_supervisor(session, paths)
+    console = _console(feed, options)
+    try:
+        console.run(until=decided)
+    except KeyboardInterrupt:
+        os.kill(pid, 2)
+        os.waitpid(pid, 0)
+        return int(ExitCode.INTERRUPTED)
+    except EOFError:
+        print(f"launchpad: the supervisor ended; see {paths.supervisor_log}", file=sys.stderr)  # noqa: T201
+        return int(ExitCode.BROKEN)
+    return _start_code(feed.last)
+
+
+def _start_code(snapshot: Snapshot | None) -> int:
+    """The exit code of `up -d` when the start is decided."""
+    if snapshot is None:
+        return int(ExitCode.BROKEN)
+    if snapshot.phase == "finished":
+        return snapshot.code or 0
+    return int(ExitCode.FAILED if snapshot.failed else ExitCode.OK)
+
+
+# --- joining a running stack ---------------------------------------------------------------------------
+
+
+def _join(options: UpOptions, client: Client) -> int:
+    from launchpad.control.client import NotRunning
+
+    body = {"names": list(options.names), "profiles": list(options.profiles), "set_vars": dict(options.set_vars)}
+    reply = client.apply({key: value for key, value in body.items() if value})
+    _show(reply)
+    console = _console(ClientFeed(client), options)
+    try:
+        console.run(until=decided if options.detach else None)
+        return _start_code(client.status())
+    except KeyboardInterrupt:
+        return int(ExitCode.OK)  # it only lets go; the stack runs on
+    except NotRunning:
+        return int(ExitCode.OK)
+
+
+def _show(reply: Reply) -> None:
+    if not reply.ok:
+        raise Refused(reply.diagnostics)
+    for line in reply.changes:
+        print(f"launchpad: {line}", file=sys.stderr)  # noqa: T201
+
+
+class ClientFeed:
+    """A `views.console.Feed` over the control socket."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
+        return self._client.status(after_rev, timeout_s)
+
+
+# --- dry run -------------------------------------------------------------------------------------------
+
+
+def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
+    """What `up` would do, in the order in which it would."""
+    from launchpad.control.client import Client, NotRunning
+
+    try:
+        running = {view.name: view for view in Client(paths.socket).status().services}
+    except NotRunning:
+        running = {}
+    goals = dict(reading.goals(options.names))
+    for service in reading.plan.services:
+        view = running.pop(service.name, None)
+        if view is not None and view.state not in ("idle", "failed"):
+            verb = "keep" if view.digest == service.digest else "restart"
+        else:
+            verb = "start" if goals.get(service.name) else "leave"
+        needs = ", ".join(f"{need.on} {need.condition.value}" for need in service.needs)
+        print(f"{verb} {service.name}" + (f" (needs {needs})" if needs else ""))  # noqa: T201
+    for name in running:
+        print(f"stop {name}")  # noqa: T201
+    return int(ExitCode.OK)

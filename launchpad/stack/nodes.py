@@ -1,0 +1,174 @@
+"""What a YAML file holds, with the place of each piece.
+
+Decides what a plain scalar means (YAML 1.2's core rules, stricter about leading zeros); knows no keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from launchpad.errors import Span
+
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""Where YAML begins a new line."""
+
+_WORDS: dict[str, bool | None] = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,29})\Z")
+_BASED = re.compile(r"0o[0-7]{1,30}\Z|0x[0-9a-fA-F]{1,30}\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
+
+Value = str | int | float | bool | None
+
+
+def resolve(text: str) -> Value:
+    """What an unquoted scalar is. `on`, `8000:10` and `0755` are text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.match(text):
+        return int(text)
+    if _BASED.match(text):
+        return int(text, 0)
+    if _SPECIAL.match(text) or (len(text) < 100 and _FLOAT.match(text)):
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    return text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scalar:
+    """One value. `raw` is its source text, quotes and all; `value` is what it resolves to."""
+
+    span: Span
+    text: str
+    value: Value
+    style: str = ""
+    """Empty for plain, else `'`, `"`, `|` or `>`."""
+    raw: str = ""
+    size: int = 1
+    height: int = 0
+
+    def place(self, offset: int, length: int = 1) -> Span:
+        """Where character `offset` of the text stands in the file; the whole scalar if that cannot be told
+        (a character that was written as an escape)."""
+        if not 0 <= offset < len(self.text):
+            return self.span
+        char = self.text[offset]
+        begin = _header(self.raw) if self.style in ("|", ">") else 0
+        nth = self.text.count(char, 0, offset)
+        found = [i for i in range(begin, len(self.raw)) if self.raw[i] == char]
+        if len(found) != self.text.count(char):
+            return self.span
+        return self._at(found[nth], self.text[offset : offset + length])
+
+    def _at(self, index: int, wanted: str) -> Span:
+        line, column = self.span.line, self.span.column + index
+        for match in BREAK.finditer(self.raw, 0, index):
+            line, column = line + 1, index - match.end() + 1
+        length = len(wanted) if self.raw.startswith(wanted, index) and not BREAK.search(wanted) else 1
+        return Span(self.span.file, line, column, line, column + length)
+
+
+def _header(raw: str) -> int:
+    match = BREAK.search(raw)
+    return match.end() if match else len(raw)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seq:
+    span: Span
+    items: tuple[Node, ...]
+    size: int = 1
+    height: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    key: Scalar
+    value: Node
+
+    @property
+    def span(self) -> Span:
+        """The value's place, or the key's where there is no value."""
+        at = self.value.span
+        return self.key.span if (at.line, at.column) == (at.end_line, at.end_column) else at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Map:
+    span: Span
+    entries: dict[str, Entry] = field(default_factory=dict)
+    size: int = 1
+    height: int = 1
+
+    def get(self, key: str) -> Node | None:
+        entry = self.entries.get(key)
+        return entry.value if entry else None
+
+    def without(self, *keys: str) -> Map:
+        return Map(self.span, {k: e for k, e in self.entries.items() if k not in keys}, self.size, self.height)
+
+
+Node = Scalar | Seq | Map
+Path = Sequence[str | int]
+
+
+def walk(root: Node, path: Path) -> tuple[Node, Entry | None]:
+    """The node at `path`, or the deepest one on the way there, and the entry it belongs to."""
+    node: Node = root
+    entry: Entry | None = None
+    for step in path:
+        if isinstance(node, Map) and str(step) in node.entries:
+            entry = node.entries[str(step)]
+            node = entry.value
+        elif isinstance(node, Seq) and isinstance(step, int) and 0 <= step < len(node.items):
+            node, entry = node.items[step], None
+        else:
+            break
+    return node, entry
+
+
+def span_at(root: Node, path: Path) -> Span:
+    """The place of the value at `path` (of its key, where it is empty), or of the nearest thing above it."""
+    node, entry = walk(root, path)
+    return entry.span if entry else node.span
+
+
+def kind(node: Node) -> str:
+    """What a node is, in a user's words."""
+    if isinstance(node, Map):
+        return "a map"
+    if isinstance(node, Seq):
+        return "a list"
+    return kind_of(node.value)
+
+
+def kind_of(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, dict):
+        return "a map"
+    return "a list" if isinstance(value, (list, tuple)) else "text"
+
+
+def scalars(node: Node) -> Iterator[Scalar]:
+    """Every value below, in order."""
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, Seq):
+        for item in node.items:
+            yield from scalars(item)
+    else:
+        for entry in node.entries.values():
+            yield from scalars(entry.value)

@@ -1,0 +1,264 @@
+"""What `${…}` may speak of: the environment, `vars`, the stack, the service itself and the other services.
+
+Decides what each dotted name is worth. A port's number is not known here: it stays a `Reference`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+
+from launchpad.errors import Diagnostic, Label
+from launchpad.stack.nodes import Map, Node, Scalar
+from launchpad.stack.problems import LATER, VAR_CYCLE, closest, did_you_mean, error, listed, shown
+from launchpad.stack.template import Piece, Problem, Reference, fill, unknown
+from launchpad.stack.words import Word
+
+RESERVED = ("self", "stack", "vars")
+MAIN = "main"
+
+_SECRET = re.compile(
+    r"(?:^|_)(TOKEN|TOKENS|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|CREDENTIALS?|AUTH|COOKIE)(?:_|$)"
+    r"|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|SECRET_?KEY|SIGNING_?KEY|ENCRYPTION_?KEY|AUTH_?KEY|CONNECTION_STRING",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]")
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable of this name probably holds something that must not be shown."""
+    return name not in ("PWD", "OLDPWD") and bool(_SECRET.search(_CAMEL.sub("_", name)))
+
+
+def connectable(host: str) -> str:
+    """The address at which a service that binds `host` is reached on this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def bracketed(host: str) -> str:
+    """As a URL writes it."""
+    return f"[{host}]" if ":" in host else host
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """What others may ask of a service before its keys have been checked."""
+
+    name: str
+    kind: str
+    node: Map
+    ports: tuple[str, ...]
+    fd: bool
+    """Its listening socket is passed to it."""
+
+
+def symbols(servers: Mapping[str, Map], jobs: Mapping[str, Map]) -> dict[str, Symbol]:
+    named = [("server", n, m) for n, m in servers.items()] + [("job", n, m) for n, m in jobs.items()]
+    return {name: _symbol(name, kind, node) for kind, name, node in named}
+
+
+def _symbol(name: str, kind: str, node: Map) -> Symbol:
+    ports = node.get("ports")
+    named = [key for key in ports.entries if not key.startswith("x-")] if isinstance(ports, Map) else []
+    main = [MAIN] if "port" in node.entries else []
+    handover = node.get("handover")
+    fd = isinstance(handover, Scalar) and handover.text == "inherit"
+    return Symbol(name, kind, node, tuple(dict.fromkeys(main + named)), fd)
+
+
+@dataclass
+class World:
+    """Everything that is known of a stack while its strings are filled."""
+
+    directory: str
+    environ: Mapping[str, str]
+    name: str = ""
+    env_files: dict[str, str] = field(default_factory=dict)
+    """Of the top level; launchpad's own environment wins over them."""
+    vars: dict[str, Node] = field(default_factory=dict)
+    set_vars: Mapping[str, str] = field(default_factory=dict)
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+    problems: list[Diagnostic] = field(default_factory=list)
+    _filled: dict[str, tuple[Piece, ...] | None] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+
+    def variable(self, name: str) -> Piece | None:
+        """Blanks of a variable separate the words of a command."""
+        if name in self.environ:
+            return Piece(self.environ[name], split=True, secret=looks_secret(name))
+        if name in self.env_files:
+            return Piece(self.env_files[name], split=True, secret=True)
+        return None
+
+    def near(self, name: str) -> str:
+        return did_you_mean(name, [*self.env_files, *self.environ])
+
+    def var(self, name: str) -> tuple[Piece, ...]:
+        """The value of `${vars.name}`. Raises Problem."""
+        if name in self.set_vars:
+            return (Piece(self.set_vars[name], split=True, secret=looks_secret(name)),)
+        if name not in self.vars:
+            raise unknown(f"there is no variable `{name}` in `vars`", did_you_mean(name, self.vars))
+        if name in self._open:
+            raise Problem(VAR_CYCLE, f"the variables refer to each other: {self._circle(name)}")
+        if name not in self._filled:
+            self._fill_var(name)
+        return self._filled[name] or ()
+
+    def _circle(self, name: str) -> str:
+        return " -> ".join([*self._open[self._open.index(name) :], name])
+
+    def _fill_var(self, name: str) -> None:
+        """A variable's own problem is told once, at its own place; whoever uses it sees nothing."""
+        node = self.vars[name]
+        self._filled[name] = None
+        if not isinstance(node, Scalar) or node.value is None:
+            return
+        self._open.append(name)
+        word = self.fill(node, View(self))
+        self._open.pop()
+        if word is not None:
+            secret = looks_secret(name)
+            self._filled[name] = tuple(
+                replace_piece(piece, secret=piece.secret or secret) for piece in word.pieces
+            )
+
+    def fill(self, node: Scalar, view: View) -> Word | None:
+        """The scalar with its expressions replaced; None, and the problem noted, where one cannot be."""
+        try:
+            return Word.of(node, fill(node.text, view))
+        except Problem as problem:
+            span = node.place(problem.offset, problem.length)
+            self.problems.append(error(problem.code, problem.message, span, hint=problem.hint))
+            return None
+
+    def host(self, name: str) -> str:
+        """The address that a service binds; the default where it is not given, or not right."""
+        node = self.symbols[name].node.get("host")
+        if not isinstance(node, Scalar):
+            return "127.0.0.1"
+        quiet = replace(self, problems=[])
+        word = quiet.fill(node, View(quiet))
+        try:
+            return str(ip_address(str(word)))
+        except ValueError:
+            return "127.0.0.1"
+
+
+def replace_piece(piece: Piece, *, secret: bool) -> Piece:
+    """A piece of a variable's value as it appears where the variable is used: its blanks separate words."""
+    return piece._replace(literal=False, split=not piece.reference, secret=secret)
+
+
+@dataclass(frozen=True)
+class View:
+    """The world as one service (or none: the top level) sees it."""
+
+    world: World
+    self_name: str = ""
+    probing: bool = False
+    """Within `ready` and `alive`, `${self.host}` is where launchpad can connect to."""
+    early: bool = False
+    """Before the env files are read: only the environment and the stack's folder are known."""
+
+    def variable(self, name: str) -> Piece | None:
+        return self.world.variable(name)
+
+    def near(self, name: str) -> str:
+        return self.world.near(name)
+
+    def is_service(self, name: str) -> bool:
+        return name in self.world.symbols
+
+    def reference(self, path: Sequence[str]) -> Sequence[Piece]:
+        first, *rest = path
+        if first == "stack":
+            return (Piece(self._stack(rest)),)
+        if self.early:
+            raise unknown(f"`${{{'.'.join(path)}}}` is not known yet here", "")
+        if first == "vars":
+            if len(rest) != 1:
+                raise unknown("a variable has no parts")
+            return self.world.var(rest[0])
+        if first == "self":
+            return self._self(rest)
+        if first not in self.world.symbols:
+            known = [*self.world.symbols, *RESERVED]
+            raise unknown(f"there is no server or job `{shown(first)}`", _meant(first, rest, known))
+        return self._service(self.world.symbols[first], rest, connectable(self.world.host(first)))
+
+    def _stack(self, rest: list[str]) -> str:
+        known = {"dir": self.world.directory, "name": self.world.name}
+        if len(rest) != 1 or rest[0] not in known or (rest[0] == "name" and not self.world.name):
+            raise _no_part("stack", rest, known)
+        return known[rest[0]]
+
+    def _self(self, rest: list[str]) -> Sequence[Piece]:
+        if not self.self_name:
+            raise unknown("`self` means a server or job, and this is outside of one")
+        symbol = self.world.symbols[self.self_name]
+        host = self.world.host(symbol.name)
+        if rest == ["name"]:
+            return (Piece(symbol.name),)
+        if rest == ["host"]:
+            return (Piece(connectable(host) if self.probing else host),)
+        if rest == ["fd"]:
+            return (Piece(self._fd(symbol)),)
+        return self._service(symbol, rest, connectable(host), "self", ("name", "fd"))
+
+    def _fd(self, symbol: Symbol) -> str:
+        if not symbol.fd:
+            raise unknown("`${self.fd}` is there only with `handover: inherit`", "`handover: inherit`")
+        if not symbol.ports:
+            raise _no_port(symbol, "self")
+        return "3"
+
+    def _service(
+        self, symbol: Symbol, rest: list[str], host: str, said: str = "", more: Sequence[str] = ()
+    ) -> Sequence[Piece]:
+        said = said or symbol.name
+        if rest == ["host"]:
+            return (Piece(host),)
+        if rest[0] in ("gpus", "urls"):
+            raise Problem(LATER, f"`{said}.{rest[0]}` is not supported in this version")
+        if rest[0] == "ports" and len(rest) == 2:
+            return self._port(symbol, rest[1], "port", said)
+        if len(rest) == 1 and rest[0] in ("port", "url"):
+            return self._port(symbol, MAIN, rest[0], said)
+        raise _no_part(said, rest, ["port", "url", "host", "ports.NAME", *more])
+
+    def _port(self, symbol: Symbol, port: str, form: str, said: str) -> Sequence[Piece]:
+        if port in symbol.ports:
+            return (Piece(reference=Reference(symbol.name, port, form)),)
+        if port == MAIN:
+            raise _no_port(symbol, said)
+        known = closest(port, symbol.ports)
+        hint = f"did you mean `${{{said}.ports.{known}}}`?" if known else ""
+        if not hint and symbol.ports:
+            hint = f"it has {listed(symbol.ports, 'and')}"
+        raise unknown(f"`{symbol.name}` has no port `{shown(port)}`", hint)
+
+
+def _no_port(symbol: Symbol, said: str) -> Problem:
+    if symbol.ports:
+        message = f"`{symbol.name}` has no main port"
+        return unknown(message, f"`${{{said}.ports.{symbol.ports[0]}}}`")
+    return unknown(f"`{symbol.name}` has no port", f"give `{symbol.name}` one: `port: auto`")
+
+
+def _meant(first: str, rest: Sequence[str], known: Sequence[str]) -> str:
+    found = closest(first, known)
+    return f"did you mean `${{{found}.{'.'.join(rest)}}}`?" if found else ""
+
+
+def _no_part(first: str, rest: Sequence[str], known: Sequence[str] | Mapping[str, str]) -> Problem:
+    given = ".".join(rest)
+    found = closest(given, known)
+    hint = f"did you mean `${{{first}.{found}}}`?" if found else f"there is {listed(known, 'and')}"
+    return unknown(f"`{first}` has no `{shown(given)}`", hint)
+
+
+def places(*entries: tuple[Node, str]) -> list[Label]:
+    return [Label(node.span, text) for node, text in entries]

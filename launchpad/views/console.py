@@ -1,0 +1,283 @@
+"""What a person sees of a stack in the foreground: output as it comes, progress, failures, the end.
+
+Decides the order in which things are shown. Refuses to know where snapshots come from and to change
+anything in the stack. A terminal that does not read blocks this console and nobody else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from launchpad.control.api import Snapshot
+from launchpad.errors import Diagnostic
+from launchpad.views import progress
+from launchpad.views.alarm import Alarm
+from launchpad.views.changes import LOUD, NORMAL, QUIET, Change, changes, clock
+from launchpad.views.lines import Follower, OpenSpool, open_spool
+from launchpad.views.surface import Surface
+from launchpad.views.words import STYLES
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+REDRAW_S = 0.2
+"""How often the block is drawn again while it shows running clocks."""
+POLL_S = 30.0
+"""How long one question for a newer snapshot may stay open."""
+
+
+class Feed(Protocol):
+    """Where snapshots come from."""
+
+    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
+        """The stack as soon as it is newer than `after_rev`, or as it is when `timeout_s` is over.
+        Raises ConnectionError when there is nobody left to ask."""
+
+
+class Console:
+    """Shows one stack from now until it is finished, its feed ends, or `stop`.
+
+    `starts` says where in each spool to begin (`lines.spool_ends`, taken before the start); a service
+    that is not in it begins at its first byte. None: begin where the spools end now."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        tty: bool,
+        color: bool,
+        out: TextIO,
+        err: TextIO,
+        starts: Mapping[str, int] | None = None,
+        open_spool: OpenSpool = open_spool,
+        rich_console: RichConsole | None = None,
+    ) -> None:
+        self._news = _News(feed)
+        self._surface = Surface(tty=tty, color=color, out=out, err=err, console=rich_console)
+        self._follower = Follower(self._surface.output, color=color, open_spool=open_spool)
+        self._starts = starts
+        self._last: Snapshot | None = None
+        self._phase_since = time.time()
+        self._was_up = False
+        self._told: dict[tuple[str, str], int] = {}
+        self._drawn_at = 0.0
+        self._stopping = threading.Event()
+        self._over = threading.Event()
+
+    @property
+    def last(self) -> Snapshot | None:
+        """The snapshot that was shown last."""
+        return self._last
+
+    def run(self) -> None:
+        """Show everything; returns when the stack is finished, when its feed has ended, or after `stop`.
+        What else the feed raises is raised here."""
+        try:
+            self._news.start()
+            self._loop()
+        finally:
+            self._surface.hide_block()
+            self._news.close()
+            self._over.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Show what is still to be shown and end; false if the terminal did not take it in time."""
+        self._stopping.set()
+        self._news.alarm.ring()
+        return self._over.wait(timeout_s)
+
+    def _loop(self) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            if stopping:
+                self._news.ask_once()
+            snapshot, gone = self._news.take()
+            if snapshot is not None and snapshot is not self._last:
+                self._show(snapshot)
+            if stopping or gone or (self._last is not None and self._last.phase == "finished"):
+                return self._end(gone)
+            more = self._follower.pump()
+            self._follower.pump_unfinished()
+            self._draw()
+            if not more:
+                self._news.alarm.wait(self._patience())
+
+    def _patience(self) -> float | None:
+        redraw = max(0.0, self._drawn_at + REDRAW_S - time.monotonic()) if self._shows_block() else None
+        times = [self._follower.due(), redraw]
+        return min((t for t in times if t is not None), default=None)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        before, self._last = self._last, snapshot
+        self._follow(snapshot)
+        if before is None or before.phase != snapshot.phase:
+            self._phase_since = time.time() if before else snapshot.started_at
+        news = changes(before, snapshot, time.time())
+        ended = [change.name for change in news if change.weight != QUIET]
+        self._follower.drain(ended)
+        for change in news:
+            self._tell(change)
+        for diagnostic in snapshot.diagnostics:
+            if _key(diagnostic) not in self._told:
+                self._diagnose(diagnostic)
+        present = {_key(diagnostic) for diagnostic in snapshot.diagnostics}
+        self._told = {key: lines for key, lines in self._told.items() if key in present}
+        self._drawn_at = 0.0
+        if snapshot.phase == "up" and not self._was_up:
+            self._summarise(snapshot, before)
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        for view in snapshot.services:
+            if view.log:
+                path = Path(view.log)
+                self._news.alarm.watch(path.parent)
+                offset = None if self._starts is None else self._starts.get(view.name, 0)
+                self._follower.add(view.name, path, offset, shown=view.console)
+
+    def _tell(self, change: Change) -> None:
+        if not self._surface.tty:
+            self._surface.message(f"{change}\n")
+            return
+        in_block = self._shows_block() and not self._was_up and change.word != "done"
+        if change.weight == QUIET or (change.weight == NORMAL and in_block):
+            return
+        from rich.text import Text
+
+        style = STYLES[change.word] if change.weight == LOUD else "dim"
+        self._surface.styled(
+            Text.assemble((f"{clock(change.at)} ", "dim"), (change.name, "bold"), (f" {change.text}", style))
+        )
+
+    def _diagnose(self, diagnostic: Diagnostic) -> None:
+        from launchpad.views.diagnostics import render
+
+        text = render([diagnostic], color=self._surface.color, width=self._surface.width)
+        self._surface.message(text.rstrip("\n") + "\n")
+        self._told[_key(diagnostic)] = self._follower.written
+
+    def _summarise(self, snapshot: Snapshot, before: Snapshot | None) -> None:
+        self._was_up = True
+        self._surface.hide_block()
+        took = None if before is None else self._took(snapshot)
+        lines = progress.summary(snapshot, took)
+        if self._surface.tty:
+            self._surface.styled(*progress.summary_styled(lines))
+        else:
+            self._surface.message("\n".join(lines) + "\n")
+
+    def _took(self, snapshot: Snapshot) -> float:
+        """From the supervisor's start to the moment when the last one came into its state."""
+        last = max((view.ready_at or view.since for view in snapshot.services), default=snapshot.started_at)
+        return max(0.0, last - snapshot.started_at)
+
+    def _shows_block(self) -> bool:
+        return self._surface.tty and self._last is not None and self._last.phase in ("starting", "stopping")
+
+    def _draw(self) -> None:
+        if not self._shows_block():
+            self._surface.hide_block()
+            return
+        if time.monotonic() - self._drawn_at < REDRAW_S:
+            return
+        self._drawn_at = time.monotonic()
+        assert self._last is not None
+        self._surface.show_block(
+            progress.block(
+                self._last,
+                self._follower.last_line,
+                width=self._surface.width,
+                height=self._surface.height,
+                now=time.time(),
+                since=self._phase_since,
+            )
+        )
+
+    def _end(self, gone: bool) -> None:
+        self._surface.hide_block()
+        self._follower.finish()
+        snapshot = self._last
+        if snapshot is None or (self._stopping.is_set() and snapshot.phase != "finished"):
+            return
+        if snapshot.phase not in ("finished", "stopping"):
+            if gone:
+                self._surface.message(
+                    f"the supervisor of {snapshot.stack} (pid {snapshot.pid}) is gone; "
+                    "its services go on. `launchpad down` ends them\n"
+                )
+            return
+        for diagnostic in snapshot.diagnostics:
+            if diagnostic.is_error and self._told.get(_key(diagnostic), 0) < self._follower.written - 10:
+                self._diagnose(diagnostic)
+        self._surface.message(f"{progress.farewell(snapshot)}\n")
+
+
+def _key(diagnostic: Diagnostic) -> tuple[str, str]:
+    """The same problem, even if its evidence has grown."""
+    return diagnostic.code, diagnostic.message
+
+
+class _News:
+    """Asks the feed in a thread of its own, so that output goes on while nothing else is new."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.alarm = Alarm()
+        self._feed = feed
+        self._lock = threading.Lock()
+        self._newest: Snapshot | None = None
+        self._error: Exception | None = None
+        self._gone = False
+        self._closed = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._ask, name="feed", daemon=True).start()
+
+    def take(self) -> tuple[Snapshot | None, bool]:
+        """The newest snapshot, and whether the feed has ended. Raises what the feed raised."""
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            return self._newest, self._gone
+
+    def ask_once(self) -> None:
+        """Look once more, without waiting."""
+        try:
+            self._put(self._feed.wait(-1, 0))
+        except ConnectionError:
+            self._put(None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self.alarm.close()
+
+    def _ask(self) -> None:
+        revision = -1
+        while not self._closed:
+            try:
+                snapshot = self._feed.wait(revision, POLL_S)
+            except ConnectionError:
+                self._put(None)
+                return
+            except Exception as error:
+                self._error = error
+                self._put(None)
+                return
+            if snapshot.rev != revision:
+                revision = snapshot.rev
+                self._put(snapshot)
+            if snapshot.phase == "finished":
+                return
+
+    def _put(self, snapshot: Snapshot | None) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            if snapshot is None:
+                self._gone = True
+            elif self._newest is None or self._newest.pid != snapshot.pid or snapshot.rev >= self._newest.rev:
+                self._newest = snapshot
+            self.alarm.ring()
