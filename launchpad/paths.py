@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_SOCKET_PATH = 100
+"""What every kernel takes as the path of a unix socket (Linux: 107 bytes, macOS: 103)."""
 STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
 
 
@@ -71,7 +73,8 @@ def stack_paths(file: str | os.PathLike[str]) -> StackPaths:
 def runtime_dir() -> Path:
     """This user's folder for sockets: $XDG_RUNTIME_DIR/launchpad, else /tmp/launchpad-UID."""
     base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and os.path.isdir(base) and os.access(base, os.W_OK):
+    fits = base and len(base) + len("/launchpad/0123456789abcdef.sock") < MAX_SOCKET_PATH
+    if base and fits and os.path.isdir(base) and os.access(base, os.W_OK):
         return Path(base) / "launchpad"
     return Path(f"/tmp/launchpad-{os.getuid()}")
 

@@ -48,4 +48,5 @@ def _show(snapshot: Snapshot) -> None:
             snapshot, sys.stdout, width=columns(sys.stdout), color=wants_color(sys.stdout), now=time.time()
         )
     else:
+        say(table.heading(snapshot, time.time()))
         print(table.plain_table(snapshot, time.time()), end="")

@@ -78,6 +78,8 @@ class Actor:
                 self._take_port(self.server)
             if not (loading and asked.loading in ("refused", "bound")):
                 self.server.start()
+                if asked.port == 0 and self.server.socket:
+                    self.voice.say(f"{asked.name}: serving on {asked.bind} port {self.server.socket.getsockname()[1]}")
         except OSError as error:
             where = f"descriptor {asked.fd}" if asked.fd is not None else f"{asked.bind} port {asked.port}"
             self.voice.complain(f"{asked.name}: cannot serve on {where}: {error.strerror or error}")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
 import time
-import urllib.parse
 from collections.abc import Callable
 
 from launchpad.pretend import processes
@@ -38,8 +36,7 @@ class Answers:
             loading = self.options.loading
             return (int(loading), {"status": "loading"}) if loading.isdigit() else None
         path, _, query = target.partition("?")
-        parameters = dict(urllib.parse.parse_qsl(query))
-        return self._tell(path) or self._obey(path, parameters)
+        return self._tell(path) or self._obey(path, _parameters(query))
 
     def _tell(self, path: str) -> Answer | None:
         match path:
@@ -86,5 +83,14 @@ class Answers:
         return 200, {"printed": amount}
 
 
+def _parameters(query: str) -> dict[str, str]:
+    import urllib.parse  # late: most rehearsals never get here
+
+    return dict(urllib.parse.parse_qsl(query))
+
+
 def to_json(content: dict[str, object]) -> bytes:
+    """One line of JSON."""
+    import json
+
     return json.dumps(content).encode() + b"\n"

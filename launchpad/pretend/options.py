@@ -104,6 +104,12 @@ def rate(text: str) -> int:
     return bytes_per_second
 
 
+def port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"not a port: `{text}` (1 to 65535; 0 for any, which is then printed)")
+    return int(text)
+
+
 def loading(text: str) -> str:
     if text in ("refused", "bound", "silent") or re.fullmatch(r"[1-5]\d\d", text):
         return text
@@ -157,15 +163,16 @@ def parse(argv: list[str]) -> Options:
 
 def _port_from_environment(parser: argparse.ArgumentParser) -> int | None:
     text = os.environ.get("PORT", "")
-    if text and not text.isdigit():
-        parser.error(f"PORT in the environment is not a number: `{text}`")
-    return int(text) if text else None
+    try:
+        return port(text) if text else None
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"PORT in the environment: {error}")
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("serving")
     group.add_argument(
-        "--port", type=int, metavar="P", help="serve HTTP on this port (default: PORT, if set)"
+        "--port", type=port, metavar="P", help="serve HTTP on this port (default: PORT, if set)"
     )
     group.add_argument(
         "--bind", default="127.0.0.1", metavar="ADDRESS", help="such as 127.0.0.1 (default), ::1, 0.0.0.0"

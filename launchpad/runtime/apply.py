@@ -84,7 +84,11 @@ def describe(supervisor: Supervisor, plan: Plan, goals: dict[str, bool]) -> tupl
     """One line for each service that changes, and how many do not."""
     units = supervisor.engine.units
     new = {service.name: service for service in plan.services}
-    lines = [f"stop {name}: no longer in the stack" for name, u in units.items() if name not in new and not u.removed]
+    lines = [
+        f"stop {name}: no longer in the stack"
+        for name, u in units.items()
+        if name not in new and not u.removed
+    ]
     kept = 0
     for name, service in new.items():
         unit = units.get(name)

@@ -21,9 +21,13 @@ Tail = Callable[[str], tuple[str, ...]]
 """The last lines that a service printed."""
 
 
-def problems(engine: Engine, place: Place, tail: Tail, refusals: dict[str, Refusal]) -> tuple[Diagnostic, ...]:
+def problems(
+    engine: Engine, place: Place, tail: Tail, refusals: dict[str, Refusal]
+) -> tuple[Diagnostic, ...]:
     """Everything that is wrong now: what failed for good, and what cannot become ready as it is."""
-    found = [problem(engine, unit, place, tail, refusals) for unit in engine.units.values() if not unit.removed]
+    found = [
+        problem(engine, unit, place, tail, refusals) for unit in engine.units.values() if not unit.removed
+    ]
     return tuple(diagnostic for diagnostic in found if diagnostic is not None)
 
 
@@ -74,7 +78,9 @@ def _no_port(unit: Unit, place: Place, refusals: dict[str, Refusal]) -> Diagnost
     single = refusal.high == refusal.low
     return Diagnostic(
         "E301",
-        f"port {span} for `{unit.name}` is not free" if single else f"no free port for `{unit.name}` in {span}",
+        f"port {span} for `{unit.name}` is not free"
+        if single
+        else f"no free port for `{unit.name}` in {span}",
         labels=_labels(place(unit.name, *key)),
         notes=refusal.notes,
         consequence="nothing was started, no port was kept",

@@ -52,7 +52,9 @@ class Session:
 
     async def _main(self) -> int:
         names = (self.options.job,) if self.options.job else self.options.names
-        self.supervisor = Supervisor(self.paths, self.reading, names, self.options.timeout_s, self._begin)
+        self.supervisor = Supervisor(
+            self.paths, self.reading, names, timeout_s=self.options.timeout_s, after_start=self._begin
+        )
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()
         self.loop.call_later(BEGIN_AT_LATEST_S, self._begin)

@@ -60,7 +60,7 @@ def _unwritable(paths: StackPaths, error: OSError) -> Refused:
     return Refused(
         [
             Diagnostic(
-                "E601",
+                "E608",
                 "the state folder cannot be written",
                 notes=(f"{paths.state_dir}: {error.strerror or error}",),
                 consequence="nothing was started",
@@ -92,7 +92,9 @@ def load(path: Path) -> Stored:
 
 
 def save(path: Path, stored: Stored) -> None:
-    leases = [{"service": p.service, "name": p.name, "number": p.number, "host": p.host} for p in stored.ports]
+    leases = [
+        {"service": p.service, "name": p.name, "number": p.number, "host": p.host} for p in stored.ports
+    ]
     data = {"version": VERSION, "epoch": stored.epoch, "run_id": stored.run_id, "ports": leases}
     write_atomically(path, data)
 

@@ -10,15 +10,25 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from launchpad.control.api import Event, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
-from launchpad.core.facts import CloseAsked, Fact, GoalsSet, KillAsked, PlanApplied, PortsRefused, Refusal, RestartAsked
+from launchpad.core.facts import (
+    CloseAsked,
+    Fact,
+    GoalsSet,
+    KillAsked,
+    PlanApplied,
+    PortsRefused,
+    Refusal,
+    RestartAsked,
+)
 from launchpad.core.model import Phase
 from launchpad.core.verdict import Verdict
 from launchpad.core.wishes import Note
 from launchpad.errors import Diagnostic, Label
+from launchpad.hosts.local.host import LocalHost
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime import store
@@ -30,41 +40,42 @@ from launchpad.runtime.problems import problem, problems
 TAIL_LINES = 6
 
 
-@dataclass(slots=True)
 class Supervisor:
-    """`reading` is the stack as it runs; `reread` reads the file again with the same options (or those
-    given) and raises Refused. Use: `start()`, then `await finished`, then `await close()`."""
+    """`reading` is the stack as it runs. Made in a running event loop; use: `start()`, then await
+    `finished`, then `await close()`. `after_start` is called once, when the first process runs."""
 
-    paths: StackPaths
-    reading: Reading
-    names: tuple[str, ...] = ()
-    timeout_s: float | None = None
-    after_start: Callable[[], None] | None = None
-    """Called once when the first processes have been started."""
-    rev: int = 0
-    started_at: float = field(default_factory=time.time)
-    fault: BaseException | None = None
-    _verdict: Verdict = field(default_factory=lambda: Verdict("starting", None, (), ()))
-    _refusals: dict[str, Refusal] = field(default_factory=dict)
-    _told: dict[str, Diagnostic] = field(default_factory=dict)
-    _extra: tuple[Diagnostic, ...] = ()
+    def __init__(
+        self,
+        paths: StackPaths,
+        reading: Reading,
+        names: tuple[str, ...] = (),
+        *,
+        timeout_s: float | None = None,
+        after_start: Callable[[], None] | None = None,
+    ) -> None:
+        self.paths, self.reading, self.names = paths, reading, names
+        self.rev = 0
+        self.started_at = time.time()
+        self._loop = asyncio.get_running_loop()
+        self.finished: asyncio.Future[int] = self._loop.create_future()
+        self._changed = asyncio.Event()
+        self._timeout_s, self._after_start = timeout_s, after_start
+        self._verdict = Verdict("starting", None, (), ())
+        self._refusals: dict[str, Refusal] = {}
+        self._told: dict[str, Diagnostic] = {}
+        self._extra: tuple[Diagnostic, ...] = ()
+        self._stored = store.begin(paths)
+        self._journal = Journal(paths.journal)
+        self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
+        self._host = LocalHost(self._tell, paths, reading.name, run_id=self._stored.run_id)
+        self.driver.attach(self._host)
 
     def start(self) -> None:
-        """Apply the plan; processes without needs are being started when this returns."""
-        from launchpad.hosts.local.host import LocalHost
-
-        self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-        self.finished: asyncio.Future[int] = self._loop.create_future()
-        self._stored = store.begin(self.paths)
-        self._journal = Journal(self.paths.journal)
-        self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
-        self._host = LocalHost(self._tell, self.paths, self.reading.name, run_id=self._stored.run_id)
-        self.driver.attach(self._host)
+        """Apply the plan; processes without needs have been started when this returns."""
         self._route()
         self.driver.step(PlanApplied(self.reading.plan, self.reading.goals(self.names)))
-        if self.timeout_s is not None:
-            self._loop.call_later(self.timeout_s, self._too_late)
+        if self._timeout_s is not None:
+            self._loop.call_later(self._timeout_s, self._too_late)
 
     @property
     def engine(self) -> Engine:
@@ -90,9 +101,9 @@ class Supervisor:
         self.rev += 1
         self._changed.set()
         self._changed = asyncio.Event()
-        if self.after_start is not None and any(n.phase == Phase.STARTING for n in notes):
-            self._loop.call_soon(self.after_start)
-            self.after_start = None
+        if self._after_start is not None and any(n.phase == Phase.STARTING for n in notes):
+            self._loop.call_soon(self._after_start)
+            self._after_start = None
         if self._verdict.phase == "finished" and not self.finished.done():
             self.finished.set_result(self._code())
 
@@ -111,7 +122,6 @@ class Supervisor:
         return events
 
     def _on_fault(self, error: BaseException) -> None:
-        self.fault = error
         with open(self.paths.supervisor_log, "a") as log:
             traceback.print_exception(error, file=log)
         if not self.finished.done():
@@ -125,11 +135,15 @@ class Supervisor:
     def _too_late(self) -> None:
         if self._verdict.phase != "starting":
             return
-        waiting = [u.name for u in self.engine.units.values() if u.wanted and u.phase not in (Phase.READY, Phase.DONE)]
+        waiting = [
+            u.name
+            for u in self.engine.units.values()
+            if u.wanted and u.phase not in (Phase.READY, Phase.DONE)
+        ]
         self._extra = (
             Diagnostic(
                 "E404",
-                f"the stack was not up within {self.timeout_s:g} s",
+                f"the stack was not up within {self._timeout_s:g} s",
                 notes=tuple(f"`{name}` is {self.engine.units[name].phase.value}" for name in waiting),
                 consequence="everything was stopped",
             ),
@@ -140,7 +154,9 @@ class Supervisor:
 
     def snapshot(self) -> Snapshot:
         now, wall = self._loop.time(), time.time()
-        views = [service_view(self.engine, unit, self.paths, now, wall) for unit in self.engine.units.values()]
+        views = [
+            service_view(self.engine, unit, self.paths, now, wall) for unit in self.engine.units.values()
+        ]
         found = problems(self.engine, self._place, self._tail, self._refusals)
         return Snapshot(
             rev=self.rev,

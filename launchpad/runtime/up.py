@@ -81,7 +81,7 @@ def _unreachable(paths: StackPaths) -> Refused:
     return Refused(
         [
             Diagnostic(
-                "E604",
+                "E607",
                 "another launchpad holds this stack and does not answer",
                 notes=(f"lock: {paths.lock}", f"socket: {paths.socket}"),
                 consequence="nothing was started",
@@ -157,7 +157,11 @@ def _start_code(snapshot: Snapshot | None) -> int:
 def _join(options: UpOptions, client: Client) -> int:
     from launchpad.control.client import NotRunning
 
-    body = {"names": list(options.names), "profiles": list(options.profiles), "set_vars": dict(options.set_vars)}
+    body = {
+        "names": list(options.names),
+        "profiles": list(options.profiles),
+        "set_vars": dict(options.set_vars),
+    }
     reply = client.apply({key: value for key, value in body.items() if value})
     _show(reply)
     console = _console(ClientFeed(client), options)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
-from launchpad.errors import Diagnostic, Label
+from launchpad.errors import Diagnostic
 from launchpad.stack.nodes import Map, Node, Scalar
 from launchpad.stack.problems import LATER, VAR_CYCLE, closest, did_you_mean, error, listed, shown
 from launchpad.stack.template import Piece, Problem, Reference, fill, unknown
@@ -258,7 +258,3 @@ def _no_part(first: str, rest: Sequence[str], known: Sequence[str] | Mapping[str
     found = closest(given, known)
     hint = f"did you mean `${{{first}.{found}}}`?" if found else f"there is {listed(known, 'and')}"
     return unknown(f"`{first}` has no `{shown(given)}`", hint)
-
-
-def places(*entries: tuple[Node, str]) -> list[Label]:
-    return [Label(node.span, text) for node, text in entries]

@@ -8,34 +8,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from launchpad.control.api import Snapshot
 from launchpad.errors import Diagnostic
 from launchpad.views import progress
-from launchpad.views.alarm import Alarm
 from launchpad.views.changes import LOUD, NORMAL, QUIET, Change, changes, clock
 from launchpad.views.lines import Follower, OpenSpool, open_spool
+from launchpad.views.news import Feed, News
 from launchpad.views.surface import Surface
 from launchpad.views.words import STYLES
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
+JUST_NOW_S = 2.0
 REDRAW_S = 0.2
 """How often the block is drawn again while it shows running clocks."""
-POLL_S = 30.0
-"""How long one question for a newer snapshot may stay open."""
-
-
-class Feed(Protocol):
-    """Where snapshots come from."""
-
-    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
-        """The stack as soon as it is newer than `after_rev`, or as it is when `timeout_s` is over.
-        Raises ConnectionError when there is nobody left to ask."""
 
 
 class Console:
@@ -53,15 +44,17 @@ class Console:
         out: TextIO,
         err: TextIO,
         starts: Mapping[str, int] | None = None,
+        output: bool = True,
         open_spool: OpenSpool = open_spool,
         rich_console: RichConsole | None = None,
     ) -> None:
-        self._news = _News(feed)
+        self._news = News(feed)
         self._surface = Surface(tty=tty, color=color, out=out, err=err, console=rich_console)
         self._follower = Follower(self._surface.output, color=color, open_spool=open_spool)
         self._starts = starts
+        self._output = output
         self._last: Snapshot | None = None
-        self._phase_since = time.time()
+        self._begun_at = self._phase_since = time.time()
         self._was_up = False
         self._told: dict[tuple[str, str], int] = {}
         self._drawn_at = 0.0
@@ -73,12 +66,12 @@ class Console:
         """The snapshot that was shown last."""
         return self._last
 
-    def run(self) -> None:
-        """Show everything; returns when the stack is finished, when its feed has ended, or after `stop`.
-        What else the feed raises is raised here."""
+    def run(self, until: Callable[[Snapshot], bool] | None = None) -> None:
+        """Show everything; returns when the stack is finished, when its feed has ended, after `stop`, or
+        once `until` is true of what was shown. What else the feed raises is raised here."""
         try:
             self._news.start()
-            self._loop()
+            self._loop(until or _never)
         finally:
             self._surface.hide_block()
             self._news.close()
@@ -90,7 +83,7 @@ class Console:
         self._news.alarm.ring()
         return self._over.wait(timeout_s)
 
-    def _loop(self) -> None:
+    def _loop(self, until: Callable[[Snapshot], bool]) -> None:
         while True:
             stopping = self._stopping.is_set()
             if stopping:
@@ -98,7 +91,7 @@ class Console:
             snapshot, gone = self._news.take()
             if snapshot is not None and snapshot is not self._last:
                 self._show(snapshot)
-            if stopping or gone or (self._last is not None and self._last.phase == "finished"):
+            if stopping or gone or (self._last and (self._last.phase == "finished" or until(self._last))):
                 return self._end(gone)
             more = self._follower.pump()
             self._follower.pump_unfinished()
@@ -118,7 +111,7 @@ class Console:
             self._phase_since = time.time() if before else snapshot.started_at
         news = changes(before, snapshot, time.time())
         ended = [change.name for change in news if change.weight != QUIET]
-        self._follower.drain(ended)
+        self._follower.finish(ended)
         for change in news:
             self._tell(change)
         for diagnostic in snapshot.diagnostics:
@@ -128,7 +121,7 @@ class Console:
         self._told = {key: lines for key, lines in self._told.items() if key in present}
         self._drawn_at = 0.0
         if snapshot.phase == "up" and not self._was_up:
-            self._summarise(snapshot, before)
+            self._summarise(snapshot)
 
     def _follow(self, snapshot: Snapshot) -> None:
         for view in snapshot.services:
@@ -136,13 +129,13 @@ class Console:
                 path = Path(view.log)
                 self._news.alarm.watch(path.parent)
                 offset = None if self._starts is None else self._starts.get(view.name, 0)
-                self._follower.add(view.name, path, offset, shown=view.console)
+                self._follower.add(view.name, path, offset, shown=self._output and view.console)
 
     def _tell(self, change: Change) -> None:
         if not self._surface.tty:
             self._surface.message(f"{change}\n")
             return
-        in_block = self._shows_block() and not self._was_up and change.word != "done"
+        in_block = not self._was_up and change.word != "done"
         if change.weight == QUIET or (change.weight == NORMAL and in_block):
             return
         from rich.text import Text
@@ -159,20 +152,19 @@ class Console:
         self._surface.message(text.rstrip("\n") + "\n")
         self._told[_key(diagnostic)] = self._follower.written
 
-    def _summarise(self, snapshot: Snapshot, before: Snapshot | None) -> None:
+    def _summarise(self, snapshot: Snapshot) -> None:
         self._was_up = True
         self._surface.hide_block()
-        took = None if before is None else self._took(snapshot)
-        lines = progress.summary(snapshot, took)
+        lines = progress.summary(snapshot, self._took(snapshot))
         if self._surface.tty:
             self._surface.styled(*progress.summary_styled(lines))
         else:
             self._surface.message("\n".join(lines) + "\n")
 
-    def _took(self, snapshot: Snapshot) -> float:
-        """From the supervisor's start to the moment when the last one came into its state."""
+    def _took(self, snapshot: Snapshot) -> float | None:
+        """Seconds from the supervisor's start until all was up; None if that was before we looked."""
         last = max((view.ready_at or view.since for view in snapshot.services), default=snapshot.started_at)
-        return max(0.0, last - snapshot.started_at)
+        return max(0.0, last - snapshot.started_at) if last >= self._begun_at - JUST_NOW_S else None
 
     def _shows_block(self) -> bool:
         return self._surface.tty and self._last is not None and self._last.phase in ("starting", "stopping")
@@ -200,10 +192,10 @@ class Console:
         self._surface.hide_block()
         self._follower.finish()
         snapshot = self._last
-        if snapshot is None or (self._stopping.is_set() and snapshot.phase != "finished"):
+        if snapshot is None or (snapshot.phase != "finished" and not gone):
             return
         if snapshot.phase not in ("finished", "stopping"):
-            if gone:
+            if not self._stopping.is_set():
                 self._surface.message(
                     f"the supervisor of {snapshot.stack} (pid {snapshot.pid}) is gone; "
                     "its services go on. `launchpad down` ends them\n"
@@ -215,69 +207,10 @@ class Console:
         self._surface.message(f"{progress.farewell(snapshot)}\n")
 
 
+def _never(snapshot: Snapshot) -> bool:
+    return False
+
+
 def _key(diagnostic: Diagnostic) -> tuple[str, str]:
     """The same problem, even if its evidence has grown."""
     return diagnostic.code, diagnostic.message
-
-
-class _News:
-    """Asks the feed in a thread of its own, so that output goes on while nothing else is new."""
-
-    def __init__(self, feed: Feed) -> None:
-        self.alarm = Alarm()
-        self._feed = feed
-        self._lock = threading.Lock()
-        self._newest: Snapshot | None = None
-        self._error: Exception | None = None
-        self._gone = False
-        self._closed = False
-
-    def start(self) -> None:
-        threading.Thread(target=self._ask, name="feed", daemon=True).start()
-
-    def take(self) -> tuple[Snapshot | None, bool]:
-        """The newest snapshot, and whether the feed has ended. Raises what the feed raised."""
-        with self._lock:
-            if self._error is not None:
-                raise self._error
-            return self._newest, self._gone
-
-    def ask_once(self) -> None:
-        """Look once more, without waiting."""
-        try:
-            self._put(self._feed.wait(-1, 0))
-        except ConnectionError:
-            self._put(None)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            self.alarm.close()
-
-    def _ask(self) -> None:
-        revision = -1
-        while not self._closed:
-            try:
-                snapshot = self._feed.wait(revision, POLL_S)
-            except ConnectionError:
-                self._put(None)
-                return
-            except Exception as error:
-                self._error = error
-                self._put(None)
-                return
-            if snapshot.rev != revision:
-                revision = snapshot.rev
-                self._put(snapshot)
-            if snapshot.phase == "finished":
-                return
-
-    def _put(self, snapshot: Snapshot | None) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            if snapshot is None:
-                self._gone = True
-            elif self._newest is None or self._newest.pid != snapshot.pid or snapshot.rev >= self._newest.rev:
-                self._newest = snapshot
-            self.alarm.ring()

@@ -41,7 +41,7 @@ Write = Callable[[str], None]
 
 def open_spool(path: Path) -> Spool:
     """The spool at `path`, which need not exist yet."""
-    from launchpad.hosts.local.spool_reader import SpoolReader
+    from launchpad.hosts.local.spool import SpoolReader
 
     return SpoolReader(path)
 
@@ -145,34 +145,35 @@ class Follower:
         times = [self._due(tail) - now for tail in self._tails.values() if self._waits(tail)]
         return max(0.0, min(times)) if times else None
 
-    def pump_unfinished(self, *, all_of_them: bool = False) -> None:
-        """Show unfinished lines that have been silent long enough, or all of them."""
+    def pump_unfinished(self) -> None:
+        """Show unfinished lines that have been silent long enough."""
         now = self._clock()
         text: list[str] = []
         for tail in self._tails.values():
-            if self._waits(tail) and (all_of_them or self._due(tail) <= now):
-                self._show_unfinished(tail, text, now, final=all_of_them)
+            if self._waits(tail) and self._due(tail) <= now:
+                self._show_unfinished(tail, text, now, final=False)
         self._emit(text)
 
-    def drain(self, names: Iterable[str] | None = None) -> None:
-        """Write everything that these services (None: all) have written until now."""
+    def finish(self, names: Iterable[str] | None = None) -> None:
+        """Write everything that these services (None: all) have written until now, also a last line
+        that never ended."""
         for name in list(self._tails if names is None else names):
-            tail = self._tails.get(name)
-            if tail is None:
-                continue
-            end = _end(tail.spool)
-            while tail.offset < end:
+            if name in self._tails:
+                self._drain(self._tails[name])
                 text: list[str] = []
-                before = tail.offset
-                self._read(tail, text)
+                if self._tails[name].shown and self._tails[name].lines.pending:
+                    self._show_unfinished(self._tails[name], text, self._clock(), final=True)
                 self._emit(text)
-                if tail.offset == before:
-                    break
 
-    def finish(self) -> None:
-        """Write all there is, also lines that never ended."""
-        self.drain()
-        self.pump_unfinished(all_of_them=True)
+    def _drain(self, tail: _Tail) -> None:
+        end = _end(tail.spool)
+        while tail.offset < end:
+            text: list[str] = []
+            before = tail.offset
+            self._read(tail, text)
+            self._emit(text)
+            if tail.offset <= before:
+                return
 
     def _read(self, tail: _Tail, text: list[str]) -> bool:
         if not tail.shown:

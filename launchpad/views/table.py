@@ -50,7 +50,7 @@ def plain_table(snapshot: Snapshot, now: float) -> str:
     """Aligned columns without colour; nothing is cut off, so that it can be searched and cut."""
     rows = [row(view, now) for view in snapshot.services]
     widths = [max(len(cells[i]) for cells in (HEAD, *rows)) for i in range(len(HEAD))]
-    lines = [heading(snapshot, now)]
+    lines = []
     for cells in (HEAD, *rows):
         lines.append("  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True)).rstrip())
     return "\n".join(lines) + "\n"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launchpad.core.facts import Exited, Fact, Probed, Sampled, SpawnFailed, Spawned, TreeGone, TreeHeld
+from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
 from launchpad.core.model import Handle, Sink
 from launchpad.core.wishes import (
     Forget,
@@ -111,7 +111,7 @@ class LocalHost:
 
     def _tell(self, fact: Fact) -> None:
         if isinstance(fact, Probed) and fact.ok:
-            self._ports.look()
+            self._ports.look(fact.service)
         self._tell_out(fact)
 
     # -- starting ----------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ class LocalHost:
         try:
             _staged("output", lambda: write_record(self._paths, record))
             undo.callback(remove_record, self._paths, service, wish.attempt)
-            listeners = self._ports.open_door(service)
-            undo.callback(self._ports.ended, service)
+            undo.callback(self._ports.ended, launch.ports)
+            listeners = self._ports.open_door(launch.ports, launch.handovers)
             handle = spawn.spawn(launch.argv, environment, launch.working_dir, output, listeners)
         finally:
             os.close(output)
@@ -194,7 +194,7 @@ class LocalHost:
         if not left:
             self._forget(attempt)
         else:
-            self._ports.shut_door(running.service)
+            self._ports.shut_door(running.launch.ports)
         self._tell(Exited(running.service, attempt, code, left, note))
         if not left and here.end is not None:
             self._tell(TreeGone(running.service, attempt))
@@ -216,7 +216,7 @@ class LocalHost:
         if here.end is not None:
             here.end.close()
         self._trees.drop(attempt)
-        self._ports.ended(running.service)
+        self._ports.ended(running.launch.ports)
         if running.notify is not None:
             close_notify(running.notify)
         remove_record(self._paths, running.service, attempt)
@@ -335,7 +335,9 @@ def _staged(stage: str, do: Callable[[], Any]) -> Any:
     except OSError as error:
         final = stage != "ports"
         where = f" `{error.filename}`" if error.filename else ""
-        raise NotStarted(stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final) from None
+        raise NotStarted(
+            stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final
+        ) from None
 
 
 __all__ = ["LocalHost"]

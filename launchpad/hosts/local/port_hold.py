@@ -12,9 +12,10 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from launchpad.core.model import Handover, Lease
+from launchpad.hosts.local.port_bound import bound
 from launchpad.hosts.local.sockets import Listener, listeners
 
 CLOSING = ("04", "05", "06", "09", "0B")
@@ -36,18 +37,19 @@ class Hold:
         self.lease, self.handover, self.since = lease, handover, since
         self.primary: socket.socket | None = None
         self.other: socket.socket | None = None
-        self.open = False
-        self.other_open = False
+        self.settled = True
+        """The door is shut, or was looked at for the last time."""
         self.seen_at: float | None = None
         """When the child was first seen to listen, since the door was opened."""
 
-    def take(self, *, strict: bool) -> None:
-        """Bind. `strict`: the other loopback has to be free as well. Raises Taken."""
-        self.primary = _bind(self.lease.host, self.lease.number)
+    def take(self, *, strict: bool, claimed: Container[int] = ()) -> None:
+        """Bind. `strict`: the other loopback has to be free as well. `claimed` are numbers that are known
+        to be somebody's although nobody listens. Raises Taken."""
+        self.primary = _bind(self.lease.host, self.lease.number, claimed)
         if self.handover is Handover.INHERIT or (other := other_loopback(self.lease.host)) is None:
             return
         try:
-            self.other = _bind(other, self.lease.number)
+            self.other = _bind(other, self.lease.number, claimed)
         except Taken as taken:
             if strict and taken.why == errno.EADDRINUSE:
                 self.close()
@@ -56,21 +58,20 @@ class Hold:
     def open_door(self) -> None:
         for sock in self._sockets():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.open, self.other_open, self.seen_at = True, self.other is not None, None
+        self.settled, self.seen_at = False, None
 
     def shut_door(self) -> None:
         self.shut_primary()
         self.shut_other()
+        self.settled = True
 
     def shut_primary(self) -> None:
         if self.primary is not None and self.handover is Handover.SHARED:
             self.primary.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        self.open = False
 
     def shut_other(self) -> None:
         if self.other is not None:
             self.other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        self.other_open = False
 
     def listen(self) -> int:
         """Make it a listening socket to be inherited; returns its descriptor. Raises OSError."""
@@ -88,7 +89,7 @@ class Hold:
         for sock in self._sockets():
             sock.close()
         self.primary = self.other = None
-        self.open = self.other_open = False
+        self.settled = True
 
     @property
     def held(self) -> bool:
@@ -105,7 +106,7 @@ def other_loopback(host: str) -> str | None:
     return "127.0.0.1" if host == "::1" else None
 
 
-def _bind(host: str, number: int) -> socket.socket:
+def _bind(host: str, number: int, claimed: Container[int]) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -116,7 +117,8 @@ def _bind(host: str, number: int) -> socket.socket:
     try:
         sock.bind((host, number))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and _bind_over_remains(sock, host, number):
+        free = error.errno == errno.EADDRINUSE and number not in claimed
+        if free and _bind_over_remains(sock, host, number):
             return sock
         sock.close()
         raise Taken(error.errno or errno.EADDRINUSE) from None
@@ -125,8 +127,11 @@ def _bind(host: str, number: int) -> socket.socket:
 
 def _bind_over_remains(sock: socket.socket, host: str, number: int) -> bool:
     """A server that has just gone leaves connections in TIME_WAIT, which fail an exclusive bind for a
-    minute. If nobody listens and such remains are there to explain it, bind as a restarted server would."""
-    if any(overlap(one, host) for one in listeners(number)) or not has_remains(number):
+    minute. If nobody listens and such remains are there to explain it, bind as a restarted server would.
+    That could succeed beside a hold whose door is open, so holds are looked for as well."""
+    if any(overlap(one.address, host) for one in listeners(number)) or not has_remains(number):
+        return False
+    if any(overlap(one.address, host) for one in bound(number) or ()):
         return False
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -138,21 +143,18 @@ def _bind_over_remains(sock: socket.socket, host: str, number: int) -> bool:
     return True
 
 
-def overlap(listener: Listener, host: str) -> bool:
-    """Whether this listener and a bind to `host` are in each other's way."""
-    if listener.address == host or listener.address == "::":
+def overlap(one: str, other: str) -> bool:
+    """Whether sockets bound to these two addresses are in each other's way, as far as addresses tell."""
+    if one == other or "::" in (one, other):
         return True
-    if host == "::":
-        return True
-    same = (":" in listener.address) == (":" in host)
-    return same and (listener.address == "0.0.0.0" or host == "0.0.0.0")
+    same = (":" in one) == (":" in other)
+    return same and "0.0.0.0" in (one, other)
 
 
 def has_remains(number: int) -> bool:
     """Whether ended connections of this local port are still being waited out by the kernel."""
     line = re.compile(
-        rb"^ *\d+: [0-9A-F]+:%04X [0-9A-F]+:[0-9A-F]{4} (?:%b) "
-        % (number, "|".join(CLOSING).encode()),
+        rb"^ *\d+: [0-9A-F]+:%04X [0-9A-F]+:[0-9A-F]{4} (?:%b) " % (number, "|".join(CLOSING).encode()),
         re.MULTILINE,
     )
     return any(line.search(_table(path)) for path in ("/proc/net/tcp", "/proc/net/tcp6"))
@@ -168,4 +170,4 @@ def _table(path: str) -> bytes:
 
 def listens(known: Iterable[Listener], host: str, number: int) -> list[Listener]:
     """Those that stand where this hold is."""
-    return [one for one in known if one.port == number and overlap(one, host)]
+    return [one for one in known if one.port == number and overlap(one.address, host)]

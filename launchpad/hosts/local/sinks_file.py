@@ -14,12 +14,14 @@ from pathlib import Path
 
 class FileTarget:
     """`rotate` in bytes, 0 for never; `keep` old files, `path.1` the newest. Sinks of several services with
-    one path share one target and hold `lock` while they write."""
+    one path share one target and hold `lock` while they write. `whole_lines`: end a line that was left
+    without its end (by a crash, or before the file was ours) before the first write."""
 
-    def __init__(self, path: Path, rotate: int, keep: int) -> None:
+    def __init__(self, path: Path, rotate: int, keep: int, *, whole_lines: bool = False) -> None:
         self.path = path
         self.rotate = rotate
         self.keep = keep
+        self.whole_lines = whole_lines
         self.lock = threading.Lock()
         self.users = 0
         self.size = 0
@@ -34,17 +36,16 @@ class FileTarget:
         """(inode, size) of the open file: where it stood, to be compared after a crash."""
         return self._inode, self.size
 
-    @property
-    def real(self) -> Path:
+    def real_path(self) -> Path:
         """The file itself, where `path` is a link."""
-        return self._real
+        return Path(os.path.realpath(self.path))
 
     def write(self, data: bytes) -> int:
         """Append, turning the file over when it is full. Returns how many bytes were taken, which is less
         than all when the disk is full or a pipe's reader is slow; raises only if nothing was."""
         done = 0
         try:
-            self._open()
+            self.open()
             while done < len(data):
                 stop, turn = self._next_stop(data, done)
                 if stop > done:
@@ -74,14 +75,16 @@ class FileTarget:
         room = self.rotate - self.size
         if not self.rotate or not self._regular or len(data) - at <= room:
             return len(data), False
-        for end in (b"\n", b"\r"):
-            if (last := data.rfind(end, at, at + max(room, 0))) >= 0:
-                return last + 1, True
+        if (last := data.rfind(b"\n", at, at + max(room, 0))) >= 0:
+            return last + 1, True
         if self.size and not self._in_line:
             return at, True
-        for end in (b"\n", b"\r"):
-            if (first := data.find(end, at)) >= 0:
-                return first + 1, True
+        if (first := data.find(b"\n", at)) >= 0:
+            return first + 1, True
+        inner = len(data) - 1  # the very last one may be half of `\r\n`
+        for found in (data.rfind(b"\r", at, min(at + max(room, 0), inner)), data.find(b"\r", at, inner)):
+            if found >= 0:
+                return found + 1, True
         return len(data), False
 
     def _turn_over(self) -> None:
@@ -92,9 +95,9 @@ class FileTarget:
                 os.replace(old[number - 1], old[number])
         if not self.keep:
             os.unlink(self._real)
-        self._open()
+        self.open()
 
-    def _open(self) -> None:
+    def open(self) -> None:
         """Open the file, or see that the open one is still the one at its path (somebody may have moved
         or deleted it)."""
         if self._descriptor is not None:
@@ -115,6 +118,8 @@ class FileTarget:
         if self.size:
             with open(self._real, "rb", buffering=0) as file:
                 self._in_line = os.pread(file.fileno(), 1, self.size - 1) != b"\n"
+        if self._in_line and self.whole_lines:
+            self._append(b"\n")
 
     def _open_checked(self) -> int:
         """Follows a link at the very path only if it is this user's (or root's) own: another user's could

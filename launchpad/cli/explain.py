@@ -1,0 +1,33 @@
+"""`launchpad explain`: the long form of an error code."""
+
+from __future__ import annotations
+
+import textwrap
+
+import click
+
+from launchpad.cli.screen import say
+from launchpad.errors import ExitCode
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def command(code: str | None) -> int:
+    """The long form of an error code; without one, all codes."""
+    from launchpad.codes import CODES
+
+    if code is None:
+        for name, entry in CODES.items():
+            print(f"{name}  {entry.title}")
+        return ExitCode.OK
+    entry = CODES.get(code.upper())
+    if entry is None:
+        say(f"there is no code `{code}`; `launchpad explain` lists them all")
+        return ExitCode.REFUSED
+    print(f"{code.upper()}: {entry.title}\n")
+    print(textwrap.fill(entry.meaning, 90))
+    for head, points in (("Typical causes", entry.causes), ("What to do", entry.remedies)):
+        print(f"\n{head}:")
+        for point in points:
+            print(textwrap.fill(point, 90, initial_indent="  - ", subsequent_indent="    "))
+    return ExitCode.OK

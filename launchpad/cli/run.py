@@ -1,0 +1,48 @@
+"""`launchpad run`: one job, with what it needs around it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from launchpad.cli.params import reading_options, timeout_option
+from launchpad.cli.screen import is_terminal, wants_color
+from launchpad.cli.target import StackCommand, locate, one_name
+
+
+@click.command("run", cls=StackCommand, takes_rest=True)
+@click.argument("names", nargs=-1, metavar="[STACK] JOB [-- ARGS]...")
+@timeout_option("Give up when what the job needs is not up by then.")
+@reading_options
+def command(
+    names: tuple[str, ...],
+    rest: tuple[str, ...],
+    timeout_s: float | None,
+    profiles: tuple[str, ...],
+    set_vars: tuple[tuple[str, str], ...],
+    env_files: tuple[Path, ...],
+    given: Path | None,
+) -> int:
+    """Start what a job needs, run the job, stop it all; exit with the job's code.
+
+    What follows `--` is added to the job's command.
+    """
+    from launchpad.runtime.options import UpOptions
+    from launchpad.runtime.up import run
+
+    job = one_name(names, "job (its arguments come after `--`)")
+    return run(
+        UpOptions(
+            file=locate(given).file,
+            job=job,
+            job_args=rest,
+            profiles=profiles,
+            set_vars=set_vars,
+            env_files=env_files,
+            timeout_s=timeout_s,
+            color=wants_color(sys.stdout),
+            tty=is_terminal(sys.stdout) and is_terminal(sys.stderr),
+        )
+    )

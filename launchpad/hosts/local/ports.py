@@ -1,0 +1,279 @@
+"""The ports of one stack: held from lease to release, handed to children through a door.
+
+The kernel is the lock (`port_hold`). A batch gets all its ports or none, by the greedy that finds a way if
+there is one: numbers upwards, each to the request whose range ends first. Decides which number, and when
+a door opens and shuts; refuses to know what the services are.
+
+A number that one service gave back is kept from others for a while, because clients may still talk to it.
+That is a preference, not a refusal: it goes to another if nothing else is left, or if it was named.
+
+A door is shut for good, until the next start, once the main process itself listens. If a process below it
+listens (a reloader, a shell), that one may be replaced and has to bind again, so the door stays open until
+the main process ends; the listener itself keeps strangers out meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
+from launchpad.core.model import Handover, Lease, PortRequest
+from launchpad.core.wishes import LeasePorts
+from launchpad.hosts.local.port_hold import Hold, Taken, listens
+from launchpad.hosts.local.port_holders import holders
+from launchpad.hosts.local.port_search import Search
+from launchpad.hosts.local.registry import (
+    Registration,
+    private_runtime_dir,
+    register,
+    registrations,
+    unregister,
+)
+from launchpad.hosts.local.sockets import listeners, owners
+from launchpad.hosts.local.spawn_failure import NotStarted
+from launchpad.paths import StackPaths
+
+QUARANTINE_S = 15.0
+TURN_S = 0.5
+"""How long another launchpad's allocation is waited for. The kernel decides in any case; taking turns only
+keeps two that start at once from each taking half of a range."""
+TURN_TRY_S = 0.005
+FIRST_LOOK_S, LAST_LOOK_S = 0.25, 15.0
+"""How often it is looked whether a child listens that nobody probes: the kernel sends no event."""
+OTHER_LOOPBACK_S = 2.0
+"""A server that has begun to listen on one loopback may be about to listen on the other."""
+RETAKE_FIRST_S, RETAKE_LAST_S = 0.05, 1.0
+
+
+class Ports:
+    """`main_pid` gives the pid of a service's live main process."""
+
+    def __init__(
+        self, paths: StackPaths, stack: str, run_id: str, main_pid: Callable[[str], int | None]
+    ) -> None:
+        self._paths, self._stack, self._run_id, self._main_pid = paths, stack, run_id, main_pid
+        self._loop = asyncio.get_running_loop()
+        self._holds: dict[Lease, Hold] = {}
+        self._freed: dict[int, tuple[str, float]] = {}
+        self._allocating = asyncio.Lock()
+        self._looking: asyncio.TimerHandle | None = None
+        self._look_s = FIRST_LOOK_S
+        self._retaking: dict[Lease, asyncio.TimerHandle] = {}
+        self._register()
+
+    # -- leases ------------------------------------------------------------------------------------
+
+    async def lease(self, wish: LeasePorts) -> PortsLeased | PortsRefused:
+        """All that is asked for, or nothing and for every number of a range that is full who has it."""
+        async with self._allocating, _turn():
+            kept = {request: hold for request in wish.requests if (hold := self._fitting(request))}
+            asked = [request for request in wish.requests if request not in kept]
+            others = [one for one in registrations() if one.run_id != self._run_id]
+            search = Search(asked, wish.preferred, others, self._offset, self._quarantined)
+            found = search.run()
+            if found is None:
+                return PortsRefused(
+                    wish.batch, tuple(self._refusal(r, search, others) for r in search.failed)
+                )
+            self._holds.update((hold.lease, hold) for hold in found.values())
+            if found:
+                self._register()
+            leases = {**kept, **found}
+            return PortsLeased(wish.batch, tuple(leases[request].lease for request in wish.requests))
+
+    def release(self, leases: Iterable[Lease]) -> None:
+        changed = False
+        for lease in leases:
+            hold = self._holds.pop(lease, None)
+            if hold is not None:
+                self._stop_retaking(lease)
+                hold.close()
+                self._freed[lease.number] = (lease.service, self._loop.time() + QUARANTINE_S)
+                changed = True
+        if changed:
+            self._register()
+
+    async def close(self) -> None:
+        """Free everything."""
+        if self._looking is not None:
+            self._looking.cancel()
+        for lease, hold in self._holds.items():
+            self._stop_retaking(lease)
+            hold.close()
+        self._holds.clear()
+        unregister(self._paths)
+
+    def _fitting(self, request: PortRequest) -> Hold | None:
+        for lease, hold in self._holds.items():
+            same = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
+            if same and request.low <= lease.number <= request.high:
+                return hold
+        return None
+
+    def _offset(self, request: PortRequest) -> int:
+        """Where in its range an `auto` begins: the same at every start of the same stack file."""
+        what = f"{self._paths.file}\0{request.service}\0{request.name}".encode()
+        digest = hashlib.blake2b(what, digest_size=8).digest()
+        return int.from_bytes(digest, "big") % (request.high - request.low + 1)
+
+    def _quarantined(self, request: PortRequest, number: int) -> bool:
+        service, until = self._freed.get(number, (request.service, 0.0))
+        return service != request.service and self._loop.time() < until
+
+    def _refusal(self, request: PortRequest, search: Search, others: list[Registration]) -> Refusal:
+        if (why := search.impossible.get(request)) is not None:
+            notes: tuple[str, ...] = (why,)
+        else:
+            own = {lease.number: f"service `{lease.service}` of this stack" for lease in self._holds}
+            own.update(search.own_use)
+            notes = holders(request.host, range(request.low, request.high + 1), own, others)
+        return Refusal(request.service, request.name, request.low, request.high, notes)
+
+    def _register(self) -> None:
+        leases = [(lease, hold.since) for lease, hold in self._holds.items()]
+        with contextlib.suppress(OSError):  # it only explains; without it others see our pid
+            register(self._paths, self._stack, self._run_id, leases)
+
+    # -- doors -------------------------------------------------------------------------------------
+
+    def open_door(
+        self, leases: Sequence[Lease], handovers: Iterable[tuple[str, Handover]]
+    ) -> list[tuple[str, int]]:
+        """Just before a start. Returns (port name, descriptor) of the listening sockets to hand over.
+
+        Raises NotStarted when a port that had been let go of was taken by somebody else.
+        """
+        how = dict(handovers)
+        listening = []
+        for lease in leases:
+            hold = self._holds.setdefault(lease, Hold(lease, Handover.SHARED, time.time()))
+            self._stop_retaking(lease)
+            self._take_again(hold)
+            hold.handover = how.get(lease.name, Handover.SHARED)
+            if hold.handover is Handover.INHERIT:
+                listening.append((lease.name, self._listen(hold)))
+            elif hold.handover is Handover.RELEASE:
+                hold.close()
+            else:
+                hold.open_door()
+                self._begin_to_look()
+        return listening
+
+    def shut_door(self, leases: Iterable[Lease]) -> None:
+        """The main process has ended; others of its tree may still listen."""
+        for hold in self._of(leases):
+            hold.shut_door()
+
+    def ended(self, leases: Iterable[Lease]) -> None:
+        """Nothing of the child lives: from here to its next start nobody shall have its ports."""
+        for hold in self._of(leases):
+            hold.shut_door()
+            if hold.handover is Handover.INHERIT:
+                hold.fall_silent()
+            elif not hold.held:
+                self._retake(hold, RETAKE_FIRST_S)
+
+    def look(self, service: str | None = None) -> None:
+        """Shut the doors through which somebody listens by now; of one service, or of all."""
+        for hold in self._holds.values():
+            if not hold.settled and service in (None, hold.lease.service):
+                self._look_at(hold)
+
+    def _look_at(self, hold: Hold) -> None:
+        known = listeners(hold.lease.number)
+        here = listens(known, hold.lease.host, hold.lease.number)
+        if not here:
+            return
+        now = self._loop.time()
+        hold.seen_at = now if hold.seen_at is None else hold.seen_at
+        main = self._main_pid(hold.lease.service)
+        mains = owners({one.inode for one in known}, [] if main is None else [main])
+        if any(one.inode in mains for one in here):
+            hold.shut_primary()
+        if now - hold.seen_at >= OTHER_LOOPBACK_S:
+            there = [one for one in known if one not in here]
+            if not there or any(one.inode in mains for one in there):
+                hold.shut_other()
+            hold.settled = True
+
+    def _begin_to_look(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        self._look_s = FIRST_LOOK_S
+        self._looking = self._loop.call_later(self._look_s, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        self.look()
+        if not all(hold.settled for hold in self._holds.values()):
+            self._look_s = min(LAST_LOOK_S, self._look_s * 2)
+            self._looking = self._loop.call_later(self._look_s, self._look_again)
+
+    def _of(self, leases: Iterable[Lease]) -> Iterator[Hold]:
+        return (self._holds[lease] for lease in leases if lease in self._holds)
+
+    def _listen(self, hold: Hold) -> int:
+        try:
+            return hold.listen()
+        except OSError as error:
+            text = f"port {hold.lease.number} cannot be listened on: {error.strerror}"
+            raise NotStarted("ports", text, False) from None
+
+    def _take_again(self, hold: Hold) -> None:
+        if hold.held:
+            return
+        lease = hold.lease
+        try:
+            hold.take(strict=False)
+        except Taken:
+            (who,) = holders(lease.host, [lease.number], {}, registrations())
+            who = who.partition("  ")[2]
+            text = f"its port {lease.number} was taken while it was let go of: {who}"
+            raise NotStarted("ports", text, False) from None
+
+    def _retake(self, hold: Hold, wait_s: float) -> None:
+        """After a child to which the port was released: have it back, as soon as it can be had."""
+        self._retaking.pop(hold.lease, None)
+        if hold.held or hold.lease not in self._holds:
+            return
+        try:
+            hold.take(strict=False)
+        except Taken:
+            again = min(RETAKE_LAST_S, wait_s * 2)
+            self._retaking[hold.lease] = self._loop.call_later(wait_s, self._retake, hold, again)
+
+    def _stop_retaking(self, lease: Lease) -> None:
+        timer = self._retaking.pop(lease, None)
+        if timer is not None:
+            timer.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    """One launchpad of this user at a time, as far as a bounded wait allows."""
+    fd = None
+    with contextlib.suppress(OSError):
+        path = private_runtime_dir() / "ports.lock"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = asyncio.get_running_loop().time() + TURN_S
+        while fd is not None and not _locked(fd) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(TURN_TRY_S)  # a file lock sends no event
+        yield
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

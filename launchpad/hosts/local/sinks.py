@@ -1,0 +1,409 @@
+"""Copies of a service's output: readers of its log, each with its own place in it.
+
+A sink copies what the log has beyond its place, remembers the place, and waits to be told that there is
+more. It never holds up the service (which writes its log whoever reads), the event loop (all copying is in
+worker threads) or another sink. What goes wrong is told and tried again later; what the log no longer keeps
+by then is skipped and counted.
+
+The place is saved beside the log: at once when a sink is let go, and otherwise up to half a second late. A
+supervisor that was killed in between finds what the sink had written since by comparing, so nothing is
+doubled unless several services share the file, or an outsider wrote to it: then up to half a second of output
+(of a `jsonl` sink: up to one block of 256 KiB) can be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json.encoder import encode_basestring
+from pathlib import Path
+
+from launchpad.core.model import Sink
+from launchpad.hosts.local.sinks_file import FileTarget
+from launchpad.hosts.local.sinks_pool import Pool
+from launchpad.hosts.local.spool_reader import SpoolReader
+
+Problem = Callable[[str, str], None]
+"""(service, text): something to show to people; never more than once for one trouble."""
+
+BLOCK = 256 << 10
+_SAVE_EVERY_S = 0.5
+_RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 15.0
+_SLOW_READER_S = 0.05
+_LONGEST_LINE = 1 << 20
+_COMPARE_BYTES = 1 << 30
+_LINE_END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatus:
+    """Where a sink stands. `position` in bytes ever printed, `behind` what it has yet to copy, `skipped`
+    what was gone before it could; `problem` is "" while all is well."""
+
+    service: str
+    kind: str
+    path: str
+    position: int
+    behind: int
+    skipped: int
+    failures: int
+    problem: str
+
+
+class SinkRunner:
+    """One sink of one service. Methods are the event loop's, unless their name ends in `_in_thread`."""
+
+    def __init__(
+        self, service: str, sink: Sink, reader: SpoolReader, state: Path, target: FileTarget, pool: Pool
+    ) -> None:
+        self.service = service
+        self.sink = sink
+        self.target = target
+        self.position = 0
+        self.skipped = 0
+        self.failures = 0
+        self.problem = ""
+        self.tell: Problem = lambda service, text: None
+        self.ended: Callable[[SinkRunner], None] = lambda runner: None
+        self.stop_at: int | None = None
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._loop = asyncio.get_running_loop()
+        self._reader = reader
+        self._state = state
+        self._pool = pool
+        self._busy = False
+        self._again = False
+        self._output = b""
+        self._after = 0
+        self._closing = False
+        self._abandoned = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._retry_s = _RETRY_FIRST_S
+        self._saved_at = 0.0
+        self._saved_position = -1
+        self._saved: dict[str, int] | None = None
+        self._format = _Json(service) if sink.kind == "jsonl" else _Raw(target)
+
+    def start(self, first: int) -> None:
+        """Go on at the saved place; a sink that has none begins at `first`."""
+        self._saved = _load(self._state)
+        self.position = first if self._saved is None else self._saved["position"]
+        self.skipped = 0 if self._saved is None else self._saved.get("skipped", 0)
+        self.kick()
+
+    def kick(self) -> None:
+        """There may be something to copy."""
+        if self._busy:
+            self._again = True
+        elif self._retry is None and not self._abandoned:
+            self._busy = True
+            self.idle.clear()
+            self._pool.submit(self._work_in_thread)
+
+    def finish(self, stop_at: int) -> None:
+        """Copy up to there, then forget the place: the stack no longer names this sink."""
+        self.stop_at = stop_at
+        self.kick()
+
+    def close(self) -> None:
+        """Copy what is there, save the place and let go; `idle` is set once that is done."""
+        self._closing = True
+        self._cancel_timers()
+        self.kick()
+
+    def abandon(self) -> None:
+        """Stop as soon as the write in progress returns."""
+        self._abandoned = True
+        self._cancel_timers()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._retry, self._late):
+            if timer is not None:
+                timer.cancel()
+        self._retry = self._late = None
+
+    def status(self) -> SinkStatus:
+        behind = max(0, self._reader.end() - self.position)
+        return SinkStatus(
+            self.service,
+            self.sink.kind,
+            self.sink.path,
+            self.position,
+            behind,
+            self.skipped,
+            self.failures,
+            self.problem,
+        )
+
+    def _work_in_thread(self) -> None:
+        trouble: OSError | None = None
+        try:
+            self._catch_up_in_thread()
+            self._copy_in_thread()
+        except OSError as error:
+            trouble = error
+        except Exception as error:  # a sink's fault must not end anything else
+            trouble = OSError(0, f"internal error: {error}")
+        try:
+            self._loop.call_soon_threadsafe(self._worked, trouble)
+        except RuntimeError:
+            pass  # the loop has ended; so has everything that could be told
+
+    def _copy_in_thread(self) -> None:
+        try:
+            while not self._abandoned and self._copy_block_in_thread():
+                self._save_in_thread()
+        finally:
+            leave = self._closing or self.stop_at is not None
+            if not self._abandoned:
+                self._save_in_thread(now=leave)
+            if leave:
+                with self.target.lock:
+                    self.target.close()
+
+    def _copy_block_in_thread(self) -> bool:
+        if not self._output and not self._take_block_in_thread():
+            return False
+        try:
+            while self._output:
+                with self.target.lock:
+                    done = self.target.write(self._output)
+                self._output = self._output[done:]
+                if self._format.raw:
+                    self.position += done
+        except OSError:
+            if self._format.raw:
+                self._output = b""
+            raise
+        self.position = self._after
+        return True
+
+    def _take_block_in_thread(self) -> bool:
+        limit = self._format.block
+        if self.stop_at is not None:
+            limit = min(limit, self.stop_at - self.position)
+        if limit <= 0:
+            return False
+        data, after = self._reader.read_from(self.position, limit)
+        begin = after - len(data)
+        self.skipped += max(0, begin - self.position)
+        self.position = begin
+        last = self.stop_at is not None and after >= self.stop_at
+        self._output, taken = self._format.take(data, last)
+        self._after = begin + taken
+        return taken > 0
+
+    def _catch_up_in_thread(self) -> None:
+        """Skip what was written after the place was last saved, before a crash."""
+        saved, self._saved = self._saved, None
+        if self._saved_position < 0:
+            with self.target.lock:
+                self.target.open()
+        if saved is None or not saved.get("inode") or self.target.users > 1:
+            return
+        path = self.target.real_path()
+        before = Path(f"{path}.1")
+        if _inode(path) == saved["inode"]:
+            self.position += self._written(path, saved["size"])
+        elif _inode(before) == saved["inode"]:
+            self.position += self._written(before, saved["size"])
+            self.position += self._written(path, 0)
+
+    def _written(self, file: Path, begin: int) -> int:
+        """How many bytes of the log, from the place on, this file holds behind `begin`."""
+        try:
+            with open(file, "rb", buffering=0) as copy:
+                end = os.fstat(copy.fileno()).st_size
+                if not 0 < end - begin <= _COMPARE_BYTES:
+                    return 0
+                return self._format.matches(self._reader, self.position, copy.fileno(), begin, end)
+        except FileNotFoundError:
+            return 0
+
+    def _worked(self, trouble: OSError | None) -> None:
+        self._busy = False
+        again, self._again = self._again, False
+        if trouble is not None:
+            self._failed(trouble)
+        else:
+            self._say("")
+            self._retry_s = _RETRY_FIRST_S
+            if self.stop_at is not None and self.position >= self.stop_at:
+                self._state.unlink(missing_ok=True)
+                self.ended(self)
+            elif again:
+                self.kick()
+            elif self.position != self._saved_position and self._late is None and not self._closing:
+                self._late = self._loop.call_later(_SAVE_EVERY_S, self._save_late)
+        if not self._busy:
+            self.idle.set()
+
+    def _failed(self, trouble: OSError) -> None:
+        self.failures += 1
+        words = {errno.EAGAIN: "its reader is too slow", errno.ENXIO: "nobody reads it"}
+        text = words.get(trouble.errno or 0, trouble.strerror or str(trouble))
+        self._say(f"cannot write `{self.sink.path}`: {text}; what is printed waits in the log")
+        if self._closing or self._abandoned:
+            return
+        slow = trouble.errno == errno.EAGAIN
+        self._retry = self._loop.call_later(_SLOW_READER_S if slow else self._retry_s, self._try_again)
+        self._retry_s = min(_RETRY_LAST_S, self._retry_s * 2)
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self.tell(self.service, problem or f"`{self.sink.path}` is written again")
+
+    def _save_late(self) -> None:
+        self._late = None
+        self.kick()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.kick()
+
+    def _save_in_thread(self, *, now: bool = False) -> None:
+        if self.position == self._saved_position:
+            return
+        if not now and time.monotonic() - self._saved_at < self._format.save_every_s:
+            return
+        inode, size = self.target.mark
+        values = {"position": self.position, "skipped": self.skipped, "inode": inode, "size": size}
+        try:
+            save(self._state, values)
+        except OSError:
+            return  # a full disk; the place is saved later, or found again by comparing
+        self._saved_at, self._saved_position = time.monotonic(), self.position
+
+
+class _Raw:
+    """Bytes as they are. Several services that share a file take turns by whole lines."""
+
+    raw = True
+    block = BLOCK
+    save_every_s = _SAVE_EVERY_S
+
+    def __init__(self, target: FileTarget) -> None:
+        self._target = target
+
+    def take(self, data: bytes, last: bool) -> tuple[bytes, int]:
+        """(what to write, how much of `data` that is). `last`: there will be no more."""
+        if self._target.users > 1 and not last:
+            whole = data.rfind(b"\n") + 1
+            if whole or len(data) < self.block:
+                return data[:whole], whole
+        return data, len(data)
+
+    def matches(self, log: SpoolReader, position: int, copy: int, begin: int, end: int) -> int:
+        at = begin
+        while at < end:
+            block = os.pread(copy, min(BLOCK, end - at), at)
+            if not block or log.read_from(position + at - begin, len(block))[0] != block:
+                return 0
+            at += len(block)
+        return end - begin
+
+
+class _Json:
+    """A JSON object a line. A lone `\\r` ends a line too (progress bars); a line without end is cut at 1 MiB.
+    `time` is when the line was copied, some milliseconds after it was printed."""
+
+    raw = False
+    block = BLOCK
+    save_every_s = 0.0
+
+    def __init__(self, service: str) -> None:
+        self._service = encode_basestring(service)
+
+    def take(self, data: bytes, last: bool) -> tuple[bytes, int]:
+        lines, taken = _lines(data, last or len(data) >= _LONGEST_LINE)
+        self.block = BLOCK if taken else min(_LONGEST_LINE, self.block * 2)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        head = f'{{"time": "{now}", "service": {self._service}, "line": '
+        texts = (encode_basestring(line.decode("utf-8", "replace")) for line in lines)
+        return "".join(f"{head}{text}}}\n" for text in texts).encode(), taken
+
+    def matches(self, log: SpoolReader, position: int, copy: int, begin: int, end: int) -> int:
+        printed = _printed(log, position)
+        at = position
+        for known in os.pread(copy, end - begin, begin).splitlines():
+            line, after = next(printed, (b"", 0))
+            try:
+                if not after or json.loads(known)["line"] != line.decode("utf-8", "replace"):
+                    return 0
+            except (ValueError, KeyError, TypeError):
+                return 0
+            at = after
+        return at - position
+
+
+def make_sink_state(folder: Path, service: str, sink: Sink) -> Path:
+    """Where this sink's place is kept: the name tells the service, and the sink by kind and path."""
+    key = hashlib.blake2b(f"{sink.kind}:{sink.path}".encode(), digest_size=8).hexdigest()
+    return folder / f"{service}.{key}.json"
+
+
+def save(path: Path, values: dict[str, int]) -> None:
+    """Replace the file in one step; for this user only."""
+    spare = path.with_suffix(".new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(spare, flags, 0o600), "w", encoding="utf-8") as file:
+        json.dump(values, file)
+    os.replace(spare, path)
+
+
+def _load(path: Path) -> dict[str, int] | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {key: int(value) for key, value in values.items()} if "position" in values else None
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _split(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """The lines that have ended, without their ends, and where the next begins. An empty one that only a
+    `\r` ended is none."""
+    at = 0
+    for end in _LINE_END.finditer(data):
+        if end.start() > at or end[0] != b"\r":
+            yield data[at : end.start()], end.end()
+        at = end.end()
+
+
+def _lines(data: bytes, all_of_it: bool) -> tuple[list[bytes], int]:
+    """The lines that have ended (`all_of_it`: and the one that has not), and how many bytes they are."""
+    pairs = list(_split(data))
+    lines, at = [line for line, _ in pairs], pairs[-1][1] if pairs else 0
+    if all_of_it and at < len(data):
+        lines.append(data[at:].rstrip(b"\r"))
+        at = len(data)
+    return lines, at
+
+
+def _printed(log: SpoolReader, position: int) -> Iterator[tuple[bytes, int]]:
+    """The lines of the log from there on, each with the offset behind it."""
+    while True:
+        at = position
+        for line, after in _split(log.read_from(position, _LONGEST_LINE)[0]):
+            at = position + after
+            yield line, at
+        if at == position:
+            return
+        position = at
+
+
+def _inode(path: Path) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,469 @@
+"""A host that is a simulation: processes, ports and faults in virtual time. The tests' world.
+
+Decides how the simulated world behaves; knows nothing about what the core makes of it. Everything
+follows from the behaviours and the faults that it is given: no clock, no randomness of its own.
+
+What a host owes the core, and what this one keeps to, whatever the faults:
+
+- Facts are true when they are made. They may be told late, twice, in another order or not at all; but
+  an `Exited` that nobody asked for is never lost (host and core share a process), at most late.
+- `TreeGone` is final: it is not told of an attempt whose start is still under way. A SIGKILL to the tree
+  of such an attempt calls the start off.
+- Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
+  holds already under that name gives the same number.
+- When a host comes back, what it still runs is told in the same batch as `HostBack`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from launchpad.core.facts import (
+    Adopted,
+    Exited,
+    Fact,
+    HostBack,
+    HostLost,
+    PortsLeased,
+    PortsRefused,
+    Probed,
+    Refusal,
+    Sampled,
+    Spawned,
+    SpawnFailed,
+    TreeGone,
+    TreeHeld,
+)
+from launchpad.core.model import CheckKind, Handle, Identity, Lease, PortRequest, Seen, Sink
+from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
+from launchpad.hosts.base import Tell
+
+SIGKILL = 9
+ANSWER_S = 0.001
+"""How long a host takes for what it can answer at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What one process is going to do. Times in seconds, since its spawn unless said otherwise."""
+
+    spawn_s: float = 0.01
+    """From the wish to the process."""
+    spawn_fails: str = ""
+    """The stage at which it fails."""
+    fails_finally: bool = False
+    ready_s: float | None = 0.05
+    """None: never by itself."""
+    exit_s: float | None = None
+    code: int = 0
+    """Of an exit by itself."""
+    ignores_term: bool = False
+    leaves_s: float = 0.05
+    """From the signal to the exit."""
+    leaves_with: int = -15
+    children: int = 0
+    """Processes of its tree that outlive it."""
+    children_ignore_term: bool = False
+    sweeps: int = 1
+    """How many SIGKILLs to the tree it takes until nothing is left."""
+    outages: tuple[tuple[float, float], ...] = ()
+    """Between these moments it is not ready."""
+    sick_s: float | None = None
+    """From then on it does not pass its liveness check."""
+    silent: bool = False
+    """Takes connections, never answers."""
+    hopeless: bool = False
+    """What a probe sees cannot get better (`Seen.final`)."""
+    busy_until_s: float = 0.0
+    """Until then there are signs of life."""
+
+
+class Faults(Protocol):
+    """What goes wrong between core and host."""
+
+    def wish(self, wish: HostWish) -> bool:
+        """Is it carried out? Never asked about ports, which are local to the core's process."""
+
+    def answer(self, fact: Fact) -> tuple[float, ...]:
+        """When it is told: seconds from now, one for each time that it is told."""
+
+
+class NoFaults:
+    def wish(self, wish: HostWish) -> bool:
+        return True
+
+    def answer(self, fact: Fact) -> tuple[float, ...]:
+        return (0.0,)
+
+
+@dataclass(slots=True)
+class Process:
+    """One attempt, as it really is."""
+
+    service: str
+    attempt: int
+    identity: Identity
+    behaviour: Behaviour
+    born_at: float = 0.0
+    handle: Handle | None = None
+    pending: bool = True
+    """The start is under way."""
+    main: bool = False
+    children: int = 0
+    code: int | None = None
+    sweeps: int = 0
+    up: bool | None = None
+    """Set by hand: ready or not, whatever the behaviour says."""
+    well: bool | None = None
+    busy: bool | None = None
+    told: bool = False
+    """The core has been told that the main process ended."""
+    passed: int = 0
+    """Good answers to readiness probes that were made (not: told)."""
+    waiting: dict[int, Probe] = field(default_factory=dict)
+    """Probes for an event that has not happened yet."""
+
+    @property
+    def lives(self) -> bool:
+        return self.main or self.children > 0
+
+    def is_ready(self, now: float) -> bool:
+        if not self.main:
+            return False
+        if self.up is not None:
+            return self.up
+        age, ready_s = now - self.born_at, self.behaviour.ready_s
+        if ready_s is None or age < ready_s - 1e-9:
+            return False
+        return not any(start <= age < end for start, end in self.behaviour.outages)
+
+    def is_well(self, now: float) -> bool:
+        if not self.main:
+            return False
+        if self.well is not None:
+            return self.well
+        sick_s = self.behaviour.sick_s
+        return sick_s is None or now - self.born_at < sick_s
+
+    def cpu_s(self, now: float) -> float:
+        age = now - self.born_at
+        return age if self.busy else min(age, self.behaviour.busy_until_s)
+
+
+Behave = Callable[[str, int], Behaviour]
+"""Service and how often it was spawned before → what this process is going to do."""
+
+
+def steady(service: str, nth: int) -> Behaviour:
+    return Behaviour()
+
+
+class SimHost:
+    """A `Host` in virtual time. `advance` lets time pass; `next_event` says when something happens next."""
+
+    def __init__(self, tell: Tell, behave: Behave = steady, faults: Faults | None = None) -> None:
+        self.tell = tell
+        self.behave = behave
+        self.faults: Faults = faults or NoFaults()
+        self.now = 0.0
+        self.processes: dict[int, Process] = {}
+        self.last: dict[str, int] = {}
+        """The latest attempt of each service: its record outlives supervisors."""
+        self.spawns: dict[str, int] = {}
+        self.taken: dict[int, str] = {}
+        """Port numbers of strangers."""
+        self.leases: dict[Lease, None] = {}
+        self.routes: dict[str, tuple[Sink, ...]] = {}
+        self.away = False
+        self.life = 0
+        """Counts supervisors and losses: what was on its way before does not arrive after."""
+        self._pid = 100
+        self._seq = 0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._doing: dict[type, Callable[..., None]] = {
+            Spawn: self._spawn,
+            Signal: self._signal,
+            Probe: self._probe,
+            Sample: self._sample,
+            LeasePorts: self._lease,
+            ReleasePorts: self._release,
+            Forget: self._forget,
+        }
+
+    # --- the host contract ---------------------------------------------------------------------------
+
+    def submit(self, wishes: Sequence[HostWish]) -> None:
+        for wish in wishes:
+            local = isinstance(wish, LeasePorts | ReleasePorts | Forget)
+            if local or (not self.away and self.faults.wish(wish)):
+                self._doing[type(wish)](wish)
+
+    def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
+        self.routes[service] = sinks
+
+    async def close(self) -> None:
+        self.leases.clear()
+
+    # --- time ----------------------------------------------------------------------------------------
+
+    def next_event(self) -> float | None:
+        return self._events[0][0] if self._events else None
+
+    def advance(self, now: float) -> None:
+        """Everything that happens until `now`, in order."""
+        while self._events and self._events[0][0] <= now:
+            at, _, happen = heapq.heappop(self._events)
+            self.now = max(self.now, at)
+            happen()
+        self.now = max(self.now, now)
+
+    def _after(self, wait: float, happen: Callable[[], None]) -> None:
+        self._seq += 1
+        heapq.heappush(self._events, (self.now + wait, self._seq, happen))
+
+    def _answer(self, fact: Fact, wait: float = 0.0) -> None:
+        """Tell a fact, as far as the faults let it through."""
+        if self.away:
+            return
+        delays = self.faults.answer(fact)
+        if isinstance(fact, Exited) and not delays:
+            delays = (0.0,)
+        life = self.life
+        for delay in delays:
+            if wait + delay <= 0.0:
+                self._tell(fact)
+            else:
+                self._after(wait + delay, lambda: self._tell(fact) if life == self.life else None)
+
+    def _tell(self, fact: Fact) -> None:
+        if isinstance(fact, Exited):
+            self.processes[fact.attempt].told = True
+        self.tell(fact)
+
+    # --- processes -----------------------------------------------------------------------------------
+
+    def living(self, service: str) -> list[Process]:
+        """Every process of the service that really lives."""
+        return [p for p in self.processes.values() if p.service == service and p.lives]
+
+    def current(self, service: str) -> Process:
+        """The latest attempt. KeyError if there was none."""
+        return self.processes[self.last[service]]
+
+    def _spawn(self, wish: Spawn) -> None:
+        assert wish.attempt not in self.processes, f"attempt {wish.attempt} was used before"
+        nth = self.spawns.get(wish.service, 0)
+        self.spawns[wish.service] = nth + 1
+        behaviour = self.behave(wish.service, nth)
+        process = Process(wish.service, wish.attempt, wish.identity, behaviour)
+        self.processes[wish.attempt] = process
+        self._after(behaviour.spawn_s, lambda: self._born(process))
+
+    def _born(self, p: Process) -> None:
+        if not p.pending:
+            return
+        p.pending = False
+        b = p.behaviour
+        if b.spawn_fails:
+            text = f"{b.spawn_fails} failed"
+            self._answer(SpawnFailed(p.service, p.attempt, b.spawn_fails, text, b.fails_finally))
+            return
+        self._pid += 1
+        p.handle = Handle(self._pid, start=self._pid, host="local")
+        p.main, p.children, p.sweeps, p.born_at = True, b.children, b.sweeps, self.now
+        self.last[p.service] = p.attempt
+        self._answer(Spawned(p.service, p.attempt, p.handle))
+        if b.exit_s is not None:
+            self._after(b.exit_s, lambda: self._main_ends(p, b.code))
+        if b.ready_s is not None:
+            self._after(b.ready_s, lambda: self._event_happened(p))
+
+    def _main_ends(self, p: Process, code: int) -> None:
+        if not p.main:
+            return
+        p.main, p.code = False, code
+        self._answer(Exited(p.service, p.attempt, code, p.children))
+
+    def _signal(self, wish: Signal) -> None:
+        p = self.processes.get(wish.attempt)
+        if p is None:
+            if wish.scope == "tree":
+                self._answer(TreeGone(wish.service, wish.attempt), ANSWER_S)
+            return
+        assert p.service == wish.service, f"{wish} is meant for another service"
+        if wish.handle is not None:
+            assert wish.handle == p.handle, f"{wish} would hit a stranger"
+        if wish.signal == SIGKILL:
+            self._kill(p, wish.scope)
+        elif not p.pending:
+            self._terminate(p, wish.scope)
+            if wish.scope == "tree":
+                self._after(p.behaviour.leaves_s + ANSWER_S, lambda: self._say_what_is_left(p))
+
+    def _terminate(self, p: Process, scope: str) -> None:
+        b = p.behaviour
+        if p.main and not b.ignores_term:
+            self._after(b.leaves_s, lambda: self._main_ends(p, b.leaves_with))
+        if scope == "tree" and p.children and not b.children_ignore_term:
+            self._after(b.leaves_s, lambda: setattr(p, "children", 0))
+
+    def _kill(self, p: Process, scope: str) -> None:
+        p.pending = False
+        if scope == "main":
+            self._main_ends(p, -SIGKILL)
+            return
+        p.sweeps = max(0, p.sweeps - 1)
+        if p.sweeps == 0:
+            p.children = 0
+        if p.sweeps == 0 or p.children:
+            self._main_ends(p, -SIGKILL)
+        self._say_what_is_left(p, ANSWER_S)
+
+    def _say_what_is_left(self, p: Process, wait: float = 0.0) -> None:
+        if p.lives:
+            self._answer(TreeHeld(p.service, p.attempt, f"{p.children + p.main} processes"), wait)
+        else:
+            self._answer(TreeGone(p.service, p.attempt), wait)
+
+    # --- by hand -------------------------------------------------------------------------------------
+
+    def end(self, service: str, code: int, left: int | None = None) -> None:
+        """The main process ends by itself; `left` processes of its tree live on."""
+        p = self.current(service)
+        p.children = p.children if left is None else left
+        p.sweeps = max(1, p.sweeps)
+        self._main_ends(p, code)
+
+    def make_ready(self, service: str, ready: bool = True) -> None:
+        p = self.current(service)
+        p.up = ready
+        self._event_happened(p)
+
+    # --- probes --------------------------------------------------------------------------------------
+
+    def _probe(self, wish: Probe) -> None:
+        p = self.processes.get(wish.attempt)
+        if p is None or not p.lives:
+            dead = Seen("refused", "refused")
+            self._answer(Probed(wish.service, wish.attempt, wish.check, wish.seq, False, dead), ANSWER_S)
+        elif wish.probing.kind.is_event:
+            p.waiting[wish.seq] = wish
+            self._event_happened(p)
+        elif p.behaviour.silent:
+            self._after(wish.probing.timeout_s, lambda: self._look(p, wish))
+        else:
+            self._after(ANSWER_S, lambda: self._look(p, wish))
+
+    def _look(self, p: Process, wish: Probe) -> None:
+        kind, ok = wish.check, False
+        if not p.behaviour.silent:
+            ok = p.is_ready(self.now) if kind == "ready" else p.is_well(self.now)
+        if ok and kind == "ready":
+            p.passed += 1
+        self._answer(Probed(p.service, p.attempt, kind, wish.seq, ok, self._sight(p, wish, ok)))
+
+    def _sight(self, p: Process, wish: Probe, ok: bool) -> Seen:
+        if ok:
+            return Seen("ok", "answers")
+        if p.behaviour.hopeless:
+            return Seen("elsewhere", "listens elsewhere", final=True)
+        if p.behaviour.silent:
+            return Seen("silent", "accepted, no answer")
+        return (
+            Seen("missing", "not there")
+            if wish.probing.kind is CheckKind.FILE
+            else Seen("refused", "refused")
+        )
+
+    def _event_happened(self, p: Process) -> None:
+        if p.is_ready(self.now):
+            waiting, p.waiting = p.waiting, {}
+            for wish in waiting.values():
+                self._look(p, wish)
+
+    def _sample(self, wish: Sample) -> None:
+        p = self.processes.get(wish.attempt)
+        if p is not None and p.lives:
+            self._answer(Sampled(p.service, p.attempt, 0, p.cpu_s(self.now)), ANSWER_S)
+
+    # --- ports ---------------------------------------------------------------------------------------
+
+    def _lease(self, wish: LeasePorts) -> None:
+        preferred = {(lease.service, lease.name): lease.number for lease in wish.preferred}
+        granted: dict[Lease, None] = {}
+        refused: list[Refusal] = []
+        for request in wish.requests:
+            number = self._number(request, preferred.get((request.service, request.name)), granted)
+            if number is None:
+                notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
+                refused.append(Refusal(request.service, request.name, request.low, request.high, notes))
+            else:
+                granted[Lease(request.service, request.name, number, request.host)] = None
+        if refused:
+            self._answer(PortsRefused(wish.batch, tuple(refused)), ANSWER_S)
+            return
+        self.leases.update(granted)
+        self._answer(PortsLeased(wish.batch, tuple(granted)), ANSWER_S)
+
+    def _number(self, request: PortRequest, preferred: int | None, granted: dict[Lease, None]) -> int | None:
+        for lease in self.leases:
+            mine = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
+            if mine and request.low <= lease.number <= request.high:
+                return lease.number
+        used = {**self.taken, **{lease.number: "" for lease in (*self.leases, *granted)}}
+        if preferred is not None and request.low <= preferred <= request.high and preferred not in used:
+            return preferred
+        return next((n for n in range(request.low, request.high + 1) if n not in used), None)
+
+    def _owner(self, number: int) -> str:
+        ours = (f"`{lease.service}`" for lease in self.leases if lease.number == number)
+        return next(ours, self.taken.get(number, "asked for besides"))
+
+    def _release(self, wish: ReleasePorts) -> None:
+        for lease in wish.leases:
+            self.leases.pop(lease, None)
+
+    def _forget(self, wish: Forget) -> None:
+        assert not self.living(wish.service), f"{wish.service} is forgotten alive"
+        self.last.pop(wish.service, None)
+
+    # --- losses --------------------------------------------------------------------------------------
+
+    def lose(self) -> None:
+        """The host does not answer any more; what it runs goes on."""
+        self.tell(HostLost("local"))
+        self.away = True
+        self.life += 1
+
+    def back(self) -> None:
+        """It answers again, and says what it still runs."""
+        self.away = False
+        self.tell(HostBack("local"))
+        for fact in self._survey(ended_too=False):
+            self.tell(fact)
+
+    def survey(self) -> list[Fact]:
+        """The supervisor died: what a new one finds. Ports of processes that are gone are free."""
+        self.life += 1
+        self.away = False
+        found = self._survey(ended_too=True)
+        kept = [lease for f in found if isinstance(f, Adopted) for lease in f.identity.leases]
+        self.leases = {lease: None for lease in self.leases if lease in kept}
+        return found
+
+    def _survey(self, *, ended_too: bool) -> list[Fact]:
+        """A process that was to be started and is not there yet is called off; one whose main process
+        is gone is told as found and ended."""
+        found: list[Fact] = []
+        for p in self.processes.values():
+            p.pending = False
+            if self.last.get(p.service) != p.attempt or p.handle is None:
+                continue
+            if p.lives or (ended_too and not p.told):
+                found.append(Adopted(p.service, p.attempt, p.identity, p.handle))
+                if not p.main:
+                    found.append(Exited(p.service, p.attempt, p.code or 0, p.children))
+        return found

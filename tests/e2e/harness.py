@@ -1,0 +1,170 @@
+"""A stack in a temporary folder, driven from outside as a person would: by the command line.
+
+Everything that is started carries a mark in its environment, so that a test can find what is left
+behind without believing launchpad, and the end of the test ends exactly that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from launchpad.control.api import ServiceView, Snapshot
+from launchpad.control.client import Client, NotRunning
+from launchpad.paths import stack_paths
+
+LAUNCHPAD = [sys.executable, "-m", "launchpad"]
+PRETEND = f"{sys.executable} -m launchpad.pretend"
+DEADLINE_S = 60.0
+
+
+class Stack:
+    """`environ` is what launchpad is started with, besides the mark."""
+
+    def __init__(self, folder: Path, text: str, *, name: str = "stack.yaml") -> None:
+        self.folder = folder
+        self.file = folder / name
+        self.mark = uuid.uuid4().hex
+        self.environ = {**os.environ, "LP_TEST_MARK": self.mark, "NO_COLOR": "1"}
+        self.environ.pop("PYTHONUNBUFFERED", None)
+        self.started: list[subprocess.Popen[str]] = []
+        self.write(text)
+
+    @property
+    def client(self) -> Client:
+        return Client(stack_paths(self.file).socket)
+
+    def write(self, text: str) -> None:
+        """Save a stack file; `PRETEND` in it is the command line of the actor."""
+        self.file.write_text(textwrap.dedent(text).replace("PRETEND", PRETEND))
+
+    def cli(
+        self, *args: str, timeout: float = DEADLINE_S, check: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end. `check`: the exit code that it must have."""
+        done = subprocess.run(
+            [*LAUNCHPAD, *args],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check is not None:
+            assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *args: str, stdout: int | IO[Any] | None = None, **more: Any) -> subprocess.Popen[str]:
+        """Begin a command and go on; its output goes to `out.txt` and `err.txt` unless told otherwise."""
+        number = len(self.started)
+        out = stdout if stdout is not None else (self.folder / f"out{number}.txt").open("w")
+        process = subprocess.Popen(
+            [*LAUNCHPAD, *args],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=(self.folder / f"err{number}.txt").open("w"),
+            text=True,
+            **more,
+        )
+        self.started.append(process)
+        return process
+
+    def output(self, number: int = 0) -> str:
+        """What a started command wrote so far, both streams."""
+        files = [self.folder / f"{stream}{number}.txt" for stream in ("out", "err")]
+        return "".join(file.read_text() for file in files if file.exists())
+
+    def ps(self) -> dict[str, dict[str, Any]]:
+        return {row["name"]: row for row in json.loads(self.cli("ps", "--json", check=0).stdout)}
+
+    def wait_for(self, what: Callable[[Snapshot], bool], timeout: float = DEADLINE_S) -> Snapshot:
+        """The first picture of which `what` is true; fails with the last one seen after `timeout`."""
+        until = time.monotonic() + timeout
+        revision, last = -1, None
+        while (left := until - time.monotonic()) > 0:
+            try:
+                last = self.client.status(revision, min(left, 5.0))
+            except NotRunning:
+                if any(p.poll() is not None for p in self.started[-1:]):
+                    raise AssertionError(f"launchpad ended\n{self.output(len(self.started) - 1)}") from None
+                wait_a_little()
+                continue
+            if what(last):
+                return last
+            revision = last.rev
+        raise AssertionError(f"not seen within {timeout} s; last: {last}\n{self.output()}")
+
+    def wait_state(self, name: str, *states: str, timeout: float = DEADLINE_S) -> ServiceView:
+        """The service once it is in one of these states."""
+        snapshot = self.wait_for(
+            lambda s: any(v.name == name and v.state in states for v in s.services), timeout
+        )
+        return next(view for view in snapshot.services if view.name == name)
+
+    def wait_up(self, timeout: float = DEADLINE_S) -> dict[str, ServiceView]:
+        return {view.name: view for view in self.wait_for(lambda s: s.phase == "up", timeout).services}
+
+    def survivors(self) -> dict[int, str]:
+        """Living processes that carry the mark: pid → command line."""
+        return dict(marked(self.mark))
+
+    def end(self) -> None:
+        """End everything that carries the mark."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        until = time.monotonic() + 20
+        while (left := self.survivors()) and time.monotonic() < until:
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            wait_a_little()
+
+
+def marked(mark: str) -> Iterator[tuple[int, str]]:
+    """Living processes (no zombies) with this mark in their environment, but for this one."""
+    want = f"LP_TEST_MARK={mark}".encode()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            environ = Path(f"/proc/{entry}/environ").read_bytes()
+            state = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[0]
+            command = (
+                Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
+        except OSError:
+            continue
+        if want in environ.split(b"\0") and state not in "ZX":
+            yield int(entry), command
+
+
+def wait_a_little() -> None:
+    """Between two looks at something that tells nobody when it changes; always within a deadline."""
+    time.sleep(0.02)
+
+
+def eventually(true: Callable[[], Any], what: str, timeout: float = DEADLINE_S) -> Any:
+    """The first true value; fails after `timeout`."""
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        if value := true():
+            return value
+        wait_a_little()
+    raise AssertionError(f"not within {timeout} s: {what}")

@@ -1,0 +1,152 @@
+"""A stack in a few words, one line for each service, and back again.
+
+    server llm v=1 ports=main:8000-8009 ready=http needs=db:ready! max=3
+    job train needs=llm:ready uses=llm policy=never primary
+
+`!` is `restart: true`. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from launchpad.core.model import (
+    Check,
+    CheckKind,
+    Condition,
+    Kind,
+    Need,
+    Plan,
+    PortRequest,
+    Ref,
+    Restart,
+    Service,
+    Stop,
+    Text,
+)
+from launchpad.hosts.sim import Behaviour
+
+DEFAULTS = {
+    "v": "1",
+    "ports": "",
+    "ready": "",
+    "timeout": "",
+    "stall": "",
+    "successes": "1",
+    "interval": "10",
+    "failures": "3",
+    "alive": "",
+    "needs": "",
+    "uses": "",
+    "policy": "",
+    "backoff": "0.5",
+    "max": "5",
+    "window": "600",
+    "grace": "10",
+    "primary": "",
+}
+
+
+def plan(rev: int, lines: list[str]) -> Plan:
+    return Plan(rev, tuple(service(line) for line in lines))
+
+
+def service(line: str) -> Service:
+    """A line in the notation above. ValueError for a word that it does not know."""
+    kind, name, *words = line.split()
+    given = dict(DEFAULTS)
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in DEFAULTS:
+            raise ValueError(f"unknown word `{word}` for {name}")
+        given[key] = value or "yes"
+    uses = tuple(given["uses"].split(",")) if given["uses"] else ()
+    policy = given["policy"] or ("on-failure" if kind == "server" else "never")
+    restart = Restart(
+        policy, float(given["backoff"]), 30.0, 2.0, int(given["max"]), window_s=float(given["window"])
+    )
+    return Service(
+        name,
+        Kind(kind),
+        _command(name, uses, given["ports"]),
+        "/",
+        digest=f"{name}/{given['v']}",
+        ports=_ports(name, given["ports"]),
+        needs=_needs(given["needs"]),
+        ready=_ready(given),
+        alive=_alive(given),
+        restart=restart,
+        stop=Stop(15, float(given["grace"])),
+        primary=bool(given["primary"]),
+        uses=uses,
+    )
+
+
+def _command(name: str, uses: tuple[str, ...], ports: str) -> tuple[Text, ...]:
+    used: list[Text] = [(name,)]
+    used += [(Ref(other, "main"),) for other in uses]
+    used += [(Ref(name, port.partition(":")[0]),) for port in ports.split(",") if port]
+    return tuple(used)
+
+
+def _ports(name: str, words: str) -> tuple[PortRequest, ...]:
+    found = []
+    for word in words.split(",") if words else ():
+        port, _, span = word.rpartition(":")
+        low, _, high = span.partition("-")
+        found.append(PortRequest(name, port or "main", int(low), int(high or low)))
+    return tuple(found)
+
+
+def _needs(words: str) -> tuple[Need, ...]:
+    found = []
+    for word in words.split(",") if words else ():
+        on, _, condition = word.rstrip("!").partition(":")
+        found.append(Need(on, Condition(condition or "ready"), word.endswith("!")))
+    return tuple(found)
+
+
+def _ready(given: dict[str, str]) -> Check | None:
+    if not given["ready"]:
+        return None
+    kind = CheckKind.HTTP if given["ready"] == "yes" else CheckKind(given["ready"])
+    return Check(
+        kind,
+        argv=(("check",),) if kind is CheckKind.EXEC else (),
+        successes=int(given["successes"]),
+        failures=int(given["failures"]),
+        interval_s=float(given["interval"]),
+        stall_s=float(given["stall"]) if given["stall"] else None,
+        timeout_s=float(given["timeout"]) if given["timeout"] else None,
+    )
+
+
+def _alive(given: dict[str, str]) -> Check | None:
+    if not given["alive"]:
+        return None
+    return Check(CheckKind.TCP, interval_s=float(given["alive"]), failures=int(given["failures"]))
+
+
+def behaviour(words: list[str]) -> Behaviour:
+    """`ready_s=2 ignores_term code=3`: the fields of `Behaviour`; `never` is None."""
+    known = {f.name: f.type for f in fields(Behaviour)}
+    given: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in known:
+            raise ValueError(f"unknown behaviour `{word}`")
+        kind = str(known[key])
+        if value == "never":
+            given[key] = None
+        elif kind == "bool":
+            given[key] = value != "no"
+        elif kind in ("int", "str"):
+            given[key] = int(value) if kind == "int" else value
+        elif kind.startswith("tuple"):
+            given[key] = tuple(
+                (float(a), float(b)) for a, _, b in (span.partition("-") for span in value.split(","))
+            )
+        else:
+            given[key] = float(value)
+    return Behaviour(**given)
