@@ -63,12 +63,23 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from launchpad import __version__
+
+        click.echo(f"launchpad {__version__}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE",
     help="The stack file. Default: stack.yaml or launchpad.yaml here or in a parent folder.",
 )  # fmt: skip
-@click.option("-V", "--version", is_flag=True, help="Show the version.", expose_value=False)
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version.",
+)  # fmt: skip
 @click.pass_context
 def group(ctx: click.Context, file: Path | None) -> None:
     """Start model servers and training jobs from one YAML file.

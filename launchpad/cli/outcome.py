@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launchpad.errors import Diagnostic, ExitCode, Refused
+from launchpad.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
     import click
@@ -60,19 +60,11 @@ def _quiet_pipe() -> int:
 
 
 def _our_bug(error: Exception) -> int:
-    from launchpad.cli.screen import complain
-
-    kept = _keep_traceback(error)
-    what = str(error).splitlines()[0] if str(error) else "it gave no reason"
-    complain(
-        [
-            Diagnostic(
-                "E901",
-                "launchpad itself failed; this is a bug of launchpad, not of your stack",
-                notes=(what, f"the traceback is in {kept}"),
-                hint="please report it with that file; `launchpad ps` shows what still runs",
-            )
-        ]
+    """Said without the help of any view: it may be the one that failed."""
+    lines = str(error).splitlines() or ["it gave no reason"]
+    print(
+        f"error[E901]: launchpad itself failed: {lines[0]}; the traceback is in {_keep_traceback(error)}",
+        file=sys.stderr,
     )
     return ExitCode.BROKEN
 

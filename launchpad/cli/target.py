@@ -17,6 +17,7 @@ from launchpad.paths import STACK_NAMES, StackPaths, find_stack, stack_paths
 
 if TYPE_CHECKING:
     from launchpad.control.api import Snapshot
+    from launchpad.plan.read import Reading
 
 
 class StackCommand(click.Command):
@@ -107,6 +108,40 @@ def running(paths: StackPaths) -> Snapshot | None:
         return Client(paths.socket).status()
     except NotRunning:
         return None
+
+
+def read(
+    paths: StackPaths,
+    profiles: Sequence[str] = (),
+    set_vars: Iterable[tuple[str, str]] = (),
+    env_files: Iterable[Path] = (),
+) -> Reading:
+    """The stack file, read; raises Refused with all its problems."""
+    from launchpad.plan.read import read_stack
+
+    return read_stack(
+        paths.file,
+        set_vars=dict(set_vars),
+        env_files=[str(file) for file in env_files],
+        profiles=tuple(profiles),
+    )
+
+
+def names_of(paths: StackPaths) -> list[str]:
+    """Services of the stack file and of the logs that it left, in that order; a broken file has none."""
+    names: list[str] = []
+    try:
+        names = [service.name for service in read(paths).plan.services]
+    except Refused:
+        pass
+    names += sorted(log.stem for log in paths.logs_dir.glob("*.log"))
+    return list(dict.fromkeys(names))
+
+
+def no_names(names: Sequence[str]) -> None:
+    """A usage error when there are any: the command is about the whole stack."""
+    if names:
+        raise click.UsageError(f"Unexpected argument `{names[0]}`.", click.get_current_context(silent=True))
 
 
 def check_names(names: Iterable[str], known: Sequence[str], stack: str) -> None:

@@ -38,6 +38,10 @@ class Client:
         query = "" if after is None else f"?after={after}&timeout={timeout_s:g}"
         return self._ask(Snapshot, "GET", f"/v1/status{query}", None, ANSWER_S + timeout_s)
 
+    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
+        """`status` as a feed for views."""
+        return self.status(after_rev, timeout_s)
+
     def start(self, names: Sequence[str]) -> Reply:
         return self._post("start", {"names": list(names)})
 
@@ -51,9 +55,9 @@ class Client:
         """Ask for the end of the stack; answered at once. `kill`: no more grace."""
         return self._post("down", {"kill": kill})
 
-    def apply(self) -> Reply:
-        """Read the stack file again and apply it, or refuse."""
-        return self._post("apply", {})
+    def apply(self, **options: Any) -> Reply:
+        """Read the stack file again and apply it, or refuse. `options`: names, profiles, set_vars."""
+        return self._post("apply", options)
 
     def _post(self, action: str, body: dict[str, Any]) -> Reply:
         return self._ask(Reply, "POST", f"/v1/{action}", body, ANSWER_S)

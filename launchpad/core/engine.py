@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from launchpad.core import ticks
+from launchpad.core import ports, ticks
 from launchpad.core.facts import Fact
 from launchpad.core.fold import fold
 from launchpad.core.holds import all_holds
@@ -35,6 +35,7 @@ class Engine:
         state = self.state
         for fact in facts:
             fold(state, fact, now)
+        ports.give_up_waiting(state, now)
         settle(state, now)
         for _ in range(MAX_ROUNDS):
             state.arm()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launchpad.core import facts, moves, probes
-from launchpad.core.identity import fits
+from launchpad.core import facts, moves, ports, probes
 from launchpad.core.model import Kind, Outcome, Phase, Service
-from launchpad.core.state import State, Unit
+from launchpad.core.state import Probes, State, Unit
 from launchpad.core.wishes import Signal
 
 
@@ -30,38 +29,36 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
     old = state.units
     state.units = {s.name: old.get(s.name) or Unit(s, since=now) for s in fact.plan.services}
     for service in fact.plan.services:
-        unit = state.units[service.name]
-        unit.service, unit.removed = service, False
+        _defined(state, state.units[service.name], service, now)
     for name, unit in old.items():
         if name not in state.units:
             unit.removed, unit.goal = True, False
             state.units[name] = unit
-    _drop_unfit_leases(state)
+    state.leases_changed, state.ports_wait = True, False
     state.rebuild_dependents()
     for name, up in fact.goals:
         _set_goal(state, name, up, now)
     state.dirty.update(dict.fromkeys(state.units))
 
 
-def _drop_unfit_leases(state: State) -> None:
-    """A lease that no longer fits its request is let go, once what uses it is gone."""
-    wanted = {(p.service, p.name): p for u in state.units.values() if not u.removed for p in u.service.ports}
-    for key, lease in list(state.leases.items()):
-        request = wanted.get(key)
-        if request is None or not fits(lease, request):
-            del state.leases[key]
-            if (unit := state.units.get(key[0])) is not None:
-                unit.old_leases.append(lease)
+def _defined(state: State, unit: Unit, service: Service, now: float) -> None:
+    old, unit.service, unit.removed = unit.service, service, False
+    if unit.phase is Phase.FAILED and unit.refused_at is not None:
+        moves.reset(state, unit, now, "asks for its ports again")
+    if (old.ready, old.alive) != (service.ready, service.alive) and unit.is_running:
+        moves.check_again(state, unit, old, now)
 
 
 def _set_goal(state: State, name: str, up: bool, now: float) -> None:
     unit = state.units.get(name)
-    if unit is None or unit.removed:
+    if unit is None or unit.removed or (up and state.closing is not None):
         return
-    if up and (not unit.goal or unit.phase is Phase.FAILED):
-        unit.refused_at = None
-        if unit.phase is Phase.FAILED:
-            moves.reset(state, unit, now, "to be started again")
+    if up:
+        unit.held_down = False
+    if up and unit.phase is Phase.FAILED:
+        moves.reset(state, unit, now, "to be started again")
+    elif up and not unit.goal:
+        unit.deaths = []
     if unit.goal != up:
         unit.goal = up
         state.note(now, unit, "goal", "wanted up" if up else "wanted down")
@@ -73,8 +70,8 @@ def _set_goal(state: State, name: str, up: bool, now: float) -> None:
 def _goals_set(state: State, fact: facts.GoalsSet, now: float) -> None:
     for name, up in fact.goals:
         _set_goal(state, name, up, now)
-        if name in state.units:
-            state.units[name].held_down = not up
+        if name in state.units and not up:
+            state.units[name].held_down = True
     for name in fact.rerun:
         unit = state.units.get(name)
         if unit is not None and unit.phase is Phase.DONE:
@@ -101,7 +98,7 @@ def _close_asked(state: State, fact: facts.CloseAsked, now: float) -> None:
 def _kill_asked(state: State, fact: facts.KillAsked, now: float) -> None:
     for unit in state.units.values():
         if unit.phase is Phase.STOPPING or (unit.is_alive and not unit.wanted):
-            moves.kill(state, unit, now)
+            moves.kill(state, unit, now, "killed: asked for")
 
 
 def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
@@ -110,16 +107,31 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
         stranger = Service(fact.service, Kind.SERVER, (), "", fact.identity.digest)
         unit = state.units[fact.service] = Unit(stranger, removed=True, since=now)
         state.rebuild_dependents()
-    if unit.is_alive and unit.attempt != fact.attempt:
+    if unit.attempt == fact.attempt:
+        if unit.phase not in (Phase.LOST, Phase.SPAWNING):
+            return  # told twice, or it is over
+    elif unit.is_alive or fact.attempt < unit.attempt:
+        _end_stray(state, fact)
         return
-    unit.attempt, unit.identity, unit.nonce = fact.attempt, fact.identity, fact.identity.nonce
+    for lease in fact.identity.leases:
+        if lease.service == unit.name:
+            ports.take(state, lease)
+    state.leases_changed = True
+    unit.attempt, unit.identity = fact.attempt, fact.identity
+    unit.nonce = max(unit.nonce, fact.identity.nonce)
+    unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
     moves.spawned(state, unit, fact.handle, now)
+
+
+def _end_stray(state: State, fact: facts.Adopted | facts.Spawned) -> None:
+    """A process that nobody waits for any more."""
+    state.wishes.append(Signal(fact.service, fact.attempt, fact.handle, moves.SIGKILL, "tree"))
 
 
 def _spawned(state: State, fact: facts.Spawned, now: float) -> None:
     unit = _current(state, fact)
     if unit is None:
-        state.wishes.append(Signal(fact.service, fact.attempt, fact.handle, moves.SIGKILL, "tree"))
+        _end_stray(state, fact)
     elif unit.phase is Phase.SPAWNING:
         moves.spawned(state, unit, fact.handle, now)
     elif unit.handle is None:  # stopped before the host answered
@@ -128,7 +140,7 @@ def _spawned(state: State, fact: facts.Spawned, now: float) -> None:
             unit.deadline = now + unit.service.stop.grace_s
             moves.signal(state, unit, unit.service.stop.signal, "main")
         else:
-            moves.kill(state, unit, now)
+            moves.kill(state, unit, now, "killed: nobody waits for it any more")
 
 
 def _spawn_failed(state: State, fact: facts.SpawnFailed, now: float) -> None:
@@ -136,7 +148,7 @@ def _spawn_failed(state: State, fact: facts.SpawnFailed, now: float) -> None:
     if unit is None or unit.handle is not None:
         return
     unit.final = fact.final
-    asked = unit.phase is Phase.STOPPING and unit.leaving is None
+    asked = unit.phase in (Phase.STOPPING, Phase.KILLING) and unit.leaving is None
     kind = "stopped" if asked else "spawn"
     moves.die(state, unit, Outcome(kind, now, None, fact.text), now)
 
@@ -189,56 +201,29 @@ def _sampled(state: State, fact: facts.Sampled, now: float) -> None:
 
 
 def _ports_leased(state: State, fact: facts.PortsLeased, now: float) -> None:
-    if fact.batch == state.batch_open:
-        state.batch_open = None
-    for lease in fact.leases:
-        key = (lease.service, lease.name)
-        old = state.leases.get(key)
-        if old is not None and old != lease and (unit := state.units.get(lease.service)) is not None:
-            unit.old_leases.append(old)
-        state.leases[key] = state.known_ports[key] = lease
-        state.touch(lease.service)
-    for unit in state.units.values():
-        if unit.service.uses:
-            state.touch(unit.name)
+    ports.leased(state, fact)
 
 
 def _ports_refused(state: State, fact: facts.PortsRefused, now: float) -> None:
-    if fact.batch != state.batch_open:
-        return
-    state.batch_open = None
-    for refusal in fact.refusals:
-        unit = state.units.get(refusal.service)
-        if unit is not None:
-            state.note(now, unit, "ports", f"no free port in {refusal.low}-{refusal.high}")
-    for unit in state.units.values():
-        if unit.wanted and unit.phase is Phase.IDLE and not _has_all(state, unit):
-            unit.refused_at = now
-            text = (
-                "no free port" if any(r.service == unit.name for r in fact.refusals) else "ports were refused"
-            )
-            unit.last = Outcome("ports", now, None, text)
-            moves.enter(state, unit, Phase.FAILED, now, text)
-
-
-def _has_all(state: State, unit: Unit) -> bool:
-    return all((unit.name, port.name) in state.leases for port in unit.service.ports)
+    ports.refused(state, fact, now)
 
 
 def _host_lost(state: State, fact: facts.HostLost, now: float) -> None:
     for unit in state.units.values():
-        if unit.is_alive and (unit.handle is None or unit.handle.host == fact.host):
+        if unit.is_alive and unit.phase is not Phase.LOST and _is_on(unit, fact.host):
             moves.quiet(unit)
             moves.enter(state, unit, Phase.LOST, now, f"host {fact.host} does not answer")
 
 
 def _host_back(state: State, fact: facts.HostBack, now: float) -> None:
     for unit in state.units.values():
-        if unit.phase is Phase.LOST:
-            outcome = Outcome(
-                "lost", now, None, f"gone when host {fact.host} came back", now - unit.spawned_at
-            )
-            moves.die(state, unit, outcome, now)
+        if unit.phase is Phase.LOST and _is_on(unit, fact.host):
+            unit.deadline = now  # whatever is not adopted in this very step is gone
+            state.changed[unit.name] = None
+
+
+def _is_on(unit: Unit, host: str) -> bool:
+    return unit.handle is None or unit.handle.host == host
 
 
 FOLD: dict[type, Callable[[State, Any, float], None]] = {

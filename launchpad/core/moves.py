@@ -6,8 +6,8 @@ A move is made by a fact, a deadline or a rule; none of them changes a phase in 
 from __future__ import annotations
 
 from launchpad.core import render
-from launchpad.core.identity import wanted_identity
-from launchpad.core.model import Handle, Outcome, Phase
+from launchpad.core.identity import stale_definition, wanted_identity
+from launchpad.core.model import Handle, Outcome, Phase, Service
 from launchpad.core.restarts import backoff_s, is_success, wants_restart, within_budget
 from launchpad.core.state import Probes, Signs, State, Unit
 from launchpad.core.wishes import Signal, Spawn
@@ -36,12 +36,14 @@ def enter(state: State, unit: Unit, phase: Phase, now: float, text: str = "") ->
 
 
 def start(state: State, unit: Unit, now: float) -> None:
+    if stale_definition(unit):
+        unit.deaths = []
     unit.attempt = state.next_attempt()
     unit.identity = wanted_identity(state, unit)
     unit.handle = unit.leaving = unit.exited = unit.ready_at = None
     unit.held_by, unit.sights, unit.looked_at = "", [], now
     unit.ready, unit.alive, unit.signs = Probes(), Probes(), Signs()
-    unit.spawned_at = now
+    unit.spawned_at, unit.final = now, False
     enter(state, unit, Phase.SPAWNING, now)
     unit.deadline = now + SPAWN_S
     launch = render.launch(unit.service, state.leases)
@@ -52,6 +54,10 @@ def spawned(state: State, unit: Unit, handle: Handle, now: float) -> None:
     unit.handle = handle
     unit.spawned_at = now
     enter(state, unit, Phase.STARTING, now, f"started, pid {handle.pid}")
+    _await_ready(state, unit, now)
+
+
+def _await_ready(state: State, unit: Unit, now: float) -> None:
     check = unit.service.ready
     if check is None:
         become_ready(state, unit, now)
@@ -87,6 +93,22 @@ def become_ready(state: State, unit: Unit, now: float) -> None:
         unit.alive.next_at = now + unit.service.alive.interval_s
 
 
+def check_again(state: State, unit: Unit, old: Service, now: float) -> None:
+    """Its checks changed and its process did not: what it passed before says nothing about the new ones."""
+    service = unit.service
+    if service.ready != old.ready:
+        unit.ready = Probes(next_at=now if service.ready is not None else None)
+        if unit.phase is Phase.STARTING or (service.ready is None and unit.phase is Phase.UNREADY):
+            unit.give_up_at = unit.signs.next_at = None
+            _await_ready(state, unit, now)
+        elif unit.phase is Phase.READY and not stale_definition(unit):
+            enter(state, unit, Phase.UNREADY, now, "its readiness check changed")
+    if service.alive != old.alive:
+        first_at = None if service.alive is None else now + service.alive.interval_s
+        unit.alive = Probes(next_at=first_at if unit.ready_at is not None else None)
+    state.changed[unit.name] = None
+
+
 def stop(state: State, unit: Unit, now: float, why: str, leaving: Outcome | None = None) -> None:
     """Ask the main process to leave; its tree is ended when the grace period is over."""
     unit.leaving = leaving
@@ -107,10 +129,11 @@ def end_tree(state: State, unit: Unit, now: float, why: str) -> None:
     signal(state, unit, SIGTERM, "tree")
 
 
-def kill(state: State, unit: Unit, now: float) -> None:
+def kill(state: State, unit: Unit, now: float, why: str) -> None:
+    """SIGKILL for the whole tree, again and again until nothing of it is left."""
     quiet(unit)
     if unit.phase is not Phase.KILLING:
-        enter(state, unit, Phase.KILLING, now, "killed: the grace period is over")
+        enter(state, unit, Phase.KILLING, now, why)
     unit.deadline = now + RESWEEP_S
     signal(state, unit, SIGKILL, "tree")
 

@@ -20,12 +20,12 @@ CPU_SHARE = 0.01
 """Less than this share of a core is what an idle process uses: no sign of life."""
 
 
-def pace_s(state: State, unit: Unit, check: Check, now: float) -> float:
-    """Seconds to the next probe."""
-    if unit.phase is Phase.UNREADY:
+def pace_s(state: State, unit: Unit, name: str, check: Check, now: float) -> float:
+    """Seconds to the next probe. Liveness keeps its own interval, whatever readiness says."""
+    if name == "ready" and unit.phase is Phase.UNREADY:
         return min(check.interval_s, 1.0)
     if unit.phase is not Phase.STARTING:
-        return check.interval_s
+        return check.interval_s or 1.0
     first = FIRST_S if not check.argv else 0.1
     crowd = 0.0004 * state.starting
     age = now - unit.spawned_at
@@ -60,7 +60,7 @@ def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now
         unit.looked_at = now
     wait = EVENT_AGAIN_S if check.kind.is_event else check.probe_timeout_s + ANSWER_SLACK_S
     probes.flying[state.probe_counter] = now + wait
-    probes.next_at = now + pace_s(state, unit, check, now)
+    probes.next_at = now + pace_s(state, unit, name, check, now)
     probing = render.probing(check, state.leases)
     state.wishes.append(Probe(unit.name, unit.attempt, name, state.probe_counter, probing, look))
 
@@ -107,7 +107,7 @@ def _miss(state: State, unit: Unit, name: str, check: Check, probes: Probes, see
         moves.stop(state, unit, now, text, outcome)
     elif name == "ready" and unit.phase is Phase.READY and probes.misses >= check.failures:
         moves.enter(state, unit, Phase.UNREADY, now, f"no longer ready: {seen.text}")
-        probes.next_at = now + pace_s(state, unit, check, now)
+        probes.next_at = now + pace_s(state, unit, name, check, now)
     elif name == "ready" and unit.phase is Phase.STARTING and seen.final:
         give_up(state, unit, now, seen.text, final=True)
 

@@ -30,7 +30,10 @@ def within_budget(unit: Unit, now: float) -> bool:
 
 def backoff_s(restart: Restart, name: str, deaths: int, attempt: int) -> float:
     """Seconds to wait after the `deaths`-th death in the window: exponential, capped, spread repeatably."""
-    plain = min(restart.max_s, restart.initial_s * restart.factor ** max(0, deaths - 1))
+    try:
+        plain = min(restart.max_s, restart.initial_s * restart.factor ** max(0, deaths - 1))
+    except OverflowError:
+        plain = restart.max_s
     return float(plain * (1 + SPREAD * _fraction(f"{name}:{attempt}")))
 
 

@@ -6,39 +6,53 @@ again, until nobody has anything to do; so it does not matter which fact made a 
     1  replace or stop what has to go, dependents first
     2  forget how something ended when its definition changed or it was asked for again
     3  let go of ports that no longer fit
-    4  lease missing ports: the whole batch or none
-    5  start what is wanted and not held
-    6  forget what was removed
+    4  forget what was removed
+    5  end the stack when its primary job has ended or cannot start
+    6  start what is wanted and not held
+    7  lease missing ports: the whole batch or none
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from launchpad.core import moves
+from launchpad.core import moves, ports
 from launchpad.core.holds import holds, is_blocked
-from launchpad.core.identity import doomed, missing_ports, stale_definition
-from launchpad.core.model import Lease, Phase, PortRequest
+from launchpad.core.identity import doomed, stale_definition
+from launchpad.core.model import Lease, Phase
 from launchpad.core.state import State, Unit
-from launchpad.core.wishes import Forget, LeasePorts, ReleasePorts
-
-LEASE_ANSWER_S = 30.0
+from launchpad.core.wishes import Forget, ReleasePorts
 
 
 def settle(state: State, now: float) -> None:
-    """Ask the rules until nothing changes. The bound only catches a fault of the rules themselves."""
-    rounds = 0
+    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends."""
+    if state.leases_changed:
+        ports.sort_out(state)
+    asked: dict[str, None] = {}
     while True:
-        while state.dirty:
-            name = next(iter(state.dirty))
-            del state.dirty[name]
-            unit = state.units.get(name)
-            if unit is not None and any(rule(state, unit, now) for rule in RULES):
-                state.touch(name)
-            rounds += 1
-            assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {name}"
-        if not close_if_over(state, now) and not lease_missing(state, now):
+        _ask(state, now, asked)
+        if close_if_over(state, now):
+            continue
+        found = (state.units[name] for name in list(asked) if name in state.units)
+        started = [start_what_is_wanted(state, unit, now) for unit in found]
+        asked.clear()
+        if not any(started):
+            ports.lease_missing(state, now)
             return
+
+
+def _ask(state: State, now: float, asked: dict[str, None]) -> None:
+    """All rules but the one that starts. The bound only catches a fault of the rules themselves."""
+    rounds = 0
+    while state.dirty:
+        name = next(iter(state.dirty))
+        del state.dirty[name]
+        asked[name] = None
+        unit = state.units.get(name)
+        if unit is not None and any(rule(state, unit, now) for rule in RULES):
+            state.touch(name)
+        rounds += 1
+        assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {name}"
 
 
 def stop_what_has_to_go(state: State, unit: Unit, now: float) -> bool:
@@ -47,7 +61,8 @@ def stop_what_has_to_go(state: State, unit: Unit, now: float) -> bool:
     dependents = (state.units[name] for name in state.dependents.get(unit.name, ()))
     if any(other.is_alive and doomed(state, other) for other in dependents):
         return False
-    moves.stop(state, unit, now, "stopping" if not unit.wanted else "stopping, to be replaced")
+    why = "stopping" if not unit.wanted else "stopping, to be replaced"
+    moves.stop(state, unit, now, why, unit.leaving)
     return True
 
 
@@ -64,6 +79,7 @@ def release_unfit(state: State, unit: Unit, now: float) -> bool:
         return False
     state.wishes.append(ReleasePorts(tuple(unit.old_leases)))
     unit.old_leases = []
+    state.ports_wait = False
     return True
 
 
@@ -94,26 +110,8 @@ RULES: tuple[Callable[[State, Unit, float], bool], ...] = (
     stop_what_has_to_go,
     forget_the_end,
     release_unfit,
-    start_what_is_wanted,
     forget_removed,
 )
-
-
-def lease_missing(state: State, now: float) -> bool:
-    """One request for all ports that are missing anywhere; while it is open, no other."""
-    if state.batch_open is not None or state.closing is not None:
-        return False
-    missing: dict[tuple[str, str], PortRequest] = {}
-    for unit in state.units.values():
-        if unit.wanted and unit.phase is Phase.IDLE:
-            missing.update(((port.service, port.name), port) for port in missing_ports(state, unit))
-    if not missing:
-        return False
-    state.batch += 1
-    state.batch_open = state.batch
-    preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
-    state.wishes.append(LeasePorts(state.batch, tuple(missing.values()), preferred))
-    return False
 
 
 def close_if_over(state: State, now: float) -> bool:

@@ -18,6 +18,7 @@ from launchpad.core.model import (
     Lease,
     Outcome,
     Phase,
+    PortRequest,
     Service,
 )
 from launchpad.core.wishes import Note, Wish
@@ -167,6 +168,12 @@ class State:
     """Numbers had before, asked for again."""
     batch: int = 0
     batch_open: int | None = None
+    batch_deadline: float | None = None
+    asked: dict[int, tuple[PortRequest, ...]] = field(default_factory=dict)
+    """Batches that were not answered: the open one, and those whose answer is overdue."""
+    ports_wait: bool = False
+    """What was refused is about to be let go: do not ask before that."""
+    leases_changed: bool = False
     closing: int | None = None
     """The exit code, once the stack is to end by itself (a `primary` job ended)."""
     counter: int = 0
@@ -185,7 +192,8 @@ class State:
         return (self.epoch << 32) | self.counter
 
     def touch(self, name: str) -> None:
-        """Ask the rules again about this service and everything around it."""
+        """Ask the rules again about this service and everything around it; what is bound to it has to go
+        when it has to, and so on."""
         unit = self.units.get(name)
         if unit is None:
             return
@@ -193,8 +201,15 @@ class State:
         for need in unit.service.needs:
             if need.on in self.units:
                 self.dirty[need.on] = None
-        for other in self.dependents.get(name, ()):
-            self.dirty[other] = None
+        around = [name]
+        for near in around:
+            for other in self.dependents.get(near, ()):
+                self.dirty[other] = None
+                if other not in around and self._is_bound(other, near):
+                    around.append(other)
+
+    def _is_bound(self, name: str, on: str) -> bool:
+        return any(need.bound and need.on == on for need in self.units[name].service.needs)
 
     def rebuild_dependents(self) -> None:
         self.dependents = {name: [] for name in self.units}
@@ -220,9 +235,9 @@ class State:
             due, name = self.heap[0]
             unit = self.units.get(name)
             if unit is not None and unit.timer == due:
-                return due
+                return due if self.batch_deadline is None else min(due, self.batch_deadline)
             heapq.heappop(self.heap)
-        return None
+        return self.batch_deadline
 
     def due(self, now: float) -> list[Unit]:
         """Units whose deadline has come, earliest first; each once."""

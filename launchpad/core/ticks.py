@@ -20,12 +20,16 @@ def _phase_is_over(state: State, unit: Unit, now: float) -> None:
     unit.deadline = None
     if unit.phase is Phase.SPAWNING:
         unit.leaving = Outcome("spawn", now, None, "the start was not confirmed in time")
-        moves.kill(state, unit, now)
+        moves.kill(state, unit, now, "killed: the start was not confirmed in time")
     elif unit.phase in (Phase.STOPPING, Phase.KILLING):
-        moves.kill(state, unit, now)
+        moves.kill(state, unit, now, "killed: the grace period is over")
     elif unit.phase is Phase.BACKOFF:
         unit.restarts += 1
         moves.enter(state, unit, Phase.IDLE, now, "starts again")
+    elif unit.phase is Phase.LOST:
+        lived = now - unit.spawned_at
+        gone = Outcome("lost", now, None, "gone when its host came back", lived)
+        moves.die(state, unit, gone, now)
 
 
 def _start_is_over(state: State, unit: Unit, now: float) -> None:

@@ -30,7 +30,7 @@ def verdict(state: State) -> Verdict:
     if state.closing is not None or (alive and not wanted):
         return Verdict("stopping", None, failed, blocked)
     if not alive and wanted and _is_over(state, wanted, blocked):
-        return Verdict("finished", int(bool(failed)), failed, blocked)
+        return Verdict("finished", int(bool(failed or blocked)), failed, blocked)
     phase = "up" if all(_is_up(unit) for unit in wanted) else "starting"
     return Verdict(phase, None, failed, blocked)
 

@@ -12,7 +12,10 @@ from launchpad.pretend import processes
 from launchpad.pretend.answers import Answers, to_json
 from launchpad.pretend.options import NEVER, Options
 from launchpad.pretend.output import Spam, Voice
-from launchpad.pretend.server import Server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launchpad.pretend.server import Server
 
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP")
 CONTINUING_FORKS = ("leader-exits", "wrapper")
@@ -69,17 +72,14 @@ class Actor:
         asked = self.options
         if asked.port is None and asked.fd is None:
             return
-        if self.server is None:
-            self.server = Server(self._answer)
+        from launchpad.pretend.server import Server  # late: a job needs no sockets
+
+        self.server = self.server or Server(self._answer)
         try:
-            if self.server.socket is None and not (
-                loading and asked.loading == "refused" and asked.fd is None
-            ):
+            if asked.fd is not None or asked.loading != "refused" or not loading:
                 self._take_port(self.server)
-            if not (loading and asked.loading in ("refused", "bound")):
-                self.server.start()
-                if asked.port == 0 and self.server.socket:
-                    self.voice.say(f"{asked.name}: serving on {asked.bind} port {self.server.socket.getsockname()[1]}")
+            if asked.loading not in ("refused", "bound") or not loading:
+                self._accept(self.server)
         except OSError as error:
             where = f"descriptor {asked.fd}" if asked.fd is not None else f"{asked.bind} port {asked.port}"
             self.voice.complain(f"{asked.name}: cannot serve on {where}: {error.strerror or error}")
@@ -87,10 +87,19 @@ class Actor:
 
     def _take_port(self, server: Server) -> None:
         asked = self.options
+        if server.socket:
+            return
         if asked.fd is not None:
             server.adopt(asked.fd)
         else:
             server.bind(asked.bind, asked.port or 0, reuse=asked.reuse, reuse_port=asked.reuse_port)
+
+    def _accept(self, server: Server) -> None:
+        if server.accepting:
+            return
+        server.start()
+        if self.options.port == 0:
+            self.voice.say(f"{self.options.name}: serving on {self.options.bind} port {server.port}")
 
     def _answer(self, target: str) -> tuple[int, bytes] | None:
         answer = self.answers(target)

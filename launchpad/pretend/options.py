@@ -106,7 +106,9 @@ def rate(text: str) -> int:
 
 def port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"not a port: `{text}` (1 to 65535; 0 for any, which is then printed)")
+        raise argparse.ArgumentTypeError(
+            f"not a port: `{text}` (1 to 65535; 0 for any, which is then printed)"
+        )
     return int(text)
 
 

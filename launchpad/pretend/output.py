@@ -50,32 +50,25 @@ class Voice:
 
 
 class Spam:
-    """A stream of numbered lines of 100 bytes: a nine-digit block number, a three-digit line number, filling.
+    """A stream of numbered lines of 100 bytes: nine digits for the block, three for the line, and filling.
 
-    `take(n)` gives exactly n bytes; the last line is cut short and still ends with a newline. Made from one template
-    whose block number is replaced, so that it costs far less than the writing of it.
+    Made from one template whose block number is replaced, so that it costs far less than the writing of it.
     """
 
     PLACE = b"#########"
 
     def __init__(self) -> None:
-        filling = b"." * (LINE - len(self.PLACE) - len(b" 000 \n") + 1)
+        filling = b"." * (LINE - len(self.PLACE) - len(b"000 \n"))
         self._template = b"".join(self.PLACE + b"%03d " % n + filling + b"\n" for n in range(BLOCK_LINES))
-        assert len(self._template) == LINE * BLOCK_LINES
         self._block = 0
+        self._rest = b""
 
-    def take(self, size: int) -> bytes:
-        """The next block, or its beginning. At most one block at a time."""
-        block = self._template.replace(self.PLACE, b"%09d" % self._block)
-        self._block += 1
-        return block if size >= len(block) else block[: max(size - 1, 0)] + b"\n" * (size > 0)
-
-    def write(self, size: int) -> None:
-        """Write exactly `size` bytes to stdout as fast as it takes them."""
+    def write(self, size: int, *, last: bool = True) -> None:
+        """Write exactly `size` bytes to stdout; the `last` one of all is a newline, wherever its line is cut."""
         while size > 0:
-            piece = self.take(size)
-            write_all(STDOUT, piece)
+            piece = self._take(size)
             size -= len(piece)
+            write_all(STDOUT, piece[:-1] + b"\n" if last and not size else piece)
 
     def drip(self, size: float, bytes_per_second: int) -> None:
         """Write `size` bytes (infinite: for ever) at this rate, ten pieces a second."""
@@ -83,6 +76,13 @@ class Spam:
         start, written = time.monotonic(), 0
         while written < size:
             piece = int(min(step, size - written))
-            self.write(piece)
             written += piece
+            self.write(piece, last=written >= size)
             time.sleep(max(0.0, start + written / bytes_per_second - time.monotonic()))
+
+    def _take(self, size: int) -> bytes:
+        if not self._rest:
+            self._rest = self._template.replace(self.PLACE, b"%09d" % self._block)
+            self._block += 1
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece

@@ -58,11 +58,13 @@ class Server:
         inherited.setblocking(True)
         self.socket = inherited
 
+    @property
+    def port(self) -> int | None:
+        return int(self.socket.getsockname()[1]) if self.socket else None
+
     def start(self) -> None:
-        """Listen, unless the socket does already, and accept connections from now on. Once is enough."""
+        """Listen, unless the socket does already, and accept connections from now on. OSError when it cannot listen."""
         assert self.socket is not None
-        if self.accepting:
-            return
         if not self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             self.socket.listen(512)
         self.accepting = True

@@ -70,8 +70,7 @@ def _report(write_end: int) -> Callable[[Snapshot], bool]:
 
 
 class PipeFeed:
-    """A `views.console.Feed` over that pipe. After the supervisor closed it the last picture is given
-    again and again."""
+    """A `views.console.Feed` over that pipe."""
 
     def __init__(self, read_end: int) -> None:
         self._fd = read_end
@@ -80,13 +79,16 @@ class PipeFeed:
         self.last: Snapshot | None = None
 
     def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
-        """Raises EOFError when the supervisor ended without a word."""
+        """Raises EOFError when the supervisor ended without a word, ConnectionError when there is nothing
+        newer and will not be."""
         while self._open and (self.last is None or self.last.rev <= after_rev):
             if self.last is not None and not select.select([self._fd], [], [], timeout_s)[0]:
                 break
             self._read()
         if self.last is None:
             raise EOFError("the supervisor ended before it could say anything")
+        if not self._open and self.last.rev <= after_rev:
+            raise ConnectionError("the supervisor tells no more")
         return self.last
 
     def _read(self) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from launchpad.control.api import Reply, Snapshot
@@ -105,7 +106,7 @@ def _end_leftovers(paths: StackPaths) -> None:
 
 
 def _foreground(session: Session, options: UpOptions) -> int:
-    console = _console(session, options)
+    console = _console(session, options, _log_ends(session))
     thread = threading.Thread(target=console.run, name="console", daemon=True)
     session.begin = thread.start
     session.end = lambda: console.stop(CONSOLE_END_S)
@@ -116,10 +117,18 @@ def _foreground(session: Session, options: UpOptions) -> int:
     return code
 
 
-def _console(feed: Feed, options: UpOptions) -> Console:
+def _console(feed: Feed, options: UpOptions, starts: dict[str, int] | None = None) -> Console:
+    """`starts`: where in each log to begin to show it; None: where it ends now."""
     from launchpad.views.console import Console
 
-    return Console(feed, tty=options.tty, color=options.color, out=sys.stdout, err=sys.stderr)
+    return Console(feed, tty=options.tty, color=options.color, out=sys.stdout, err=sys.stderr, starts=starts)
+
+
+def _log_ends(session: Session) -> dict[str, int]:
+    """Before the start: what is in the logs already belongs to earlier runs."""
+    from launchpad.views.lines import spool_ends
+
+    return spool_ends(session.paths.log(service.name) for service in session.reading.plan.services)
 
 
 # --- in the background ---------------------------------------------------------------------------------
@@ -128,10 +137,10 @@ def _console(feed: Feed, options: UpOptions) -> Console:
 def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
+    starts = _log_ends(session)
     pid, feed = fork_supervisor(session, paths)
-    console = _console(feed, options)
     try:
-        console.run(until=decided)
+        _watch_start(feed, options, starts)
     except KeyboardInterrupt:
         os.kill(pid, 2)
         os.waitpid(pid, 0)
@@ -151,6 +160,28 @@ def _start_code(snapshot: Snapshot | None) -> int:
     return int(ExitCode.FAILED if snapshot.failed else ExitCode.OK)
 
 
+def _watch_start(feed: Feed, options: UpOptions, starts: dict[str, int] | None = None) -> None:
+    """Show the start until it is decided."""
+    watched = UntilDecided(feed)
+    console = _console(watched, options, starts)
+    watched.on_decided = lambda: console.stop(0)
+    console.run()
+
+
+class UntilDecided:
+    """A feed that tells when the start is decided."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.on_decided: Callable[[], object] = lambda: None
+
+    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
+        snapshot = self._feed.wait(after_rev, timeout_s)
+        if decided(snapshot):
+            self.on_decided()
+        return snapshot
+
+
 # --- joining a running stack ---------------------------------------------------------------------------
 
 
@@ -162,11 +193,14 @@ def _join(options: UpOptions, client: Client) -> int:
         "profiles": list(options.profiles),
         "set_vars": dict(options.set_vars),
     }
-    reply = client.apply({key: value for key, value in body.items() if value})
+    reply = client.apply(**{key: value for key, value in body.items() if value})
     _show(reply)
-    console = _console(ClientFeed(client), options)
+    feed = ClientFeed(client)
     try:
-        console.run(until=decided if options.detach else None)
+        if options.detach:
+            _watch_start(feed, options)
+        else:
+            _console(feed, options).run()
         return _start_code(client.status())
     except KeyboardInterrupt:
         return int(ExitCode.OK)  # it only lets go; the stack runs on

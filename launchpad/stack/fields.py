@@ -350,7 +350,7 @@ class Short:
     """Short forms of a value: `normalise` writes them out in full, `forms` describe them in the JSON schema."""
 
     normalise: Callable[[Any], Any]
-    forms: tuple[Any, ...] = ()
+    forms: tuple[dict[str, Any], ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.normalise, handler(source))
@@ -359,13 +359,18 @@ class Short:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         full = handler(schema)
-        return {"anyOf": [*self.forms, full]} if self.forms else full
+        forms = [full["items"] if form is ITEM else dict(form) for form in self.forms]
+        return {"anyOf": [*forms, full]} if forms else full
 
 
 def _many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def many(form: dict[str, Any] | None = None) -> Short:
+ITEM: dict[str, Any] = {}
+"""Among the forms of a list: one item of it."""
+
+
+def many() -> Short:
     """One value stands for a list of one."""
-    return Short(_many, (form or {"type": "string"},))
+    return Short(_many, (ITEM,))

@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from launchpad.stack.fields import (
     INTERPOLATED,
+    ITEM,
     SCALAR,
     Bool,
     Duration,
@@ -159,7 +160,7 @@ def _env_files(value: Any) -> Any:
 _EnvFileItem = Annotated[EnvFile, Short(_env_file, ({"type": "string"},))]
 EnvFiles = Annotated[
     tuple[_EnvFileItem, ...],
-    Short(_env_files, ({"type": "string"}, {"$ref": "#/$defs/EnvFile"})),
+    Short(_env_files, (ITEM,)),
 ]
 
 
@@ -411,8 +412,7 @@ def _sinks(value: Any) -> Any:
 
 
 _SinkItem = Annotated[Sink, Short(_sink, ({"enum": ["console", "jsonl", "null", None]},))]
-_SINK_FORMS = ({"enum": ["console", "jsonl", "null", None]}, {"$ref": "#/$defs/Sink"})
-Output = Annotated[tuple[_SinkItem, ...], Short(_sinks, _SINK_FORMS)]
+Output = Annotated[tuple[_SinkItem, ...], Short(_sinks, (ITEM,))]
 
 
 def _inherit(value: object) -> bool | tuple[str, ...]:

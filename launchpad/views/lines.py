@@ -90,22 +90,22 @@ class Meter:
 class Follower:
     """Follows spools and writes what comes, a service's name before each line.
 
-    `write` takes finished text and may block. `prefixed=False` gives bare lines. `advice` is the command
-    that shows everything, named where lines had to be skipped."""
+    `write` takes finished text and may block. `may_skip`: a reader that falls too far behind is told less;
+    `advice` is the command that shows it all."""
 
     def __init__(
         self,
         write: Write,
         *,
         color: bool,
-        prefixed: bool = True,
+        may_skip: bool = True,
         open_spool: OpenSpool = open_spool,
         advice: str = "launchpad logs",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._color = color
-        self._prefixed = prefixed
+        self._may_skip = may_skip
         self._open = open_spool
         self._advice = advice
         self._clock = clock
@@ -154,14 +154,14 @@ class Follower:
                 self._show_unfinished(tail, text, now, final=False)
         self._emit(text)
 
-    def finish(self, names: Iterable[str] | None = None) -> None:
-        """Write everything that these services (None: all) have written until now, also a last line
-        that never ended."""
+    def finish(self, names: Iterable[str] | None = None, *, unfinished: bool = True) -> None:
+        """Write everything that these services (None: all) have written until now; `unfinished`: also a
+        last line that never ended."""
         for name in list(self._tails if names is None else names):
             if name in self._tails:
                 self._drain(self._tails[name])
                 text: list[str] = []
-                if self._tails[name].shown and self._tails[name].lines.pending:
+                if unfinished and self._tails[name].shown and self._tails[name].lines.pending:
                     self._show_unfinished(self._tails[name], text, self._clock(), final=True)
                 self._emit(text)
 
@@ -178,7 +178,7 @@ class Follower:
     def _read(self, tail: _Tail, text: list[str]) -> bool:
         if not tail.shown:
             tail.offset = max(tail.offset, _end(tail.spool) - 4096)
-        elif self._meter.slow and _end(tail.spool) - tail.offset > BEHIND:
+        elif self._may_skip and self._meter.slow and _end(tail.spool) - tail.offset > BEHIND:
             self._skip(tail, text)
         try:
             data, after = tail.spool.read_from(tail.offset, CHUNK)
@@ -255,13 +255,8 @@ class Follower:
         self._width = width
         paint = colors(self._tails) if self._color else {}
         for name, tail in self._tails.items():
-            tail.prefix = self._prefix(name, width, paint.get(name, ""))
-
-    def _prefix(self, name: str, width: int, color: str) -> str:
-        if not self._prefixed:
-            return ""
-        text = f"{name.ljust(width)} │ "
-        return f"\x1b[{color}m{text}{RESET}" if color else text
+            text = f"{name.ljust(width)} │ "
+            tail.prefix = f"\x1b[{paint[name]}m{text}{RESET}" if self._color else text
 
 
 def colors(names: Iterable[str]) -> Mapping[str, str]:

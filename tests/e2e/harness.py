@@ -6,17 +6,22 @@ behind without believing launchpad, and the end of the test ends exactly that.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+import httpx
 
 from launchpad.control.api import ServiceView, Snapshot
 from launchpad.control.client import Client, NotRunning
@@ -25,6 +30,15 @@ from launchpad.paths import stack_paths
 LAUNCHPAD = [sys.executable, "-m", "launchpad"]
 PRETEND = f"{sys.executable} -m launchpad.pretend"
 DEADLINE_S = 60.0
+
+
+class Mark(NamedTuple):
+    """One line that an actor wrote; `at` in nanoseconds since the epoch."""
+
+    at: int
+    name: str
+    event: str
+    pid: int
 
 
 class Stack:
@@ -48,13 +62,18 @@ class Stack:
         self.file.write_text(textwrap.dedent(text).replace("PRETEND", PRETEND))
 
     def cli(
-        self, *args: str, timeout: float = DEADLINE_S, check: int | None = None
+        self,
+        *args: str,
+        timeout: float = DEADLINE_S,
+        check: int | None = None,
+        cwd: Path | None = None,
+        **environ: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end. `check`: the exit code that it must have."""
         done = subprocess.run(
             [*LAUNCHPAD, *args],
-            cwd=self.folder,
-            env=self.environ,
+            cwd=cwd or self.folder,
+            env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -81,6 +100,36 @@ class Stack:
         )
         self.started.append(process)
         return process
+
+    def up(self, *args: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """`up -d`; with `check` None, whatever it exits with."""
+        return self.cli("up", "-d", *args, check=check)
+
+    def down(self) -> None:
+        """`down`, and then nothing lives."""
+        self.cli("down", check=0)
+        assert not self.survivors()
+
+    def log(self, service: str) -> Path:
+        return stack_paths(self.file).log(service)
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.cli("events", "--json", check=0).stdout.splitlines()]
+
+    def marks(self, file: str = "marks") -> list[Mark]:
+        """What actors with `--mark FILE` have written, in the order in which it happened."""
+        path = self.folder / file
+        lines = path.read_text().splitlines() if path.exists() else []
+        return sorted(Mark(int(at), name, event, int(pid)) for at, name, event, pid in map(str.split, lines))
+
+    def marks_of(self, name: str, event: str, file: str = "marks") -> list[Mark]:
+        return [mark for mark in self.marks(file) if (mark.name, mark.event) == (name, event)]
+
+    def pipe(self, name: str) -> Path:
+        """A named pipe in the stack's folder."""
+        path = self.folder / name
+        os.mkfifo(path)
+        return path
 
     def output(self, number: int = 0) -> str:
         """What a started command wrote so far, both streams."""
@@ -168,3 +217,68 @@ def eventually(true: Callable[[], Any], what: str, timeout: float = DEADLINE_S) 
             return value
         wait_a_little()
     raise AssertionError(f"not within {timeout} s: {what}")
+
+
+def alive(pid: int) -> bool:
+    """Whether it lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def fire(pipe: Path) -> None:
+    """Open a named pipe for writing as soon as somebody reads it: the actor's `--ready-when`, `--exit-when`."""
+
+    def opened() -> bool:
+        try:
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return False
+        return True
+
+    eventually(opened, f"somebody waits at {pipe}")
+
+
+def get(url: str, timeout: float = 30.0) -> httpx.Response:
+    """A GET that no proxy sees."""
+    with httpx.Client(trust_env=False, timeout=timeout) as client:
+        return client.get(url)
+
+
+def free_ports(count: int) -> int:
+    """The first of so many neighbouring ports that nobody has now, outside of what `auto` and the kernel use."""
+    for _ in range(200):
+        first = random.randrange(29600, 32700 - count)
+        if all(_is_free(number) for number in range(first, first + count)):
+            return first
+    raise AssertionError("no free ports on this machine")
+
+
+def _is_free(number: int) -> bool:
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as probe:
+            try:
+                probe.bind((host, number))
+            except OSError:
+                return False
+    return True
+
+
+def listening(*ports: int, host: str = "127.0.0.1") -> list[socket.socket]:
+    """Sockets of this very process that listen there; the caller closes them."""
+    opened = []
+    for port in ports:
+        one = socket.create_server((host, port))
+        opened.append(one)
+    return opened
+
+
+def rss_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def in_order(times: Sequence[int]) -> bool:
+    return all(earlier < later for earlier, later in zip(times, times[1:], strict=False))

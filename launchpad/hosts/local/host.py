@@ -105,6 +105,8 @@ class LocalHost:
             self._unwatched.cancel()
         for here in self._here.values():
             self._unwatch(here.running)
+            if here.running.notify is not None:
+                close_notify(here.running.notify)
         self._here.clear()
         await self._spools.close()
         await self._ports.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from launchpad.core.model import Lease, PortRequest
@@ -73,13 +74,13 @@ class Search:
                 self._take(one, number)
 
     def _greedy(self, requests: Sequence[PortRequest]) -> None:
-        waiting = sorted(requests, key=lambda one: (one.low, one.high), reverse=True)
+        waiting = deque(sorted(requests, key=lambda one: (one.low, one.high)))
         active: list[PortRequest] = []
         number = 0
         while waiting or active:
-            number = waiting[-1].low if not active else number
-            while waiting and waiting[-1].low <= number:
-                active.append(waiting.pop())
+            number = waiting[0].low if not active else number
+            while waiting and waiting[0].low <= number:
+                active.append(waiting.popleft())
             active.sort(key=lambda one: one.high)
             for one in self._winners(active, number):
                 active.remove(one)

@@ -22,9 +22,9 @@ from launchpad.hosts.local.spawn_failure import NotStarted, explain, find_progra
 FIRST_LISTEN_FD = 3
 
 LISTEN_SHIM = """
-import os, sys
+import fcntl, os, sys
 names, fds, argv = sys.argv[1], [int(n) for n in sys.argv[2].split(",")], sys.argv[3:]
-high = [os.dup2(fd, 100 + i, False) for i, fd in enumerate(fds)]
+high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3 + len(fds)) for fd in fds]
 for i, fd in enumerate(high):
     os.dup2(fd, 3 + i, True)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from launchpad.core.model import Sink
@@ -104,12 +104,12 @@ class Spools:
             leaving = runners.pop(key)
             self._leaving.append(leaving)
             leaving.finish(end)
-        self._forget_states(service, wanted.values())
+        self._forget_places(service, wanted.values())
         for key, sink in wanted.items():
             if key in runners:
                 runners[key].target.rotate, runners[key].target.keep = sink.rotate, sink.keep
             else:
-                runners[key] = self._start(service, sink, reader, end)
+                runners[key] = self._stay(service, sink) or self._start(service, sink, reader, end)
 
     def sinks(self, service: str) -> list[SinkStatus]:
         """Where each of its sinks stands."""
@@ -166,6 +166,17 @@ class Spools:
         runner.start(first)
         return runner
 
+    def _stay(self, service: str, sink: Sink) -> SinkRunner | None:
+        """A sink that was about to leave and is wanted again."""
+        for runner in self._leaving:
+            if (runner.service, runner.sink.kind, runner.sink.path) == (service, sink.kind, sink.path):
+                self._leaving.remove(runner)
+                runner.stop_at = None
+                runner.target.rotate, runner.target.keep = sink.rotate, sink.keep
+                runner.kick()
+                return runner
+        return None
+
     def _ended(self, runner: SinkRunner) -> None:
         if runner in self._leaving:
             self._leaving.remove(runner)
@@ -173,9 +184,8 @@ class Spools:
             if not runner.target.users:
                 self._targets.pop(runner.target.path, None)
 
-    def _forget_states(self, service: str, wanted: object) -> None:
+    def _forget_places(self, service: str, wanted: Iterable[Sink]) -> None:
         """Places of sinks that the stack no longer names, left by an earlier supervisor."""
-        assert isinstance(wanted, type({}.values()))
         keep = {make_sink_state(self._places, service, sink) for sink in wanted}
         keep |= {make_sink_state(self._places, service, runner.sink) for runner in self._leaving}
         for place in self._places.glob(f"{service}.*.json"):

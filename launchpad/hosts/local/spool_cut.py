@@ -112,9 +112,8 @@ def _fallocate(descriptor: int, mode: int, begin: int, length: int) -> bool:
 def _prune(folder: Path, limit: int, keep: int) -> None:
     """Delete the oldest parts beyond the limit; the newest always stays, it says where the log begins."""
     parts = sorted((int(name) for name in os.listdir(folder) if name.isdecimal()), reverse=True)
-    room, kept = limit, 0
-    for start in parts:
+    room = limit
+    for index, start in enumerate(parts):
         room -= os.stat(folder / str(start)).st_size
-        kept += 1
-        if kept > 1 and (kept > keep or room < 0):
+        if index and (index >= keep or room < 0):
             os.unlink(folder / str(start))

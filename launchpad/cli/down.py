@@ -1,0 +1,145 @@
+"""`launchpad down`: the end of a stack, with or without a supervisor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from launchpad.cli.params import timeout_option
+from launchpad.cli.screen import say
+from launchpad.cli.target import StackCommand, locate
+from launchpad.errors import ExitCode
+from launchpad.paths import StackPaths
+
+if TYPE_CHECKING:
+    from launchpad.control.api import Snapshot
+    from launchpad.control.client import Client
+
+POLL_S = 30.0
+ORPHAN_GRACE_S = 10.0
+"""How long what has no supervisor any more may take to end by itself."""
+
+
+@click.command("down", cls=StackCommand)
+@click.argument("names", nargs=-1, metavar="[STACK]")
+@click.option("--all", "every", is_flag=True, help="Every stack of this user.")
+@timeout_option("Kill what has not stopped by then.")
+def command(names: tuple[str, ...], every: bool, timeout_s: float | None, given: Path | None) -> int:
+    """Stop the stack, also one whose supervisor is gone. Fine when nothing runs.
+
+    Returns when no process of it is left. Each service has its own grace period; --timeout cuts it short.
+    """
+    if names:
+        raise click.UsageError(
+            f"`down` ends a whole stack; for one service: `launchpad stop {names[0]}`",
+            click.get_current_context(silent=True),
+        )
+    stacks = list(_all_stacks()) if every else [locate(given)]
+    if not stacks:
+        say("no stack of yours runs")
+    return max((_end(paths, timeout_s) for paths in stacks), default=ExitCode.OK)
+
+
+def _all_stacks() -> Iterator[StackPaths]:
+    """All that have registered, also those whose supervisor is dead."""
+    from launchpad.hosts.local.registry import registration_in
+    from launchpad.paths import runtime_dir, stack_paths
+
+    for path in sorted(runtime_dir().glob("*.json")):
+        registration = registration_in(path)
+        if registration is not None:
+            yield stack_paths(registration.file)
+
+
+def _end(paths: StackPaths, timeout_s: float | None) -> int:
+    from launchpad.control.client import Client, NotRunning
+
+    client = Client(paths.socket)
+    try:
+        before = client.status()
+        supervisor = _open_process(before.pid)
+        client.down()
+    except NotRunning:
+        return _end_orphans(paths, timeout_s)
+    _wait_for_end(client, before, timeout_s)
+    _wait_for_exit(supervisor, before.pid)
+    ended = [view.name for view in before.services if view.pid is not None]
+    what = ", ".join(f"`{name}`" for name in ended) or "nothing was running"
+    left = _end_orphans(paths, timeout_s, quiet=True)
+    say(f"`{before.stack}` is down: {what}")
+    return left
+
+
+def _wait_for_end(client: Client, snapshot: Snapshot, timeout_s: float | None) -> None:
+    """Until nothing of the stack is alive, or its supervisor has left for that reason."""
+    from launchpad.control.client import NotRunning
+
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    said: set[str] = set()
+    try:
+        while True:
+            left = POLL_S if deadline is None else min(POLL_S, deadline - time.monotonic())
+            if left <= 0 and deadline is not None:
+                client.down(kill=True)
+                deadline, left = None, POLL_S
+            snapshot = client.status(snapshot.rev, left)
+            _say_what_holds(snapshot, said)
+            if snapshot.phase == "finished":
+                return
+    except NotRunning:
+        return
+
+
+def _open_process(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process has ended; None if it has already."""
+    try:
+        return None if pid == os.getpid() else os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _wait_for_exit(supervisor: int | None, pid: int) -> None:
+    """The supervisor is the last to leave; after that the stack can be started again."""
+    import select
+
+    if supervisor is None:
+        return
+    ended, _, _ = select.select([supervisor], [], [], POLL_S)
+    os.close(supervisor)
+    if not ended:
+        say(f"nothing of the stack runs any more, but its supervisor (pid {pid}) is slow to leave")
+
+
+def _say_what_holds(snapshot: Snapshot, said: set[str]) -> None:
+    for view in snapshot.services:
+        for hold in view.holds:
+            line = f"`{view.name}`: {hold.text}"
+            if hold.kind == "tree" and line not in said:
+                said.add(line)
+                say(line)
+
+
+def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool = False) -> int:
+    """What runs without a supervisor, by the records it left."""
+    import asyncio
+
+    from launchpad.hosts.local.records import end_stack, read_records
+
+    records = read_records(paths)
+    if not records:
+        if not quiet:
+            say(f"nothing of {paths.file} runs")
+        return ExitCode.OK
+    asyncio.run(end_stack(paths, ORPHAN_GRACE_S if timeout_s is None else timeout_s))
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(record.service for record in records))
+    left = read_records(paths)
+    if left:
+        say(f"still there: {', '.join(f'`{record.service}`' for record in left)}")
+        return ExitCode.FAILED
+    say(f"ended what had no supervisor any more: {names}")
+    return ExitCode.OK

@@ -1,0 +1,69 @@
+"""`launchpad env`: the environment that a service is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from launchpad.cli.params import reading_options
+from launchpad.cli.target import StackCommand, check_names, locate, one_name, read, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad.control.api import Snapshot
+    from launchpad.core.model import Ref, Service
+
+MASK = "********"
+
+
+@click.command("env", cls=StackCommand)
+@click.argument("names", nargs=-1, metavar="[STACK] NAME")
+@click.option("--show-secrets", is_flag=True, help="Do not mask values that look secret.")
+@reading_options
+def command(
+    names: tuple[str, ...],
+    show_secrets: bool,
+    profiles: tuple[str, ...],
+    set_vars: tuple[tuple[str, str], ...],
+    env_files: tuple[Path, ...],
+    given: Path | None,
+) -> None:
+    """The variables that a service is given, besides those it inherits.
+
+    Ports are those of the running stack; where it does not run they stay `${NAME.port}`.
+    """
+    name = one_name(names)
+    paths = locate(given)
+    reading = read(paths, profiles, set_vars, env_files)
+    services = {service.name: service for service in reading.plan.services}
+    check_names([name], list(services), reading.name)
+    service = services[name]
+    value = _values(services, running(paths))
+    for key, parts in service.environment:
+        text = "".join(part if isinstance(part, str) else value(part) for part in parts)
+        masked = key in service.secrets and not show_secrets
+        print(f"{key}={MASK if masked else text}")
+
+
+def _values(services: dict[str, Service], snapshot: Snapshot | None) -> Callable[[Ref], str]:
+    """How a reference is shown: its value where the port is known, else as it is written in a stack."""
+    from launchpad.core import render
+    from launchpad.core.model import Lease
+
+    leases = {
+        (view.name, port): Lease(view.name, port, number, services[view.name].host)
+        for view in (snapshot.services if snapshot else ())
+        if view.name in services
+        for port, number in view.ports.items()
+    }
+
+    def value(ref: Ref) -> str:
+        if (ref.service, ref.port) in leases:
+            return render.text((ref,), leases)
+        what = ref.form if ref.port == "main" else f"ports.{ref.port}"
+        return f"${{{ref.service}.{what}}}"
+
+    return value

@@ -1,0 +1,90 @@
+"""`launchpad wait`: until jobs are done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from launchpad.cli.params import timeout_option
+from launchpad.cli.screen import say
+from launchpad.cli.target import StackCommand, check_names, locate, not_running, read
+from launchpad.errors import Diagnostic, ExitCode, Refused
+from launchpad.paths import StackPaths
+
+if TYPE_CHECKING:
+    from launchpad.control.api import Snapshot
+
+
+@click.command("wait", cls=StackCommand)
+@click.argument("names", nargs=-1, metavar="[STACK] [JOB]...")
+@timeout_option("Wait no longer than this; exit 1 when it is over.")
+def command(names: tuple[str, ...], timeout_s: float | None, given: Path | None) -> int:
+    """Return when those jobs, or all, are done; exit 1 when one failed.
+
+    Of a stack that has ended, its last run counts.
+    """
+    from launchpad.cli import settle
+    from launchpad.control.client import Client, NotRunning
+    from launchpad.views.words import duration
+
+    paths = locate(given)
+    client = Client(paths.socket)
+    jobs: tuple[str, ...] = names
+    try:
+        jobs = _jobs(client.status(), names)
+        return _tell(jobs, settle.settle(client, jobs, settle.is_done, timeout_s))
+    except settle.TimeIsUp as late:
+        say(f"not done after {duration(timeout_s or 0)}: {late}")
+        return ExitCode.FAILED
+    except NotRunning:
+        return _from_last_run(paths, jobs)
+
+
+def _jobs(snapshot: Snapshot, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The jobs that are meant: those named, else all that are wanted."""
+    check_names(names, [view.name for view in snapshot.services], snapshot.stack)
+    kinds = {view.name: view.kind for view in snapshot.services}
+    _refuse_servers([name for name in names if kinds[name] != "job"])
+    wanted = [view.name for view in snapshot.services if view.kind == "job" and view.goal == "up"]
+    if not names and not wanted:
+        say(f"`{snapshot.stack}` has no job that is to run")
+    return names or tuple(wanted)
+
+
+def _refuse_servers(servers: list[str]) -> None:
+    if servers:
+        raise Refused(
+            Diagnostic(
+                "E611",
+                f"`{name}` is a server; it is never done",
+                consequence="nothing was waited for",
+                hint=f"`launchpad url {name}` says whether it is ready",
+            )
+            for name in servers
+        )
+
+
+def _tell(jobs: tuple[str, ...], bad: dict[str, str]) -> int:
+    for name in jobs:
+        if name in bad:
+            say(f"`{name}` is not done: {bad[name]}")
+    return ExitCode.FAILED if bad else ExitCode.OK
+
+
+def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
+    """No supervisor answers: how each job ended last is in the journal."""
+    from launchpad.cli.journal import last_phases
+
+    phases = last_phases(paths)
+    if not phases:
+        say(not_running(paths))
+        return ExitCode.FAILED
+    services = read(paths).plan.services
+    kinds = {service.name: service.kind.value for service in services}
+    check_names(names, list(kinds), paths.file.parent.name)
+    _refuse_servers([name for name in names if kinds[name] != "job"])
+    jobs = names or tuple(name for name in kinds if kinds[name] == "job" and name in phases)
+    ended = {name: phases.get(name, ("idle", "it has not run")) for name in jobs}
+    return _tell(jobs, {name: text or phase for name, (phase, text) in ended.items() if phase != "done"})

@@ -1,0 +1,320 @@
+"""The long form of every error code, for `launchpad explain`.
+
+Decides how a kind of problem is explained. A diagnostic says what happened this time; this says what such a
+problem means at all. Every code that appears in the program is here, and no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    title: str
+    meaning: str
+    causes: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+
+CODES: dict[str, Entry] = {
+    # --- the file ---
+    "E101": Entry(
+        "the stack file cannot be read",
+        "The file is missing, is no text, or has nothing in it, so there is nothing to start.",
+        ("a wrong path", "an editor that was just saving it", "a binary or UTF-16 file"),
+        ("look at the path in the message", "save the file as UTF-8", "`launchpad init` writes a first one"),
+    ),
+    "E102": Entry(
+        "the file is not YAML",
+        "The text breaks YAML's own rules, so launchpad cannot tell what was meant from there on.",
+        ("indentation with tabs", "a missing space after a colon", "a value with `: ` or `#` without quotes"),
+        ("put quotes around the value at the arrow", "indent with spaces, two for each level"),
+    ),
+    "E103": Entry(
+        "a key is given twice",
+        "YAML readers silently take one of two equal keys, usually the last. launchpad refuses instead.",
+        ("a copied block whose name was not changed", "a merge of two edits"),
+        ("keep one of the two places that the message names",),
+    ),
+    "E104": Entry(
+        "the file is larger than any stack file",
+        "Too many values, too deep, or aliases and variables that make each other grow without end.",
+        ("the wrong file was named", "an anchor that contains itself", "a variable used many times in others"),
+        ("check the path", "write the repeated part once, under `defaults`"),
+    ),
+    "E105": Entry(
+        "YAML that a stack file does not use",
+        "Tags, several documents in one file, and keys that are not text have no meaning in a stack.",
+        ("a `---` in the middle of the file", "a tag such as `!!python/object`", "a list or map as a key"),
+        ("leave it out; one stack is one document of plain values",),
+    ),
+    "E106": Entry(
+        "an unknown key",
+        "Nothing in a stack file is called that, so it would have no effect. Unknown keys are refused, because "
+        "a typo that is passed over is found hours later.",
+        ("a typo", "a key of another tool", "a key at the wrong level"),
+        ("take the name that the hint proposes", "keys of your own begin with `x-`"),
+    ),
+    "E107": Entry(
+        "a value of the wrong kind",
+        "The key is right, and what stands there cannot be used for it.",
+        ("text where a number is needed", "a word that is not one of the allowed ones", "a list for one value"),
+        ("compare with the allowed values in the message", "`launchpad schema` lists every key and its values"),
+    ),
+    "E108": Entry(
+        "something is missing",
+        "A part without which the rest cannot work is not there, such as the `command` of a service.",
+        ("a block that was begun and not finished", "wrong indentation: the key belongs to another block"),
+        ("add the key that the message names",),
+    ),
+    "E109": Entry(
+        "known, but not in this version",
+        "The key is planned. It is refused rather than passed over, so that nothing seems to work that does not.",
+        ("a stack file written for a newer launchpad",),
+        ("leave the key out", "install a newer launchpad"),
+    ),
+    "E110": Entry(
+        "a `${…}` that cannot be read",
+        "Something begins like a variable or a reference and does not follow the grammar of either.",
+        ("a missing `}`", "a `$` that is meant for a shell"),
+        ("write `$$` for a plain dollar", "variables: `${NAME}`, `${NAME:-default}`; references: `${llm.url}`"),
+    ),
+    "E111": Entry(
+        "a variable is not set",
+        "The file uses a variable of the environment that is neither set nor given a default.",
+        ("a `.env` that is not there", "a typo in the name", "a shell without the variable"),
+        ("export it, or put it into a file named by `env_file`", "give it a default: `${NAME:-value}`"),
+    ),
+    "E112": Entry(
+        "a reference to something that is not there",
+        "A `${name.part}` names a service, port or variable that the stack does not have.",
+        ("a renamed service", "a port that the service does not declare", "`vars.` forgotten before a name"),
+        ("take the name that the hint proposes", "declare the port: `port: 8000-8099`"),
+    ),
+    "E113": Entry(
+        "variables that are made of each other",
+        "A variable under `vars` needs another one, and that one needs the first, so neither has a value.",
+        ("two variables that refer to each other",),
+        ("give one of them a value of its own",),
+    ),
+    "E114": Entry(
+        "a name that cannot be used",
+        "Names of servers and jobs share one namespace, begin with a letter, and go on with letters, digits, "
+        "`_` and `-`. `self`, `stack` and `vars` mean something else.",
+        ("a server and a job of the same name", "a space or a dot in a name"),
+        ("choose another name",),
+    ),
+    "E115": Entry(
+        "a port that cannot be read",
+        "A port is a number from 1 to 65535, a range such as `8000-8099`, or `auto`.",
+        ("a range that ends before it begins", "`8000:8000`, which other tools take for a mapping"),
+        ("write `port: 8000`, `port: 8000-8099` or `port: auto`",),
+    ),
+    "E116": Entry(
+        "a duration or size that cannot be read",
+        "Durations have a unit: `500ms`, `30s`, `5m`, `2h`. Sizes too: `64KB`, `50MB`, `2GB`.",
+        ("a bare number", "two units in one value"),
+        ("add the unit",),
+    ),
+    "E117": Entry(
+        "a command that cannot be run",
+        "The command is empty, cannot be split into words, or uses what only a shell understands.",
+        ("an unclosed quote", "`|`, `&&` or `>` without `shell: true`"),
+        ("write it as a list of words", "add `shell: true` if a shell is meant to read it"),
+    ),
+    "E118": Entry(
+        "an env file that cannot be used",
+        "A file named by `env_file` is missing, or one of its lines is not `NAME=value`.",
+        ("the file was never created on this machine", "a line of a shell script"),
+        ("create it, often from a `.env.example`", "mark it: `{path: .env, required: false}`"),
+    ),
+    "E119": Entry(
+        "a check that cannot be understood",
+        "`ready` or `alive` does not say one thing that can be looked at: `http`, `tcp`, `exec`, `log`, `file` or "
+        "`notify`.",
+        ("two kinds in one check", "a path without a port to ask on", "a pattern that is no regular expression"),
+        ("keep one kind", "give the service a `port`, or write the whole URL"),
+    ),
+    "E120": Entry(
+        "a host that is no literal address",
+        "launchpad hands out one literal address, because a name can mean two: `localhost` is 127.0.0.1 and ::1.",
+        ("`host: localhost`",),
+        ("`host: 127.0.0.1`; `0.0.0.0` to be reached from other machines",),
+    ),
+    "E121": Entry(
+        "a virtual environment that is not there",
+        "`venv` names a folder without a Python environment in it, so the command would run with another one.",
+        ("the environment was not made on this machine", "a path that is not relative to the stack file"),
+        ("make it: `python -m venv PATH`", "correct the path"),
+    ),
+    "E122": Entry(
+        "a stack without services",
+        "The file has neither a server nor a job.",
+        ("everything is commented out", "`services:` instead of `servers:`"),
+        ("add one under `servers:` or `jobs:`; `launchpad init` shows how",),
+    ),
+    "E123": Entry(
+        "an option that does not fit the file",
+        "Something on the command line names what the stack does not have.",
+        ("`--set` with a variable that is not under `vars`", "`--profile` with a profile that no service has"),
+        ("take a name from the message",),
+    ),
+    "E124": Entry(
+        "two keys that exclude each other",
+        "Both say something about the same matter, and only one of them can be followed.",
+        ("`port` beside `ports: {main: …}`", "`retries` beside `restart`"),
+        ("leave one of the two out",),
+    ),
+    "E125": Entry(
+        "allowed, but probably not meant",
+        "A warning. The stack is used as it is written; what it says often leads to a surprise.",
+        ("a port range in which other programs get their ports", "a key that has no effect here"),
+        ("follow the hint, or leave it if it is meant",),
+    ),
+    "E190": Entry(
+        "no stack file was found",
+        "No file was named, and neither this folder nor one above it has a stack.yaml or launchpad.yaml.",
+        ("the wrong working folder", "a file with another name"),
+        ("name it: `launchpad up path/to/file.yaml`", "`launchpad init` writes a first one"),
+    ),
+    "E191": Entry(
+        "the stack file that was named is not there",
+        "There is no such file, and no state of a stack that was started from it.",
+        ("a typo in the path", "a path relative to another folder"),
+        ("check the path",),
+    ),
+    "E192": Entry(
+        "a file is there already",
+        "`launchpad init` does not write over files.",
+        ("`init` was run before",),
+        ("name another file: `launchpad init other.yaml`", "`--force` writes over it"),
+    ),
+    "E193": Entry(
+        "a file cannot be written",
+        "The folder is missing or may not be written.",
+        ("missing rights", "a full disk", "a folder that does not exist"),
+        ("choose another place",),
+    ),
+    # --- ports ---
+    "E301": Entry(
+        "no free port",
+        "All ports that a service may take are in use. A stack gets all its ports or none, so nothing was started.",
+        ("the same stack runs from another folder", "a program of an earlier session still holds it"),
+        ("widen the range", "end what holds it: the message names it", "`launchpad ps` of the other stack"),
+    ),
+    # --- readiness ---
+    "E401": Entry(
+        "a service did not become ready",
+        "The process lives, and its readiness check has not passed: for too long without any sign of life "
+        "(`stall`), or longer than `timeout` allows.",
+        ("it still loads a model", "the check asks for another path or port", "it hangs"),
+        ("look at what was seen, and at the last lines of its log", "raise `timeout`", "correct `ready`"),
+    ),
+    "E402": Entry(
+        "a service listens, but not where it is asked",
+        "Its own processes listen on another address or port than the one that was handed out.",
+        ("a fixed port in its command", "`localhost` that became ::1", "a default host of the program"),
+        ("pass the address on: `--host ${self.host} --port ${self.port}`",),
+    ),
+    "E403": Entry(
+        "another program answers in its place",
+        "Something that does not belong to the service listens at its address. An answer from it is not readiness.",
+        ("a program of an earlier session on a fixed port", "a container that publishes this port"),
+        ("end the program that the message names", "use a range: `port: 8000-8099`"),
+    ),
+    "E404": Entry(
+        "the stack was not up in time",
+        "`--timeout` was over before every server was ready and every job started.",
+        ("a model that loads longer than thought", "a service that waits for one that never comes"),
+        ("raise `--timeout`", "see what each service waits for in the message"),
+    ),
+    # --- processes ---
+    "E501": Entry(
+        "a service ended and was given up",
+        "Its process ended although nobody asked it to, and its `restart` policy does not start it again, or has "
+        "tried often enough. For a server even exit code 0 is a failure.",
+        ("an exception: see the last lines of its log", "a lack of memory", "a wrong argument"),
+        ("`launchpad logs NAME`", "run its command by hand with `launchpad env NAME`"),
+    ),
+    "E502": Entry(
+        "a service could not be started",
+        "There never was a process: the program, its folder or its output could not be opened.",
+        ("the program is not on PATH", "`working_dir` is not there", "the file is not executable"),
+        ("check the first word of `command`", "name its environment with `venv`"),
+    ),
+    "E503": Entry(
+        "a service was alive but no longer healthy",
+        "Its `alive` check failed more often than `failures` allows, it was restarted, and that did not help.",
+        ("it hangs", "it is overloaded and answers too late"),
+        ("`launchpad logs NAME`", "raise `failures`, `interval` or `probe_timeout` of `alive`"),
+    ),
+    # --- control and hosts ---
+    "E601": Entry(
+        "another version of launchpad runs the stack",
+        "The supervisor and this command speak different versions of the control protocol.",
+        ("launchpad was upgraded while the stack ran", "two installations on this machine"),
+        ("stop the stack with the version that started it, then start it again",),
+    ),
+    "E602": Entry(
+        "the two sides do not understand each other",
+        "A request or an answer on the control socket was not what it should be.",
+        ("another program uses the socket", "two versions of launchpad"),
+        ("`launchpad --version`", "`launchpad down`, then `launchpad up`"),
+    ),
+    "E603": Entry(
+        "the supervisor does not answer",
+        "It holds its socket and says nothing. Its services are not touched by that.",
+        ("it was suspended with Ctrl-Z or SIGSTOP", "the machine is out of memory"),
+        ("`fg`, or `kill -CONT PID`",),
+    ),
+    "E604": Entry(
+        "the stack belongs to another user",
+        "The control socket is for the user who started the stack, and for nobody else.",
+        ("the stack was started with sudo",),
+        ("ask as the user who started it",),
+    ),
+    "E605": Entry(
+        "the stack runs already",
+        "`launchpad run` begins with a stack that is down and leaves it down; this one is up.",
+        ("an `up` in another terminal", "an earlier `up -d`"),
+        ("`launchpad start JOB` runs the job in the stack that is up", "`launchpad down` first"),
+    ),
+    "E606": Entry(
+        "a server where a job is needed",
+        "`launchpad run` ends when its job is done. A server is never done.",
+        ("a name under `servers:`",),
+        ("`launchpad up NAME`", "move it to `jobs:` if it ends by itself"),
+    ),
+    "E607": Entry(
+        "another launchpad holds the stack and does not answer",
+        "The stack is locked by a process that cannot be reached, so starting it again could run everything twice.",
+        ("it is just starting or leaving", "it was suspended with Ctrl-Z or SIGSTOP"),
+        ("wait a moment and try again", "see the supervisor's log that the message names"),
+    ),
+    "E608": Entry(
+        "the state folder cannot be written",
+        "Logs, records of processes and ports are kept in `.launchpad/` beside the stack file.",
+        ("a read-only folder", "a full disk", "an earlier start with sudo"),
+        ("make the folder writable", "copy the stack file to a folder of your own"),
+    ),
+    "E610": Entry(
+        "no service of that name",
+        "The stack has no server or job that is called that.",
+        ("a typo", "another stack file than was meant", "a service that a `profile` would turn on"),
+        ("take a name from the message", "`launchpad ps` lists what runs, `launchpad graph` what there is"),
+    ),
+    "E611": Entry(
+        "a server where a job is needed",
+        "`launchpad wait` returns when jobs are done. A server is never done.",
+        ("a name under `servers:`",),
+        ("`launchpad start NAME` returns when a server is ready",),
+    ),
+    # --- launchpad itself ---
+    "E901": Entry(
+        "launchpad itself failed",
+        "A bug of launchpad, not a fault of the stack. What was running goes on.",
+        ("something that nobody thought of",),
+        ("report it with the file that the message names", "`launchpad ps`, `launchpad down`"),
+    ),
+}

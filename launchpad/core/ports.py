@@ -1,0 +1,145 @@
+"""Which ports are asked for, taken in and let go. All of a batch or none; nothing that somebody still uses.
+
+Refuses to know how a port is held; a host does that.
+"""
+
+from __future__ import annotations
+
+from launchpad.core import moves
+from launchpad.core.facts import PortsLeased, PortsRefused
+from launchpad.core.identity import fits, missing_ports, wanted_identity
+from launchpad.core.model import Lease, Outcome, Phase, PortRequest
+from launchpad.core.state import State
+from launchpad.core.wishes import LeasePorts, ReleasePorts
+
+LEASE_ANSWER_S = 30.0
+"""A request that a host has not answered by then is made anew."""
+
+
+def lease_missing(state: State, now: float) -> None:
+    """One request for all ports that are missing anywhere; while it is open, no other."""
+    if state.batch_open is not None or state.ports_wait or state.closing is not None:
+        return
+    missing: dict[tuple[str, str], PortRequest] = {}
+    for unit in state.units.values():
+        if unit.wanted and unit.phase is Phase.IDLE:
+            missing.update(((port.service, port.name), port) for port in missing_ports(state, unit))
+    if not missing:
+        return
+    state.batch += 1
+    state.batch_open, state.batch_deadline = state.batch, now + LEASE_ANSWER_S
+    requests = state.asked[state.batch] = tuple(missing.values())
+    preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
+    state.wishes.append(LeasePorts(state.batch, requests, preferred))
+
+
+def give_up_waiting(state: State, now: float) -> None:
+    """The answer was lost; whoever misses ports asks again. A late answer is still taken in."""
+    if state.batch_deadline is not None and state.batch_deadline <= now:
+        state.batch_open = state.batch_deadline = None
+
+
+def leased(state: State, fact: PortsLeased) -> None:
+    """Batches below zero were asked for by the runtime, for the plan that follows in the same step."""
+    if fact.batch > 0 and state.asked.pop(fact.batch, None) is None:
+        return  # told twice
+    _close_batch(state, fact.batch)
+    requests = _requests(state)
+    for lease in fact.leases:
+        key = (lease.service, lease.name)
+        request = requests.get(key)
+        kept = request is not None and fits(state.leases.get(key), request)
+        if fact.batch > 0 and kept and state.leases[key] != lease:
+            _let_go(state, lease)
+        else:
+            take(state, lease)
+    state.leases_changed = True
+
+
+def take(state: State, lease: Lease) -> None:
+    """It is held from now on; what was held under that name before is let go."""
+    key = (lease.service, lease.name)
+    old = state.leases.get(key)
+    state.leases[key] = state.known_ports[key] = lease
+    if (unit := state.units.get(lease.service)) is not None and lease in unit.old_leases:
+        unit.old_leases.remove(lease)
+    if old is not None and old != lease:
+        _let_go(state, old)
+    _touch_users(state, lease.service)
+
+
+def refused(state: State, fact: PortsRefused, now: float) -> None:
+    """Whoever waited for a port of the batch has failed, unless the port is about to be let go."""
+    requests = state.asked.pop(fact.batch, ())
+    if fact.batch != state.batch_open:
+        return
+    _close_batch(state, fact.batch)
+    if _is_about_to_be_free(state, fact):
+        state.ports_wait = True
+        return
+    for refusal in fact.refusals:
+        if (unit := state.units.get(refusal.service)) is not None:
+            state.note(now, unit, "ports", f"no free port in {refusal.low}-{refusal.high}")
+    for unit in state.units.values():
+        waits = unit.wanted and unit.phase is Phase.IDLE
+        if waits and any(port in requests for port in missing_ports(state, unit)):
+            own = any(refusal.service == unit.name for refusal in fact.refusals)
+            text = "no free port" if own else "ports were refused"
+            unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
+            unit.identity = wanted_identity(state, unit)
+            moves.enter(state, unit, Phase.FAILED, now, text)
+
+
+def _close_batch(state: State, batch: int) -> None:
+    if batch == state.batch_open:
+        state.batch_open = state.batch_deadline = None
+
+
+def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:
+    """A service that is on its way out still uses a number that was asked for."""
+    return any(
+        refusal.low <= lease.number <= refusal.high
+        for unit in state.units.values()
+        for lease in unit.old_leases
+        for refusal in fact.refusals
+    )
+
+
+def sort_out(state: State) -> None:
+    """Leases that no longer fit a request are let go once what uses them is gone; those that do again are kept."""
+    state.leases_changed = False
+    requests = _requests(state)
+    for key, lease in list(state.leases.items()):
+        request = requests.get(key)
+        if request is None or not fits(lease, request):
+            del state.leases[key]
+            _touch_users(state, lease.service)
+            _let_go(state, lease)
+    for unit in state.units.values():
+        for lease in list(unit.old_leases):
+            key = (lease.service, lease.name)
+            request = requests.get(key)
+            if request is not None and fits(lease, request) and key not in state.leases:
+                take(state, lease)
+
+
+def _requests(state: State) -> dict[tuple[str, str], PortRequest]:
+    units = state.units.values()
+    return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.ports}
+
+
+def _touch_users(state: State, name: str) -> None:
+    """Its numbers are part of what it, and whoever refers to them, is started as."""
+    state.touch(name)
+    for unit in state.units.values():
+        if name in unit.service.uses:
+            state.touch(unit.name)
+
+
+def _let_go(state: State, lease: Lease) -> None:
+    unit = state.units.get(lease.service)
+    if unit is None:
+        state.wishes.append(ReleasePorts((lease,)))
+    elif lease not in unit.old_leases:
+        unit.old_leases.append(lease)
+        state.touch(unit.name)

@@ -1,0 +1,142 @@
+"""One HTTP request over a connection that is already made.
+
+No proxy, no redirect followed, no connection kept: what is asked is exactly the address that was knocked at.
+The client closes first, so that no half-dead connection stays on the server's port. h11 speaks the protocol
+and is loaded with the first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from launchpad.hosts.local.probes_net import Target
+from launchpad.hosts.local.sockets import is_local
+
+MAX_BODY = 256 << 10
+_READ_BYTES = 65536
+_LINGER_S = 1.0
+_OURS = (("user-agent", "launchpad"), ("accept", "*/*"), ("accept-encoding", "identity"))
+
+
+class HttpTrouble(Exception):
+    """What answers does not speak HTTP as it should; the text is for people."""
+
+
+class Exchange:
+    """A request that was sent, and its answer as far as it was read."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        import h11
+
+        self._h11 = h11
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_READ_BYTES)
+        self._reader = reader
+        self._writer = writer
+        self._body = bytearray()
+        self._begun = b""
+        self._ended = False
+        self.status = 0
+
+    async def head(self, target: Target, headers: Iterable[tuple[str, str]]) -> int:
+        """Send the request and wait for the status."""
+        h11 = self._h11
+        try:
+            data = self._connection.send(_request(h11, target, headers)) or b""
+            data += self._connection.send(h11.EndOfMessage()) or b""
+        except h11.LocalProtocolError as error:
+            raise HttpTrouble(f"cannot be asked: {error}") from None
+        self._writer.write(data)
+        while True:
+            event = await self._event()
+            if isinstance(event, h11.Response):
+                self.status = event.status_code
+                return self.status
+            if isinstance(event, (h11.EndOfMessage, h11.ConnectionClosed)):
+                raise HttpTrouble("closes the connection without an answer")
+
+    async def body(self, limit: int = MAX_BODY) -> str:
+        """Up to `limit` bytes of the answer's body."""
+        while len(self._body) < limit and not self._ended:
+            event = await self._event()
+            if isinstance(event, self._h11.Data):
+                self._body += event.data
+            else:
+                self._ended = True
+        return self._body[:limit].decode("utf-8", "replace")
+
+    async def beginning(self, wait_s: float) -> str:
+        """What of the body comes within `wait_s` seconds."""
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self.body()
+        except (TimeoutError, HttpTrouble, OSError):
+            return self._body.decode("utf-8", "replace")
+
+    async def _event(self) -> Any:
+        h11 = self._h11
+        while True:
+            try:
+                event = self._connection.next_event()
+            except h11.RemoteProtocolError as error:
+                raise HttpTrouble(_protocol_words(str(error))) from None
+            if event is not h11.NEED_DATA:
+                return event
+            data = await self._reader.read(_READ_BYTES)
+            self._begun = (self._begun + data)[:5]
+            if not b"HTTP/".startswith(self._begun):
+                raise HttpTrouble("does not answer in HTTP")
+            self._connection.receive_data(data)
+
+
+async def begin(sock: socket.socket, target: Target, address: str) -> tuple[Exchange, asyncio.StreamWriter]:
+    """Make the connected socket ready for a request (TLS, where the URL says so). It is closed when this
+    fails; else close the writer. Raises OSError, ssl.SSLError."""
+    context = None
+    try:
+        if target.scheme == "https":
+            context = await _tls(is_local(address))
+        name = target.host if context is not None else None
+        reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+    return Exchange(reader, writer), writer
+
+
+async def linger(exchange: Exchange, limit_s: float = _LINGER_S) -> None:
+    """Read the rest of an answer that is no longer of interest, so that a server that is still writing it
+    does not find the connection broken; within bounds."""
+    await exchange.beginning(limit_s)
+
+
+async def _tls(is_here: bool) -> ssl.SSLContext:
+    """On this machine a certificate proves nothing that the owner of the socket does not; elsewhere it is
+    checked. Loading the certificates takes a while, so that is done in a thread."""
+    if not is_here:
+        return await asyncio.to_thread(ssl.create_default_context)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _request(h11: Any, target: Target, headers: Iterable[tuple[str, str]]) -> Any:
+    merged = {"host": target.authority, **dict(_OURS)}
+    if target.authorization:
+        merged["authorization"] = target.authorization
+    for name, value in headers:
+        merged[name.lower()] = value
+    pairs = [(name, value.encode("utf-8")) for name, value in merged.items()]
+    return h11.Request(method="GET", target=target.resource, headers=pairs)
+
+
+def _protocol_words(text: str) -> str:
+    if "ConnectionClosed" in text:
+        return "closes the connection without an answer"
+    if "closed connection" in text:
+        return "closes the connection in the middle of its answer"
+    return "does not answer in HTTP"

@@ -1,0 +1,349 @@
+"""Loads a stack file: reads it and what it names, merges, fills in, checks; collects every problem on the way.
+
+Decides the order of these steps and where values of the environment come from. Does not look at who needs whom.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launchpad.errors import Diagnostic, Span
+from launchpad.stack import rules
+from launchpad.stack.envfile import EnvRead, read_env
+from launchpad.stack.loaded import Loaded, Variable
+from launchpad.stack.merge import overlay, under, with_environment_map
+from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
+from launchpad.stack.parts import EnvFile
+from launchpad.stack.problems import (
+    ENV_FILE,
+    LATER,
+    NOTHING,
+    SET,
+    VALUE,
+    VENV,
+    did_you_mean,
+    error,
+    listed,
+    shown,
+    unique,
+)
+from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Job, Server, Stack
+from launchpad.stack.scope import World, looks_secret, symbols
+from launchpad.stack.source import read
+from launchpad.stack.template import Problem
+from launchpad.stack.validate import Converter, validate
+from launchpad.stack.words import Secret, Template
+
+MIN_SECRET = 6
+"""Shorter values are hidden where they are used, but not searched for in other texts."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of reading a file. `loaded` holds the services that are in order, also where others are not;
+    it is None where the file is no map at all."""
+
+    loaded: Loaded | None
+    problems: tuple[Diagnostic, ...]
+    inputs: tuple[Path, ...]
+
+
+def attempt(
+    file: Path,
+    *,
+    set_vars: Mapping[str, str] | None = None,
+    env_files: Sequence[str] = (),
+    profiles: Collection[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Attempt:
+    """Load as much as can be loaded. Never raises for what the user wrote."""
+    path = Path(os.path.abspath(file))
+    loader = _Loader(path, dict(os.environ if environ is None else environ))
+    loaded = loader.load(dict(set_vars or {}), env_files, tuple(profiles))
+    return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
+
+
+def local_file(file: Path) -> Path:
+    """The personal file beside a stack file."""
+    return file.with_name(f"{file.stem}.local{file.suffix}")
+
+
+@dataclass
+class _Loader:
+    file: Path
+    environ: dict[str, str]
+    problems: list[Diagnostic] = field(default_factory=list)
+    inputs: list[Path] = field(default_factory=list)
+
+    def load(
+        self, set_vars: dict[str, str], env_files: Sequence[str], profiles: tuple[str, ...]
+    ) -> Loaded | None:
+        root = self._read()
+        if root is None:
+            return None
+        self.root = root
+        groups = {key: self._group(key) for key in ("servers", "jobs", "vars", "defaults")}
+        trees = self._trees(groups)
+        self._world(groups, trees, set_vars)
+        self._top_env_files(env_files)
+        top = self._top()
+        services = {name: self._service(name, trees[name], name in self.jobs) for name in trees}
+        return self._loaded(top, trees, services, profiles)
+
+    def _read(self) -> Map | None:
+        """The file with its local file merged over it."""
+        first = read(self.file)
+        self.problems += first.problems
+        if first.root is None:
+            return None
+        self.inputs.append(self.file)
+        root = self._normal(first.root)
+        local = local_file(self.file)
+        if not local.is_file():
+            return root
+        self.inputs.append(local)
+        second = read(local, empty_ok=True)
+        self.problems += second.problems
+        return overlay(root, self._normal(second.root)) if second.root else root
+
+    def _normal(self, root: Map) -> Map:
+        """`environment` as a map everywhere, so that it merges whichever way it was written."""
+        entries = dict(root.entries)
+        for key in ("servers", "jobs"):
+            group = root.get(key)
+            if isinstance(group, Map):
+                inner = {name: self._normal_one(entry) for name, entry in group.entries.items()}
+                entries[key] = Entry(entries[key].key, Map(group.span, inner, group.size, group.height))
+        if "defaults" in entries:
+            entries["defaults"] = self._normal_one(entries["defaults"])
+        return Map(root.span, entries, root.size, root.height)
+
+    def _normal_one(self, entry: Entry) -> Entry:
+        if not isinstance(entry.value, Map):
+            return entry
+        return Entry(entry.key, with_environment_map(entry.value, self.problems))
+
+    def _group(self, key: str) -> Map:
+        node = self.root.get(key)
+        self.problems += rules.shape(key, node)
+        return node if isinstance(node, Map) else Map(self.root.span)
+
+    def _trees(self, groups: Mapping[str, Map]) -> dict[str, Map]:
+        """Every server and job with the defaults beneath it, in the file's order."""
+        self.problems += rules.names(groups["servers"], groups["jobs"])
+        self.jobs: set[str] = set()
+        trees: dict[str, Map] = {}
+        for group in (key for key in self.root.entries if key in ("servers", "jobs")):
+            for name, entry in groups[group].entries.items():
+                if name.startswith("x-") or name in trees:
+                    continue
+                if not isinstance(entry.value, Map):
+                    self.problems.append(_no_service(name, entry))
+                    continue
+                drop = JOB_ONLY if group == "servers" else ()
+                trees[name] = under(groups["defaults"], entry.value, drop)
+                if group == "jobs":
+                    self.jobs.add(name)
+        if not trees and not self.problems:
+            hint = "`servers: {web: {command: python -m http.server}}`"
+            self.problems.append(error(NOTHING, "there is no server and no job in this file", self.root.span, hint=hint))
+        return trees
+
+    def _world(self, groups: Mapping[str, Map], trees: Mapping[str, Map], set_vars: dict[str, str]) -> None:
+        variables = {name: entry.value for name, entry in groups["vars"].entries.items()}
+        for name in set_vars:
+            if name not in variables:
+                hint = did_you_mean(name, variables)
+                if not hint and variables:
+                    hint = f"there is {listed(variables, 'and')}"
+                message = f"`--set {shown(name)}=…`: there is no variable `{shown(name)}` in `vars`"
+                self.problems.append(error(SET, message, hint=hint))
+        servers = {name: tree for name, tree in trees.items() if name not in self.jobs}
+        jobs = {name: tree for name, tree in trees.items() if name in self.jobs}
+        self.world = World(
+            str(self.file.parent),
+            self.environ,
+            vars=variables,
+            set_vars=set_vars,
+            symbols=symbols(servers, jobs),
+            problems=self.problems,
+        )
+
+    def _top_env_files(self, env_files: Sequence[str]) -> None:
+        entry = self.root.entries.get("env_file")
+        if entry:
+            only = Map(self.root.span, {"env_file": entry})
+            model, problems = validate(Stack, only, Converter(self.world, early=True))
+            self.problems += problems
+            for index, one in enumerate(model.env_file if model else ()):
+                self.world.env_files.update(self._env_file(one, _item_span(entry, index)).values)
+        for name in env_files:
+            found = read_env(Path(os.path.abspath(name)), self.environ, required=True, wanted_at=None)
+            self._take(found)
+            self.world.env_files.update(found.values)
+
+    def _env_file(self, one: EnvFile, span: Span) -> EnvRead:
+        found = read_env(self.path(one.path), self.environ, required=one.required, wanted_at=span)
+        self._take(found)
+        return found
+
+    def _take(self, found: EnvRead) -> None:
+        self.problems += found.problems
+        if found.found and found.path not in self.inputs:
+            self.inputs.append(found.path)
+
+    def path(self, text: str) -> Path:
+        """Relative to the stack file."""
+        return Path(os.path.normpath(self.file.parent / os.path.expanduser(text)))
+
+    def _top(self) -> Stack:
+        """The keys of the top level, but for the services and what is already read."""
+        self._name()
+        for name, entry in self._group("vars").entries.items():
+            self._var(name, entry)
+        for key in LATER_TOP:
+            if entry := self.root.entries.get(key):
+                message = f"`{key}` is not supported in this version"
+                self.problems.append(error(LATER, message, entry.key.span))
+        rest = self.root.without("servers", "jobs", "vars", "defaults", "env_file", "name", *LATER_TOP)
+        model, problems = validate(Stack, rest, Converter(self.world))
+        self.problems += problems
+        return model or Stack()
+
+    def _name(self) -> None:
+        self.world.name = self.file.parent.name or "stack"
+        entry = self.root.entries.get("name")
+        if entry:
+            self.world.name = ""
+            model, problems = validate(Stack, Map(self.root.span, {"name": entry}), Converter(self.world))
+            self.problems += problems
+            self.world.name = (model and model.name) or self.file.parent.name or "stack"
+
+    def _var(self, name: str, entry: Entry) -> None:
+        node = entry.value
+        if not isinstance(node, Scalar) or node.value is None:
+            what = "has no value" if isinstance(node, Scalar) else f"is a single value, and this is {kind(node)}"
+            self.problems.append(error(VALUE, f"the variable `{shown(name)}` {what}", entry.span))
+            return
+        try:
+            self.world.var(name)
+        except Problem as problem:
+            self.problems.append(error(problem.code, problem.message, node.span, hint=problem.hint))
+
+    def _service(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
+        self.problems += rules.service(name, is_job, tree)
+        model: type[Server] | type[Job] = Job if is_job else Server
+        found, problems = validate(model, tree, Converter(self.world, name))
+        self.problems += problems
+        if found is not None and found.venv is not None:
+            self._venv(found.venv, tree)
+        return found
+
+    def _venv(self, venv: str, tree: Map) -> None:
+        folder = self.path(venv)
+        if not (folder / "bin").is_dir() and not (folder / "Scripts").is_dir():
+            hint = f"`python -m venv {venv}`"
+            what = "is not a virtual environment" if folder.is_dir() else "is not there"
+            message = f"the virtual environment `{folder}` {what}"
+            self.problems.append(error(VENV, message, tree.entries["venv"].span, hint=hint))
+
+    def _loaded(
+        self,
+        top: Stack,
+        trees: dict[str, Map],
+        services: Mapping[str, Server | Job | None],
+        profiles: tuple[str, ...],
+    ) -> Loaded:
+        servers = {name: one for name, one in services.items() if isinstance(one, Server)}
+        jobs = {name: one for name, one in services.items() if isinstance(one, Job)}
+        variables = {name: "".join(p.text for p in self._quiet_var(name)) for name in self.world.vars}
+        update = {"name": self.world.name, "servers": servers, "jobs": jobs, "vars": variables}
+        model = top.model_copy(update=update)
+        environment = {name: self._environment(one, trees[name]) for name, one in services.items() if one}
+        warnings = tuple(self._profile_warnings(profiles, {**servers, **jobs}.values()))
+        return Loaded(
+            name=self.world.name,
+            dir=self.file.parent,
+            file=self.file,
+            model=model,
+            warnings=warnings,
+            inputs=tuple(self.inputs),
+            secrets=self._secrets(environment, {**servers, **jobs}.values()),
+            profiles=profiles,
+            environment=environment,
+            environ=self.environ,
+            root=self.root,
+            trees=trees,
+            order=tuple(trees),
+        )
+
+    def _quiet_var(self, name: str) -> Sequence[object]:
+        try:
+            return self.world.var(name)
+        except Problem:
+            return ()
+
+    def _environment(self, service: Server | Job, tree: Map) -> tuple[Variable, ...]:
+        """Later wins: the stack's env files (over which launchpad's own environment wins), the service's own,
+        its `environment`."""
+        found: dict[str, Variable] = {}
+        for name, value in self.world.env_files.items():
+            found[name] = _hidden(name, (self.environ.get(name, value),))
+        entry = tree.entries.get("env_file")
+        for index, one in enumerate(service.env_file):
+            span = _item_span(entry, index) if entry else tree.span
+            for name, value in self._env_file(one, span).values.items():
+                found[name] = _hidden(name, (value,))
+        for name, given in service.environment.items():
+            found.pop(name, None)
+            if given is None:
+                piece = self.world.variable(name)
+                if piece is None:
+                    continue
+                given = (Secret(piece.text),) if piece.secret else (piece.text,)
+            secret = looks_secret(name) or any(isinstance(part, Secret) for part in given)
+            found[name] = _hidden(name, given) if looks_secret(name) else Variable(name, given, secret)
+        return tuple(found.values())
+
+    def _secrets(
+        self, environment: Mapping[str, Iterable[Variable]], services: Iterable[Server | Job]
+    ) -> tuple[str, ...]:
+        templates = [variable.value for one in environment.values() for variable in one]
+        templates += [argument for service in services for argument in service.command]
+        found = {str(part) for one in templates for part in one if isinstance(part, Secret)}
+        found |= set(self.world.env_files.values())
+        return tuple(sorted((s for s in found if len(s) >= MIN_SECRET), key=lambda s: (-len(s), s)))
+
+    def _profile_warnings(
+        self, profiles: Sequence[str], services: Iterable[Server | Job]
+    ) -> Iterable[Diagnostic]:
+        known = list(dict.fromkeys(profile for service in services for profile in service.profiles))
+        for profile in profiles:
+            if profile not in known:
+                message = f"no server and no job has the profile `{shown(profile)}`"
+                yield error(SET, message, hint=did_you_mean(profile, known), severity="warning")
+
+
+def _hidden(name: str, value: Template) -> Variable:
+    """The variable with every stretch of its value marked as secret."""
+    return Variable(name, tuple(Secret(part) if isinstance(part, str) else part for part in value), True)
+
+
+def _no_service(name: str, entry: Entry) -> Diagnostic:
+    node = entry.value
+    if isinstance(node, Scalar) and node.value is None:
+        return error(VALUE, f"`{shown(name)}` has nothing in it, not even a `command`", entry.key.span)
+    hint = f"`{name}: {{command: {shown(node.text, 40)}}}`" if isinstance(node, Scalar) else ""
+    return error(VALUE, f"`{shown(name)}` is a map of keys, and this is {kind(node)}", node.span, hint=hint)
+
+
+def _item_span(entry: Entry, index: int) -> Span:
+    node: Node = entry.value
+    items = getattr(node, "items", None)
+    return items[index].span if items and index < len(items) else entry.span
+
+
+__all__ = ["ENV_FILE", "Attempt", "attempt", "local_file"]

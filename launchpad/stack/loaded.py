@@ -1,0 +1,77 @@
+"""What loading a stack file gives: the validated model, and for each part of it the place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launchpad.errors import Diagnostic, Label, Span
+from launchpad.stack.nodes import Map, span_at, walk
+from launchpad.stack.schema import Job, Server, Stack
+from launchpad.stack.words import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable that the stack declares. `secret`: its value is never shown."""
+
+    name: str
+    value: Template
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A stack file (with its local file, env files and options) that was found in order."""
+
+    name: str
+    dir: Path
+    file: Path
+    model: Stack
+    warnings: tuple[Diagnostic, ...]
+    inputs: tuple[Path, ...]
+    """Every file that was read, in order."""
+    secrets: tuple[str, ...]
+    """Values that must not be shown wherever they appear, the longest first."""
+    profiles: tuple[str, ...]
+    """Those that are on."""
+    environment: Mapping[str, tuple[Variable, ...]]
+    """What each service's environment declares: the env files of the stack, its own, its `environment`."""
+    environ: Mapping[str, str]
+    """launchpad's own environment, as it was when the file was read."""
+    root: Map
+    trees: Mapping[str, Map]
+    """Each service as it is written, defaults merged in."""
+    order: tuple[str, ...]
+    """All names, in the file's order; some of them have no model where the file was refused."""
+
+    def service(self, name: str) -> Server | Job:
+        """Raises KeyError."""
+        return self.model.servers[name] if name in self.model.servers else self.model.jobs[name]
+
+    def is_job(self, name: str) -> bool:
+        return name in self.model.jobs
+
+    def span(self, service: str, *path: str | int) -> Span | None:
+        """Where a value stands (its key, where it is empty), or the nearest thing above it that is known.
+        Without a path: the service's name. An empty service is the top level."""
+        if not service:
+            return span_at(self.root, path)
+        if service not in self.trees:
+            return None
+        if path and walk(self.trees[service], path)[0] is not self.trees[service]:
+            return span_at(self.trees[service], path)
+        return self.name_span(service)
+
+    def name_span(self, service: str) -> Span | None:
+        """Where the service's name stands."""
+        for group in ("servers", "jobs"):
+            node = self.root.get(group)
+            if isinstance(node, Map) and service in node.entries:
+                return node.entries[service].key.span
+        return None
+
+    def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
+        span = self.span(service, *path)
+        return Label(span, text) if span else None

@@ -1,0 +1,169 @@
+"""What every host owes the core, held against the simulated host and against this machine."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from launchpad.core.facts import (
+    Exited,
+    PortsLeased,
+    PortsRefused,
+    Probed,
+    Sampled,
+    Spawned,
+    SpawnFailed,
+    TreeGone,
+)
+from launchpad.core.model import Lease, PortRequest
+from launchpad.core.wishes import LeasePorts, Probe, ReleasePorts, Sample, Signal
+from tests.contract.worlds import Actor, Real, Simulated, World
+
+F = TypeVar("F")
+
+
+@pytest.fixture(params=["simulated", "real"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made: World = Simulated() if request.param == "simulated" else Real(tmp_path)
+    yield made
+    made.close()
+
+
+def fact(world: World, kind: type[F], attempt: int | None = None) -> F:
+    """The first fact of this kind, once it is told."""
+
+    def find() -> F | None:
+        return next((f for f in world.facts if isinstance(f, kind) and attempt in (None, _attempt(f))), None)
+
+    return world.until(find)
+
+
+def _attempt(value: object) -> object:
+    return getattr(value, "attempt", None)
+
+
+def count(world: World, kind: type) -> int:
+    return sum(isinstance(f, kind) for f in world.facts)
+
+
+def lease(world: World, batch: int, *requests: PortRequest, preferred: tuple[Lease, ...] = ()) -> object:
+    world.submit(LeasePorts(batch, requests, preferred))
+    return world.until(
+        lambda: next(
+            (f for f in world.facts if isinstance(f, PortsLeased | PortsRefused) and f.batch == batch), None
+        )
+    )
+
+
+def test_a_process_that_ends_is_told_with_its_code(world: World) -> None:
+    world.spawn("job", 1, Actor(exit=3))
+    assert fact(world, Spawned).handle.pid > 0
+    assert fact(world, Exited) == Exited("job", 1, 3, 0)
+    assert world.facts.index(fact(world, Spawned)) < world.facts.index(fact(world, Exited))
+
+
+def test_a_program_that_does_not_exist_fails_for_good(world: World) -> None:
+    world.spawn("job", 1, Actor(missing=True))
+    failed = fact(world, SpawnFailed)
+    assert (failed.service, failed.attempt, failed.stage, failed.final) == ("job", 1, "exec", True)
+    assert not count(world, Spawned)
+
+
+def test_sigterm_to_the_main_process_ends_it(world: World) -> None:
+    world.spawn("llm", 1, Actor())
+    world.submit(Signal("llm", 1, fact(world, Spawned).handle, signal.SIGTERM))
+    assert fact(world, Exited) == Exited("llm", 1, -signal.SIGTERM, 0)
+
+
+def test_sigkill_to_the_tree_ends_what_is_deaf(world: World) -> None:
+    world.spawn("llm", 1, Actor(deaf=True))
+    handle = fact(world, Spawned).handle
+    world.submit(Signal("llm", 1, handle, signal.SIGTERM))
+    world.submit(Signal("llm", 1, handle, signal.SIGKILL, "tree"))
+    world.until(lambda: count(world, Exited) or count(world, TreeGone))
+    assert not [f for f in world.facts if isinstance(f, Exited) and f.code >= 0]
+
+
+def test_what_a_process_leaves_behind_is_counted_and_swept(world: World) -> None:
+    world.spawn("llm", 1, Actor(exit=0, children=2))
+    exited = fact(world, Exited)
+    assert (exited.code, exited.left) == (0, 2)
+    assert not count(world, TreeGone), "they live"
+    world.submit(Signal("llm", 1, fact(world, Spawned).handle, signal.SIGKILL, "tree"))
+    assert fact(world, TreeGone) == TreeGone("llm", 1)
+
+
+def test_a_tree_that_is_not_there_is_gone(world: World) -> None:
+    world.submit(Signal("llm", 77, None, signal.SIGKILL, "tree"))
+    assert fact(world, TreeGone) == TreeGone("llm", 77)
+
+
+def test_ports_are_leased_all_or_none(world: World) -> None:
+    wide = PortRequest("a", "main", 23100, 23119)
+    first = lease(world, 1, wide)
+    assert isinstance(first, PortsLeased)
+    number = first.leases[0].number
+    refused = lease(
+        world, 2, PortRequest("b", "main", 23120, 23139), PortRequest("c", "main", number, number)
+    )
+    assert isinstance(refused, PortsRefused)
+    assert [r.service for r in refused.refusals] == ["c"]
+    assert refused.refusals[0].notes, "it says who has it"
+    again = lease(world, 3, PortRequest("d", "main", 23120, 23120))
+    assert isinstance(again, PortsLeased), "nothing of the refused batch was kept"
+
+
+def test_a_port_had_before_is_preferred(world: World) -> None:
+    had = Lease("a", "main", 23155, "127.0.0.1")
+    answer = lease(world, 1, PortRequest("a", "main", 23140, 23159), preferred=(had,))
+    assert answer == PortsLeased(1, (had,))
+
+
+def test_a_released_port_is_given_to_the_same_service_again(world: World) -> None:
+    request = PortRequest("a", "main", 23160, 23160)
+    first = lease(world, 1, request)
+    assert isinstance(first, PortsLeased)
+    world.submit(ReleasePorts(first.leases))
+    assert isinstance(lease(world, 2, request), PortsLeased)
+
+
+def test_each_probe_is_answered_with_its_number(world: World) -> None:
+    leased = lease(world, 1, PortRequest("llm", "main", 23180, 23199))
+    assert isinstance(leased, PortsLeased)
+    port = leased.leases[0]
+    world.spawn("llm", 5, Actor(serves=True), leased.leases)
+    fact(world, Spawned)
+    seen: list[Probed] = []
+    while not seen or not seen[-1].ok:
+        number = len(seen) + 1
+        world.submit(Probe("llm", 5, "ready", number, world.probing(port)))
+        seen.append(world.until(lambda n=number: _probed(world, n)))  # type: ignore[misc]
+        assert len(seen) < 5000, f"never ready; last saw {seen[-1].seen}"
+    assert (seen[-1].service, seen[-1].attempt, seen[-1].check, seen[-1].seen.kind) == (
+        "llm",
+        5,
+        "ready",
+        "ok",
+    )
+    world.submit(Signal("llm", 5, fact(world, Spawned).handle, signal.SIGKILL, "tree"))
+    fact(world, Exited)
+
+
+def _probed(world: World, number: int) -> Probed | None:
+    return next((f for f in world.facts if isinstance(f, Probed) and f.seq == number), None)
+
+
+def test_signs_of_life_are_told_when_asked(world: World) -> None:
+    world.spawn("llm", 1, Actor())
+    fact(world, Spawned)
+    world.submit(Sample("llm", 1))
+    sampled = fact(world, Sampled)
+    assert sampled.cpu_s >= 0
+    assert sampled.output_bytes >= 0
+    world.submit(Signal("llm", 1, fact(world, Spawned).handle, signal.SIGKILL, "tree"))
+    fact(world, Exited)

@@ -1,0 +1,395 @@
+"""What must hold after every step, whatever the world does; and what must hold when it comes to rest.
+
+Written against the truth of the simulated host and the core's public picture, without the core's own
+helpers for identity, holds and restarts: those are what is being checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from launchpad.core import facts as f
+from launchpad.core import wishes as w
+from launchpad.core.facts import Fact
+from launchpad.core.model import Condition, Kind, Lease, Need, Phase
+from launchpad.core.state import Unit
+from launchpad.core.wishes import Wish
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+EPS = 1e-6
+SPAWN_S = 30.0
+RESWEEP_S = 1.0
+SIGKILL = 9
+
+RUNNING = (Phase.STARTING, Phase.READY, Phase.UNREADY)
+ENDED = (Phase.IDLE, Phase.BACKOFF, Phase.DONE, Phase.FAILED)
+ENDS = {"idle", "backoff", "done", "failed"}
+MOVES = {
+    "idle": {"spawning", "starting", "failed"},
+    "spawning": {"starting", "stopping", "killing", "lost"} | ENDS,
+    "starting": {"ready", "stopping", "killing", "lost"} | ENDS,
+    "ready": {"unready", "stopping", "killing", "lost"} | ENDS,
+    "unready": {"ready", "stopping", "killing", "lost"} | ENDS,
+    "stopping": {"killing", "lost"} | ENDS,
+    "killing": {"lost"} | ENDS,
+    "backoff": {"idle"},
+    "done": {"idle"},
+    "failed": {"idle"},
+    "lost": {"starting", "stopping", "killing"} | ENDS,
+}
+
+
+class Broken(AssertionError):
+    """A promise of the core was broken."""
+
+
+def alive(unit: Unit) -> bool:
+    return unit.phase not in ENDED
+
+
+def wanted(unit: Unit) -> bool:
+    return unit.goal and not unit.removed
+
+
+class Checks:
+    """Keeps what it needs to remember from step to step. `after` raises `Broken`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.attempts: set[int] = set()
+        self.new_engine()
+
+    def new_engine(self) -> None:
+        """What an earlier supervisor knew is forgotten; attempts are not."""
+        self.phase: dict[str, str] = {}
+        self.entered: dict[str, float] = {}
+        self.deaths: dict[str, list[float]] = {}
+        self.definition: dict[str, tuple[str, int]] = {}
+        self.initial_s: dict[str, float] = {}
+        self.goals: dict[str, bool] = {}
+        self.killed = False
+        self.closing: int | None = None
+        self.asked: list[tuple[float, int]] = []
+
+    def after(self, now: float, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
+        self.now, self.facts = now, facts
+        state = self.world.engine.state
+        self.killed = self.killed or any(isinstance(fact, f.KillAsked) for fact in facts)
+        self.just_closed = state.closing is not None and self.closing is None
+        self.closing = state.closing
+        self._fresh_definitions()
+        for wish in wishes:
+            if isinstance(wish, w.Note) and wish.what == "phase":
+                self._moved(wish)
+            elif isinstance(wish, w.Spawn):
+                self._spawn(wish)
+            elif isinstance(wish, w.Signal):
+                self._signal(wish)
+            elif isinstance(wish, w.LeasePorts):
+                self._asked_for_ports(wish)
+            elif isinstance(wish, w.Forget):
+                self._forget(wish)
+        for unit in self.world.engine.units.values():
+            self._unit(unit)
+        self._deadlines()
+        self._leases(wishes)
+
+    # --- each step -----------------------------------------------------------------------------------
+
+    def _fresh_definitions(self) -> None:
+        """Deaths of another definition, or of before somebody asked for a start, do not count."""
+        for name, unit in self.world.engine.units.items():
+            definition = (unit.service.digest, unit.nonce)
+            if self.definition.get(name, definition) != definition:
+                self.deaths.pop(name, None)
+            self.definition[name] = definition
+        for fact in self.facts:
+            goals = fact.goals if isinstance(fact, f.PlanApplied | f.GoalsSet) else ()
+            for name, up in goals:
+                if up and (self.phase.get(name) == "failed" or not self.goals.get(name)):
+                    self.deaths.pop(name, None)
+            if isinstance(fact, f.PlanApplied):
+                for name in [n for n, phase in self.phase.items() if phase == "failed"]:
+                    self.deaths.pop(name, None)
+
+        self.goals = {unit.name: unit.goal for unit in self.world.engine.units.values()}
+
+    def _moved(self, note: w.Note) -> None:
+        before, after, name = self.phase.get(note.service, "idle"), note.phase, note.service
+        if after not in MOVES[before]:
+            raise Broken(f"{name} went from {before} to {after}")
+        unit = self.world.engine.units.get(name)
+        if after in ENDS and before not in ENDS:
+            self._ended(name, note)
+        if after in ("backoff", "failed") and before not in ENDS and unit is not None:
+            self._died(unit, after)
+        if after == "done":
+            self._done(name, note.attempt)
+        if after == "killing" and before == "stopping" and unit is not None:
+            self._grace_is_over(unit)
+        if before == "backoff" and unit is not None and wanted(unit):
+            self._waited(unit, note.attempt)
+        if after == "stopping" and unit is not None:
+            self._order(unit)
+        self.phase[name], self.entered[name] = after, self.now
+
+    def _ended(self, name: str, note: w.Note) -> None:
+        left = self.world.host.living(name)
+        if left:
+            raise Broken(f"{name} is {note.phase} while {[p.attempt for p in left]} live")
+
+    def _died(self, unit: Unit, after: str) -> None:
+        restart = unit.service.restart
+        deaths = self.deaths.setdefault(unit.name, [])
+        deaths.append(self.now)
+        recent = [at for at in deaths if self.now - at <= restart.window_s]
+        if after == "backoff":
+            if restart.policy == "never":
+                raise Broken(f"{unit.name} is restarted against its policy")
+            self.initial_s[unit.name] = restart.initial_s
+            if len(recent) > restart.max_restarts:
+                raise Broken(f"{unit.name} is restarted {len(recent)} times, {restart.max_restarts} allowed")
+        elif restart.policy != "never" and len(recent) <= restart.max_restarts:
+            p = self.world.host.processes.get(unit.attempt)
+            if p is None or not (p.behaviour.hopeless or p.behaviour.fails_finally):
+                raise Broken(f"{unit.name} is given up after {len(recent)} deaths, {restart.max_restarts + 1} make it")
+
+    def _done(self, name: str, attempt: int) -> None:
+        unit = self.world.engine.units[name]
+        p = self.world.host.processes.get(attempt)
+        if unit.service.kind is not Kind.JOB or p is None or p.code != 0 or p.lives:
+            raise Broken(f"{name} is done, but it is not a job that ended with 0")
+
+    def _grace_is_over(self, unit: Unit) -> None:
+        since = self.entered.get(unit.name, self.now)
+        if not self.killed and unit.handle is not None and self.now - since < unit.service.stop.grace_s - EPS:
+            raise Broken(f"{unit.name} is killed before its grace period is over")
+
+    def _waited(self, unit: Unit, attempt: int) -> None:
+        """A restart comes after the backoff, unless somebody asked or the definition changed."""
+        p = self.world.host.processes.get(attempt)
+        if p is not None and p.identity.digest != unit.service.digest:
+            return
+        asked = any(isinstance(x, f.PlanApplied | f.GoalsSet | f.RestartAsked | f.CloseAsked) for x in self.facts)
+        if not asked and self.now - self.entered[unit.name] < self.initial_s[unit.name] - EPS:
+            raise Broken(f"{unit.name} is restarted without backoff")
+
+    def _order(self, unit: Unit) -> None:
+        """Nobody is asked to stop before those that depend on it and have to go as well are gone."""
+        by_itself = unit.leaving is not None or unit.exited is not None
+        if by_itself or self.just_closed or unit.phase is not Phase.STOPPING:
+            return
+        for other in self.world.engine.units.values():
+            depends = any(need.on == unit.name for need in other.service.needs)
+            if depends and alive(other) and self._has_to_go(other):
+                raise Broken(f"{unit.name} is stopped before {other.name}, which depends on it")
+
+    def _spawn(self, wish: w.Spawn) -> None:
+        unit = self.world.engine.units[wish.service]
+        if wish.attempt in self.attempts:
+            raise Broken(f"attempt {wish.attempt} of {wish.service} was used before")
+        self.attempts.add(wish.attempt)
+        if not unit.goal or unit.removed:
+            raise Broken(f"{wish.service} is started although nobody wants it")
+        if self.world.engine.state.closing is not None:
+            raise Broken(f"{wish.service} is started although the stack is to end")
+        if self.world.host.living(wish.service):
+            raise Broken(f"{wish.service} is started while another process of it lives")
+        for need in unit.service.needs:
+            if not self._met(need):
+                raise Broken(f"{wish.service} is started before {need.on} is {need.condition.value}")
+        held = self.world.host.leases
+        for lease in (*wish.identity.leases, *wish.launch.ports):
+            if lease not in held:
+                raise Broken(f"{wish.service} is started with port {lease.number}, which is not held")
+        if len(wish.launch.ports) != len(unit.service.ports):
+            raise Broken(f"{wish.service} is started without its ports")
+
+    def _met(self, need: Need) -> bool:
+        on = self.world.engine.units.get(need.on)
+        if on is None:
+            return False
+        if on.since == self.now and alive(on):
+            return True  # it may have changed later in this step
+        if on.phase is Phase.DONE:
+            return (on.service.digest, on.nonce) == (on.identity.digest, on.identity.nonce) if on.identity else False
+        if need.condition is Condition.STARTED:
+            return on.phase in RUNNING
+        return need.condition is Condition.READY and on.phase is Phase.READY
+
+    def _signal(self, wish: w.Signal) -> None:
+        unit = self.world.engine.units.get(wish.service)
+        if unit is None or unit.attempt != wish.attempt:
+            return
+        if unit.phase in RUNNING or unit.phase is Phase.SPAWNING:
+            raise Broken(f"{wish.service} is sent {wish.signal} while it is {unit.phase.value}")
+
+    def _asked_for_ports(self, wish: w.LeasePorts) -> None:
+        self.asked = [x for x in self.asked if x[0] > self.now - 1.0] + [(self.now, wish.batch)]
+        if len(self.asked) > 20:
+            raise Broken("ports are asked for again and again")
+
+    def _forget(self, wish: w.Forget) -> None:
+        if self.world.host.living(wish.service):
+            raise Broken(f"{wish.service} is forgotten while it lives")
+        for table in (self.phase, self.entered, self.deaths, self.definition):
+            table.pop(wish.service, None)
+
+    def _unit(self, unit: Unit) -> None:
+        name, phase = unit.name, unit.phase
+        if self.phase.setdefault(name, phase.value) != phase.value:
+            raise Broken(f"{name} became {phase.value} without a word")
+        if len(self.world.host.living(name)) > 1:
+            raise Broken(f"two processes of {name} live")
+        if phase is Phase.READY:
+            self._ready(unit)
+        if phase in (Phase.DONE, Phase.FAILED, Phase.BACKOFF) and wanted(unit):
+            was = unit.identity
+            if was is not None and (was.digest, was.nonce) != (unit.service.digest, unit.nonce):
+                raise Broken(f"{name} sleeps on another definition than the one that is wanted")
+        runs = phase in RUNNING or phase is Phase.SPAWNING
+        if runs and unit.identity is not None and self._has_to_go(unit) and not self._waits_for_dependents(unit):
+            raise Broken(f"{name} has to go and nothing happens")
+
+    def _ready(self, unit: Unit) -> None:
+        p = self.world.host.processes.get(unit.attempt)
+        check = unit.service.ready
+        if p is None or p.handle != unit.handle:
+            raise Broken(f"{unit.name} is ready without a process")
+        same = p is not None and p.identity.digest == unit.service.digest
+        if same and check is not None and p.passed < check.successes:
+            raise Broken(f"{unit.name} is ready, but it never passed its check")
+
+    def _has_to_go(self, unit: Unit) -> bool:
+        was = unit.identity
+        if not wanted(unit) or unit.leaving is not None:
+            return True
+        if was is not None and (was.digest, was.nonce) != (unit.service.digest, unit.nonce):
+            return True
+        if was is not None and was.leases != self._wanted_leases(unit):
+            return True
+        units = self.world.engine.units
+        for need in unit.service.needs:
+            on = units.get(need.on)
+            if need.bound and on is not None:
+                if was is not None and (need.on, on.attempt) not in was.bound:
+                    return True
+                if alive(on) and self._has_to_go(on):
+                    return True
+        return False
+
+    def _wanted_leases(self, unit: Unit) -> tuple[Lease, ...]:
+        units, leases = self.world.engine.units, self.world.engine.state.leases
+        return tuple(
+            leases[name, port.name]
+            for name in (unit.name, *unit.service.uses)
+            if name in units
+            for port in units[name].service.ports
+            if (name, port.name) in leases
+        )
+
+    def _waits_for_dependents(self, unit: Unit) -> bool:
+        return any(
+            alive(other) and self._has_to_go(other)
+            for other in self.world.engine.units.values()
+            if any(need.on == unit.name for need in other.service.needs)
+        )
+
+    def _deadlines(self) -> None:
+        now, engine = self.now, self.world.engine
+        due = engine.next_deadline()
+        if due is not None and due <= now:
+            raise Broken(f"a deadline of {due} was missed")
+        for unit in engine.units.values():
+            age = now - self.entered.get(unit.name, now)
+            limit = {
+                Phase.SPAWNING: SPAWN_S,
+                Phase.STOPPING: SPAWN_S + unit.service.stop.grace_s,
+                Phase.BACKOFF: unit.service.restart.max_s * 1.2,
+            }.get(unit.phase)
+            if unit.phase is Phase.STARTING and unit.service.ready is not None:
+                limit = unit.service.ready.timeout_s
+            if limit is not None and age > limit + EPS:
+                raise Broken(f"{unit.name} is {unit.phase.value} for {age:.3f} s, {limit} allowed")
+            if unit.phase is Phase.KILLING and not (unit.deadline and unit.deadline <= now + RESWEEP_S + EPS):
+                raise Broken(f"{unit.name} is being killed and nobody looks again")
+            if unit.deadline is not None and (due is None or due > unit.deadline + EPS):
+                raise Broken(f"the engine would sleep past a deadline of {unit.name}")
+
+    def _leases(self, wishes: Sequence[Wish]) -> None:
+        held, numbers = self.world.host.leases, set()
+        for lease in self.world.engine.state.leases.values():
+            if lease not in held:
+                raise Broken(f"the core believes in port {lease.number} of {lease.service}, which is not held")
+            if lease.number in numbers:
+                raise Broken(f"port {lease.number} is given to two")
+            numbers.add(lease.number)
+        for wish in wishes:
+            if isinstance(wish, w.ReleasePorts):
+                self._released(wish)
+
+    def _released(self, wish: w.ReleasePorts) -> None:
+        for lease in wish.leases:
+            for p in self.world.host.living(lease.service):
+                if p.main and lease in p.identity.leases:
+                    raise Broken(f"port {lease.number} is let go while {lease.service} uses it")
+
+    # --- at rest -------------------------------------------------------------------------------------
+
+    def unsettled(self) -> list[str]:
+        """Why the world is not where it should be, now that nothing goes wrong any more."""
+        units = self.world.engine.units
+        found = [why for unit in units.values() if (why := self._unsettled(unit))]
+        kept = set(self.world.engine.state.leases.values())
+        asked = {(u.name, port.name) for u in units.values() for port in u.service.ports}
+        overdue = {(r.service, r.name) for batch in self.world.engine.state.asked.values() for r in batch}
+        spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
+        found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
+        found += [f"port {x.number} has no owner" for x in kept if (x.service, x.name) not in asked]
+        known = set(units)
+        found += [f"{p.service} lives and nobody knows" for p in self.world.host.processes.values()
+                  if p.lives and p.service not in known]
+        return found
+
+    def _unsettled(self, unit: Unit) -> str:
+        name, phase, living = unit.name, unit.phase, self.world.host.living(unit.name)
+        if unit.removed:
+            return f"{name} is not forgotten"
+        if not wanted(unit):
+            return f"{name} is {phase.value} although nobody wants it" if living or alive(unit) else ""
+        if living and living[0].attempt != unit.attempt:
+            return f"{name}: a stranger lives"
+        if phase is Phase.IDLE:
+            return "" if self.is_blocked(unit) else f"{name} is idle although nothing blocks it"
+        if phase is Phase.FAILED or (phase is Phase.DONE and not living):
+            return ""
+        if phase not in RUNNING or not living or not living[0].main:
+            return f"{name} is {phase.value}"
+        ready = unit.service.ready is None or living[0].is_ready(self.world.now)
+        expected = {Phase.READY} if ready else {Phase.STARTING, Phase.UNREADY}
+        if unit.service.ready is not None and not unit.service.ready.interval_s:
+            expected.add(Phase.READY)
+        if phase not in expected:
+            return f"{name} is {phase.value}, in truth it is {'' if ready else 'not '}ready"
+        return ""
+
+    def is_blocked(self, unit: Unit) -> bool:
+        for need in unit.service.needs:
+            on = self.world.engine.units.get(need.on)
+            if on is None or on.phase is Phase.FAILED:
+                return True
+            if on.phase is Phase.DONE:
+                continue
+            if not wanted(on) or self.is_blocked(on):
+                return True
+            living = self.world.host.living(on.name)
+            if living and need.condition is not Condition.STARTED and on.phase in (Phase.STARTING, Phase.UNREADY):
+                return True
+            if need.condition is Condition.DONE and on.service.kind is Kind.SERVER:
+                return True
+            if need.condition is Condition.DONE and on.phase in RUNNING:
+                return True
+        return False

@@ -1,0 +1,90 @@
+"""The engine and a simulated host, tied together in virtual time, with every step recorded and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from launchpad.core.engine import Engine
+from launchpad.core.facts import Fact
+from launchpad.core.model import Phase
+from launchpad.core.wishes import HostWish, Note, Wish
+from launchpad.hosts.sim import Behave, Faults, SimHost, steady
+from tests.sim.checks import Broken, Checks
+from tests.sim.transcript import fact_line, wish_line
+
+MAX_STEPS = 30_000
+"""In one schedule: more means that it goes round and round."""
+
+
+class World:
+    """`step` lets the core see facts now; `run` lets time pass."""
+
+    def __init__(self, behave: Behave = steady, faults: Faults | None = None, *, checked: bool = True) -> None:
+        self.inbox: list[Fact] = []
+        self.now = 0.0
+        self.host = SimHost(self.inbox.append, behave, faults)
+        self.engine = Engine(1)
+        self.epoch = 1
+        self.checks = Checks(self) if checked else None
+        self.trace: list[tuple[float, tuple[Fact, ...], list[Wish]]] = []
+        self.remarks: list[tuple[int, str]] = []
+
+    def step(self, *facts: Fact) -> None:
+        """The core sees what the host told, then these facts, in one batch."""
+        batch = (*self.inbox, *facts)
+        self.inbox.clear()
+        wishes = self.engine.step(self.now, batch)
+        self.trace.append((self.now, batch, wishes))
+        if self.checks is not None:
+            self.checks.after(self.now, batch, wishes)
+            if len(self.trace) > MAX_STEPS:
+                raise Broken("it goes round and round")
+        orders: list[HostWish] = [wish for wish in wishes if not isinstance(wish, Note)]
+        self.host.submit(orders)
+
+    def next_time(self) -> float | None:
+        times = (self.host.next_event(), self.engine.next_deadline())
+        return min((t for t in times if t is not None), default=None)
+
+    def run(self, until: float) -> None:
+        """Everything that happens until then."""
+        while self.inbox:
+            self.step()
+        while (at := self.next_time()) is not None and at <= until:
+            self.now = max(self.now, at)
+            self.host.advance(self.now)
+            self.step()
+            while self.inbox:
+                self.step()
+        self.now = max(self.now, until)
+        self.host.advance(self.now)
+
+    def crash(self, *facts: Fact) -> None:
+        """The supervisor dies and another takes over: plan, survey and goals in one step."""
+        found = self.host.survey()
+        self.inbox.clear()
+        self.epoch += 1
+        self.engine = Engine(self.epoch, tuple(self.engine.state.known_ports.values()))
+        if self.checks is not None:
+            self.checks.new_engine()
+        self.step(*facts, *found)
+
+    def remark(self, text: str) -> None:
+        """A line of its own in the transcript."""
+        self.remarks.append((len(self.trace), text))
+
+    def transcript(self, *, with_facts: bool = True) -> str:
+        lines: list[str] = []
+        remarks = list(self.remarks)
+        for index, (now, batch, wishes) in enumerate(self.trace):
+            while remarks and remarks[0][0] <= index:
+                lines.append(f"# {remarks.pop(0)[1]}")
+            found: Iterable[str | None] = (wish_line(wish) for wish in wishes)
+            if with_facts:
+                found = (*(fact_line(fact) for fact in batch), *found)
+            lines += [f"{now:9.3f} {line}" for line in found if line is not None]
+        lines += [f"# {text}" for _, text in remarks]
+        return "\n".join(lines)
+
+    def phase(self, name: str) -> Phase:
+        return self.engine.units[name].phase
