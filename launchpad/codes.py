@@ -40,7 +40,11 @@ CODES: dict[str, Entry] = {
     "E104": Entry(
         "the file is larger than any stack file",
         "Too many values, too deep, or aliases and variables that make each other grow without end.",
-        ("the wrong file was named", "an anchor that contains itself", "a variable used many times in others"),
+        (
+            "the wrong file was named",
+            "an anchor that contains itself",
+            "a variable used many times in others",
+        ),
         ("check the path", "write the repeated part once, under `defaults`"),
     ),
     "E105": Entry(
@@ -59,8 +63,15 @@ CODES: dict[str, Entry] = {
     "E107": Entry(
         "a value of the wrong kind",
         "The key is right, and what stands there cannot be used for it.",
-        ("text where a number is needed", "a word that is not one of the allowed ones", "a list for one value"),
-        ("compare with the allowed values in the message", "`launchpad schema` lists every key and its values"),
+        (
+            "text where a number is needed",
+            "a word that is not one of the allowed ones",
+            "a list for one value",
+        ),
+        (
+            "compare with the allowed values in the message",
+            "`launchpad schema` lists every key and its values",
+        ),
     ),
     "E108": Entry(
         "something is missing",
@@ -78,7 +89,10 @@ CODES: dict[str, Entry] = {
         "a `${…}` that cannot be read",
         "Something begins like a variable or a reference and does not follow the grammar of either.",
         ("a missing `}`", "a `$` that is meant for a shell"),
-        ("write `$$` for a plain dollar", "variables: `${NAME}`, `${NAME:-default}`; references: `${llm.url}`"),
+        (
+            "write `$$` for a plain dollar",
+            "variables: `${NAME}`, `${NAME:-default}`; references: `${llm.url}`",
+        ),
     ),
     "E111": Entry(
         "a variable is not set",
@@ -133,7 +147,11 @@ CODES: dict[str, Entry] = {
         "a check that cannot be understood",
         "`ready` or `alive` does not say one thing that can be looked at: `http`, `tcp`, `exec`, `log`, `file` or "
         "`notify`.",
-        ("two kinds in one check", "a path without a port to ask on", "a pattern that is no regular expression"),
+        (
+            "two kinds in one check",
+            "a path without a port to ask on",
+            "a pattern that is no regular expression",
+        ),
         ("keep one kind", "give the service a `port`, or write the whole URL"),
     ),
     "E120": Entry(
@@ -157,7 +175,10 @@ CODES: dict[str, Entry] = {
     "E123": Entry(
         "an option that does not fit the file",
         "Something on the command line names what the stack does not have.",
-        ("`--set` with a variable that is not under `vars`", "`--profile` with a profile that no service has"),
+        (
+            "`--set` with a variable that is not under `vars`",
+            "`--profile` with a profile that no service has",
+        ),
         ("take a name from the message",),
     ),
     "E124": Entry(
@@ -196,12 +217,61 @@ CODES: dict[str, Entry] = {
         ("missing rights", "a full disk", "a folder that does not exist"),
         ("choose another place",),
     ),
+    # --- the graph ---
+    "E201": Entry(
+        "services wait for each other",
+        "Each of them starts when another one is up, in a circle, so none could ever start.",
+        ("a dependency in both directions", "a service that only has to run beside the other"),
+        ("drop one of them", "`depends_on: {other: started}` where it only has to run"),
+    ),
+    "E202": Entry(
+        "a dependency that is not in the stack",
+        "`depends_on` names what is neither a server nor a job of this stack.",
+        ("a typo", "a service that was renamed or taken out"),
+        ("take the name that the hint proposes",),
+    ),
+    "E203": Entry(
+        "a service that waits for itself",
+        "It could only start after it is up.",
+        ("a copied `depends_on`",),
+        ("take its own name out of `depends_on`",),
+    ),
+    "E204": Entry(
+        "a server is never done",
+        "`done` is for jobs. A server runs until it is stopped, so waiting for its end would never end.",
+        ("a job under `servers:`", "`done` where `ready` is meant"),
+        ("wait for `ready` or `started`", "move it to `jobs:` if it ends by itself"),
+    ),
+    "E205": Entry(
+        "no service of that name",
+        "The stack has no server or job that is called that.",
+        ("a typo", "another stack file than was meant"),
+        ("take a name from the message", "`launchpad graph` shows what there is"),
+    ),
+    "E206": Entry(
+        "a check that needs a port",
+        "A path or `tcp` is asked on the main port of the service, and it has none.",
+        ("a missing `port`", "only named ports under `ports`"),
+        ("add `port: 8000-8099`", "write the whole URL, with its port"),
+    ),
     # --- ports ---
     "E301": Entry(
         "no free port",
         "All ports that a service may take are in use. A stack gets all its ports or none, so nothing was started.",
         ("the same stack runs from another folder", "a program of an earlier session still holds it"),
         ("widen the range", "end what holds it: the message names it", "`launchpad ps` of the other stack"),
+    ),
+    "E310": Entry(
+        "two services ask for the same port",
+        "Both want exactly one number, and it is the same one, so only one of them could have it.",
+        ("a copied block",),
+        ("give one of them another number", "use ranges: `port: 8000-8099`"),
+    ),
+    "E311": Entry(
+        "a port range that others use too",
+        "A warning. The kernel, or Ray, takes ports from this range for itself, so one may be gone by chance.",
+        ("a range above 32767", "a range within Ray's 10002-19999"),
+        ("take a range below 10000, such as `8000-8099`",),
     ),
     # --- readiness ---
     "E401": Entry(
@@ -297,12 +367,6 @@ CODES: dict[str, Entry] = {
         "Logs, records of processes and ports are kept in `.launchpad/` beside the stack file.",
         ("a read-only folder", "a full disk", "an earlier start with sudo"),
         ("make the folder writable", "copy the stack file to a folder of your own"),
-    ),
-    "E610": Entry(
-        "no service of that name",
-        "The stack has no server or job that is called that.",
-        ("a typo", "another stack file than was meant", "a service that a `profile` would turn on"),
-        ("take a name from the message", "`launchpad ps` lists what runs, `launchpad graph` what there is"),
     ),
     "E611": Entry(
         "a server where a job is needed",

@@ -11,12 +11,10 @@ from launchpad.cli.params import reading_options
 from launchpad.cli.target import StackCommand, check_names, locate, one_name, read, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from launchpad.control.api import Snapshot
     from launchpad.core.model import Ref, Service
-
-MASK = "********"
 
 
 @click.command("env", cls=StackCommand)
@@ -44,8 +42,18 @@ def command(
     value = _values(services, running(paths))
     for key, parts in service.environment:
         text = "".join(part if isinstance(part, str) else value(part) for part in parts)
-        masked = key in service.secrets and not show_secrets
-        print(f"{key}={MASK if masked else text}")
+        print(f"{key}={text if show_secrets else _masked(key in service.secrets, text, reading.secrets)}")
+
+
+def _masked(hidden: bool, text: str, secrets: Sequence[str]) -> str:
+    """`secrets` are values that may not be shown, wherever they appear."""
+    from launchpad.plan.config import MASK
+
+    if hidden:
+        return MASK
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
 
 
 def _values(services: dict[str, Service], snapshot: Snapshot | None) -> Callable[[Ref], str]:

@@ -20,13 +20,13 @@ def command(code: str | None) -> int:
         for name, entry in CODES.items():
             print(f"{name}  {entry.title}")
         return ExitCode.OK
-    entry = CODES.get(code.upper())
-    if entry is None:
+    found = CODES.get(code.upper())
+    if found is None:
         say(f"there is no code `{code}`; `launchpad explain` lists them all")
         return ExitCode.REFUSED
-    print(f"{code.upper()}: {entry.title}\n")
-    print(textwrap.fill(entry.meaning, 90))
-    for head, points in (("Typical causes", entry.causes), ("What to do", entry.remedies)):
+    print(f"{code.upper()}: {found.title}\n")
+    print(textwrap.fill(found.meaning, 90))
+    for head, points in (("Typical causes", found.causes), ("What to do", found.remedies)):
         print(f"\n{head}:")
         for point in points:
             print(textwrap.fill(point, 90, initial_indent="  - ", subsequent_indent="    "))

@@ -155,8 +155,8 @@ def check_names(names: Iterable[str], known: Sequence[str], stack: str) -> None:
         near = difflib.get_close_matches(name, known, 1)
         problems.append(
             Diagnostic(
-                "E610",
-                f"`{stack}` has no service `{name}`",
+                "E205",
+                f"`{stack}` has no server or job `{name}`",
                 notes=(f"it has {', '.join(f'`{n}`' for n in known)}",) if known else ("it has none",),
                 consequence="nothing was changed",
                 hint=f"did you mean `{near[0]}`?" if near else "",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from launchpad.core import facts, moves, ports, probes
+from launchpad.core.identity import rebind
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Probes, State, Unit
 from launchpad.core.wishes import Signal
@@ -27,26 +28,30 @@ def _current(state: State, fact: Any) -> Unit | None:
 def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
     state.rev = fact.plan.rev
     old = state.units
+    before = {name: unit.service for name, unit in old.items()}
     state.units = {s.name: old.get(s.name) or Unit(s, since=now) for s in fact.plan.services}
     for service in fact.plan.services:
-        _defined(state, state.units[service.name], service, now)
+        unit = state.units[service.name]
+        unit.service, unit.removed = service, False
     for name, unit in old.items():
         if name not in state.units:
             unit.removed, unit.goal = True, False
             state.units[name] = unit
     state.leases_changed, state.ports_wait = True, False
     state.rebuild_dependents()
+    for name, service in before.items():
+        _redefined(state, state.units[name], service, now)
     for name, up in fact.goals:
         _set_goal(state, name, up, now)
     state.dirty.update(dict.fromkeys(state.units))
 
 
-def _defined(state: State, unit: Unit, service: Service, now: float) -> None:
-    old, unit.service, unit.removed = unit.service, service, False
-    if unit.phase is Phase.FAILED and unit.refused_at is not None:
+def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:
+    if unit.phase is Phase.FAILED and unit.refused_at is not None and not unit.removed:
         moves.reset(state, unit, now, "asks for its ports again")
-    if (old.ready, old.alive) != (service.ready, service.alive) and unit.is_running:
+    if (old.ready, old.alive) != (unit.service.ready, unit.service.alive) and unit.is_running:
         moves.check_again(state, unit, old, now)
+    rebind(state, unit)
 
 
 def _set_goal(state: State, name: str, up: bool, now: float) -> None:
@@ -121,6 +126,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     unit.nonce = max(unit.nonce, fact.identity.nonce)
     unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
     moves.spawned(state, unit, fact.handle, now)
+    rebind(state, unit)
 
 
 def _end_stray(state: State, fact: facts.Adopted | facts.Spawned) -> None:

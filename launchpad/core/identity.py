@@ -5,6 +5,8 @@ Hot reload, `restart`, dependents with `restart: true` and adoption are all this
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from launchpad.core.model import Identity, Lease, PortRequest
 from launchpad.core.state import State, Unit
 
@@ -33,6 +35,21 @@ def _leases(state: State, unit: Unit) -> tuple[Lease, ...]:
 
 def fits(lease: Lease | None, request: PortRequest) -> bool:
     return lease is not None and lease.host == request.host and request.low <= lease.number <= request.high
+
+
+def uses(unit: Unit, lease: Lease) -> bool:
+    """Its process was started with this port and may still live."""
+    return unit.is_alive and unit.identity is not None and lease in unit.identity.leases
+
+
+def rebind(state: State, unit: Unit) -> None:
+    """What it is bound to is not part of what it was started as: changing that replaces nothing."""
+    if unit.identity is None or not unit.is_alive:
+        return
+    was = dict(unit.identity.bound)
+    now = dict(wanted_identity(state, unit).bound)
+    bound = tuple((name, was.get(name, attempt)) for name, attempt in now.items())
+    unit.identity = replace(unit.identity, bound=bound)
 
 
 def missing_ports(state: State, unit: Unit) -> list[PortRequest]:

@@ -98,10 +98,10 @@ def check_again(state: State, unit: Unit, old: Service, now: float) -> None:
     service = unit.service
     if service.ready != old.ready:
         unit.ready = Probes(next_at=now if service.ready is not None else None)
-        if unit.phase is Phase.STARTING or (service.ready is None and unit.phase is Phase.UNREADY):
-            unit.give_up_at = unit.signs.next_at = None
+        unit.give_up_at = unit.signs.next_at = None
+        if unit.phase is Phase.STARTING or (unit.phase is Phase.UNREADY and service.ready is None):
             _await_ready(state, unit, now)
-        elif unit.phase is Phase.READY and not stale_definition(unit):
+        elif unit.phase is Phase.READY and service.ready is not None and not stale_definition(unit):
             enter(state, unit, Phase.UNREADY, now, "its readiness check changed")
     if service.alive != old.alive:
         first_at = None if service.alive is None else now + service.alive.interval_s

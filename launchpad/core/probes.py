@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launchpad.core import moves, render
 from launchpad.core.facts import Probed, Sampled
-from launchpad.core.model import Check, Outcome, Phase, Seen
+from launchpad.core.model import Check, Outcome, Phase, Probing, Seen
 from launchpad.core.state import MAX_SIGHTS, Probes, Sight, State, Unit, flying_limit
 from launchpad.core.wishes import Probe, Sample
 
@@ -54,6 +54,10 @@ def tick(state: State, unit: Unit, now: float) -> None:
 def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now: float) -> None:
     if probes.next_at is None or probes.next_at > now or len(probes.flying) >= flying_limit(check):
         return
+    probing = _probing(unit, check)
+    if probing is None:
+        probes.next_at = None
+        return
     state.probe_counter += 1
     look = name == "ready" and unit.phase is Phase.STARTING and now - unit.looked_at >= LOOK_EVERY_S
     if look:
@@ -61,8 +65,17 @@ def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now
     wait = EVENT_AGAIN_S if check.kind.is_event else check.probe_timeout_s + ANSWER_SLACK_S
     probes.flying[state.probe_counter] = now + wait
     probes.next_at = now + pace_s(state, unit, name, check, now)
-    probing = render.probing(check, state.leases)
     state.wishes.append(Probe(unit.name, unit.attempt, name, state.probe_counter, probing, look))
+
+
+def _probing(unit: Unit, check: Check) -> Probing | None:
+    """A process is probed at the ports that it was started with. None: it was started without the ports
+    that a new definition speaks of, and has to go."""
+    assert unit.identity is not None
+    try:
+        return render.probing(check, {(x.service, x.name): x for x in unit.identity.leases})
+    except KeyError:
+        return None
 
 
 def _expire(state: State, unit: Unit, name: str, check: Check, probes: Probes, now: float) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from launchpad.core import moves, ports
 from launchpad.core.holds import holds, is_blocked
-from launchpad.core.identity import doomed, stale_definition
+from launchpad.core.identity import doomed, stale_definition, uses
 from launchpad.core.model import Lease, Phase
 from launchpad.core.state import State, Unit
 from launchpad.core.wishes import Forget, ReleasePorts
@@ -75,10 +75,11 @@ def forget_the_end(state: State, unit: Unit, now: float) -> bool:
 
 
 def release_unfit(state: State, unit: Unit, now: float) -> bool:
-    if unit.is_alive or not unit.old_leases:
+    free = [lease for lease in unit.old_leases if not uses(unit, lease)]
+    if not free:
         return False
-    state.wishes.append(ReleasePorts(tuple(unit.old_leases)))
-    unit.old_leases = []
+    state.wishes.append(ReleasePorts(tuple(free)))
+    unit.old_leases = [lease for lease in unit.old_leases if lease not in free]
     state.ports_wait = False
     return True
 

@@ -379,7 +379,7 @@ class SimHost:
         )
 
     def _event_happened(self, p: Process) -> None:
-        if p.is_ready(self.now):
+        if p.is_ready(self.now) and not p.behaviour.silent:
             waiting, p.waiting = p.waiting, {}
             for wish in waiting.values():
                 self._look(p, wish)

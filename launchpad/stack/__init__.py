@@ -7,18 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from launchpad.errors import Refused
 from launchpad.stack.load import Attempt, attempt, local_file
 from launchpad.stack.loaded import Loaded
 
-__all__ = ["Attempt", "Loaded", "attempt", "load", "local_file"]
+__all__ = ["Attempt", "Loaded", "attempt", "json_schema", "load", "local_file"]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of stack files, as JSON data."""
+    from launchpad.stack import jsonschema
+
+    return jsonschema.json_schema()
 
 
 def load(
     file: Path,
     *,
-    set_vars: Mapping[str, str] = {},  # noqa: B006
+    set_vars: Mapping[str, str] = {},
     env_files: Sequence[str] = (),
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,

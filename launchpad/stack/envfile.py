@@ -18,7 +18,9 @@ from launchpad.stack.nodes import BREAK
 from launchpad.stack.problems import BOUNDS, ENV_FILE, UNREADABLE, Stop, error, shown
 from launchpad.stack.source import MAX_BYTES, decode, reason
 
-_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*(?P<equals>=)?[ \t]*(?P<value>.*?)\s*\Z")
+_LINE = re.compile(
+    r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*(?P<equals>=)?[ \t]*(?P<value>.*?)\s*\Z"
+)
 
 
 @dataclass
@@ -39,7 +41,9 @@ def read_env(path: Path, environ: Mapping[str, str], *, required: bool, wanted_a
         data = path.read_bytes()
         result.found = True
         if len(data) > MAX_BYTES:
-            raise Stop(error(BOUNDS, f"the env file `{path}` is larger than {MAX_BYTES // 1000} kB", wanted_at))
+            raise Stop(
+                error(BOUNDS, f"the env file `{path}` is larger than {MAX_BYTES // 1000} kB", wanted_at)
+            )
         text = decode(data, str(path))
     except FileNotFoundError:
         if required:

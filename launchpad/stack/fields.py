@@ -19,7 +19,17 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from launchpad.stack.nodes import kind_of
-from launchpad.stack.problems import HOST, PORT, QUANTITY, REFERENCE, VALUE, closest, did_you_mean, listed, shown
+from launchpad.stack.problems import (
+    HOST,
+    PORT,
+    QUANTITY,
+    REFERENCE,
+    VALUE,
+    closest,
+    did_you_mean,
+    listed,
+    shown,
+)
 from launchpad.stack.words import Template, Word, template
 
 NAME_PATTERN = "[a-zA-Z][a-zA-Z0-9_-]*"
@@ -59,7 +69,9 @@ def _scalar(value: object, wanted: str) -> Word:
         raise wrong(VALUE, f"{wanted} is wanted, and this is {kind_of(value)}")
     if value.reference:
         message = f"`{value.reference}` is known only once ports are taken, and cannot be used here"
-        raise wrong(REFERENCE, message, hint="it can be used in `command`, `environment`, `ready` and `alive`")
+        raise wrong(
+            REFERENCE, message, hint="it can be used in `command`, `environment`, `ready` and `alive`"
+        )
     return value
 
 
@@ -192,7 +204,7 @@ def port_range(value: object) -> PortRange:
     if not match:
         hint = "write `8000`, `8000-8099` or `auto`"
         if re.fullmatch(r"[0-9.]*:?[0-9]+:[0-9]+", word):
-            hint = f"a port is not mapped: write `{word.rpartition(':')[2]}`"
+            hint = f"a port is not mapped: write `{word.split(':')[-2]}`"
         raise wrong(PORT, f"{said(word)} is not a port", hint=hint)
     if any(re.match("0[0-9]", part) for part in match.groups() if part):
         raise wrong(PORT, f"{said(word)} has a leading zero", hint="write the number without it")
@@ -342,7 +354,9 @@ Signal = Annotated[
 ]
 Pattern = Annotated[str, PlainValidator(_pattern), schema({"type": "string", "minLength": 1})]
 """A regular expression."""
-Name = Annotated[str, PlainValidator(_name), schema({"type": "string", "pattern": rf"^{NAME_PATTERN}$"}, INTERPOLATED)]
+Name = Annotated[
+    str, PlainValidator(_name), schema({"type": "string", "pattern": rf"^{NAME_PATTERN}$"}, INTERPOLATED)
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
@@ -18,7 +18,6 @@ from launchpad.stack.merge import overlay, under, with_environment_map
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
 from launchpad.stack.parts import EnvFile
 from launchpad.stack.problems import (
-    ENV_FILE,
     LATER,
     NOTHING,
     SET,
@@ -30,10 +29,10 @@ from launchpad.stack.problems import (
     shown,
     unique,
 )
-from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Job, Server, Stack
+from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Common, Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import World, looks_secret, symbols
 from launchpad.stack.source import read
-from launchpad.stack.template import Problem
+from launchpad.stack.template import Piece, Problem
 from launchpad.stack.validate import Converter, validate
 from launchpad.stack.words import Secret, Template
 
@@ -91,6 +90,8 @@ class _Loader:
         self._top_env_files(env_files)
         top = self._top()
         services = {name: self._service(name, trees[name], name in self.jobs) for name in trees}
+        for name, tree in self.doubles:
+            self._service(name, tree, True)
         return self._loaded(top, trees, services, profiles)
 
     def _read(self) -> Map | None:
@@ -135,21 +136,29 @@ class _Loader:
         """Every server and job with the defaults beneath it, in the file's order."""
         self.problems += rules.names(groups["servers"], groups["jobs"])
         self.jobs: set[str] = set()
+        self.names: dict[str, Span] = {}
+        self.doubles: list[tuple[str, Map]] = []
         trees: dict[str, Map] = {}
         for group in (key for key in self.root.entries if key in ("servers", "jobs")):
             for name, entry in groups[group].entries.items():
-                if name.startswith("x-") or name in trees:
+                if name.startswith("x-"):
                     continue
                 if not isinstance(entry.value, Map):
                     self.problems.append(_no_service(name, entry))
                     continue
-                drop = JOB_ONLY if group == "servers" else ()
-                trees[name] = under(groups["defaults"], entry.value, drop)
+                tree = under(groups["defaults"], entry.value, JOB_ONLY if group == "servers" else ())
+                if name in trees:
+                    self.doubles.append((name, tree))
+                    continue
+                trees[name] = tree
+                self.names[name] = entry.key.span
                 if group == "jobs":
                     self.jobs.add(name)
         if not trees and not self.problems:
             hint = "`servers: {web: {command: python -m http.server}}`"
-            self.problems.append(error(NOTHING, "there is no server and no job in this file", self.root.span, hint=hint))
+            self.problems.append(
+                error(NOTHING, "there is no server and no job in this file", self.root.span, hint=hint)
+            )
         return trees
 
     def _world(self, groups: Mapping[str, Map], trees: Mapping[str, Map], set_vars: dict[str, str]) -> None:
@@ -176,7 +185,7 @@ class _Loader:
         entry = self.root.entries.get("env_file")
         if entry:
             only = Map(self.root.span, {"env_file": entry})
-            model, problems = validate(Stack, only, Converter(self.world, early=True))
+            model, problems = validate(Top, only, Converter(self.world, early=True))
             self.problems += problems
             for index, one in enumerate(model.env_file if model else ()):
                 self.world.env_files.update(self._env_file(one, _item_span(entry, index)).values)
@@ -199,33 +208,34 @@ class _Loader:
         """Relative to the stack file."""
         return Path(os.path.normpath(self.file.parent / os.path.expanduser(text)))
 
-    def _top(self) -> Stack:
+    def _top(self) -> Top:
         """The keys of the top level, but for the services and what is already read."""
         self._name()
         for name, entry in self._group("vars").entries.items():
             self._var(name, entry)
         for key in LATER_TOP:
-            if entry := self.root.entries.get(key):
+            if later := self.root.entries.get(key):
                 message = f"`{key}` is not supported in this version"
-                self.problems.append(error(LATER, message, entry.key.span))
+                self.problems.append(error(LATER, message, later.key.span))
         rest = self.root.without("servers", "jobs", "vars", "defaults", "env_file", "name", *LATER_TOP)
-        model, problems = validate(Stack, rest, Converter(self.world))
+        model, problems = validate(Top, rest, Converter(self.world))
         self.problems += problems
-        return model or Stack()
+        return model or Top.model_validate({})
 
     def _name(self) -> None:
         self.world.name = self.file.parent.name or "stack"
-        entry = self.root.entries.get("name")
-        if entry:
+        if entry := self.root.entries.get("name"):
             self.world.name = ""
-            model, problems = validate(Stack, Map(self.root.span, {"name": entry}), Converter(self.world))
+            model, problems = validate(Top, Map(self.root.span, {"name": entry}), Converter(self.world))
             self.problems += problems
             self.world.name = (model and model.name) or self.file.parent.name or "stack"
 
     def _var(self, name: str, entry: Entry) -> None:
         node = entry.value
         if not isinstance(node, Scalar) or node.value is None:
-            what = "has no value" if isinstance(node, Scalar) else f"is a single value, and this is {kind(node)}"
+            what = (
+                "has no value" if isinstance(node, Scalar) else f"is a single value, and this is {kind(node)}"
+            )
             self.problems.append(error(VALUE, f"the variable `{shown(name)}` {what}", entry.span))
             return
         try:
@@ -236,11 +246,27 @@ class _Loader:
     def _service(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
         self.problems += rules.service(name, is_job, tree)
         model: type[Server] | type[Job] = Job if is_job else Server
-        found, problems = validate(model, tree, Converter(self.world, name))
+        found, problems = validate(model, tree, Converter(self.world, name), self.names.get(name))
         self.problems += problems
-        if found is not None and found.venv is not None:
+        if found is None:
+            self._files_of(name, tree)
+        elif found.venv is not None:
             self._venv(found.venv, tree)
         return found
+
+    def _files_of(self, name: str, tree: Map) -> None:
+        """The files that a service names, where the rest of it is wrong: what they lack is told all the same."""
+        only = {key: entry for key, entry in tree.entries.items() if key in ("env_file", "venv")}
+        part, _ = validate(Defaults, Map(tree.span, only), Converter(replace(self.world, problems=[]), name))
+        if part is not None:
+            self._env_files(part, tree)
+            if part.venv is not None:
+                self._venv(part.venv, tree)
+
+    def _env_files(self, service: Common, tree: Map) -> list[EnvRead]:
+        entry = tree.entries.get("env_file")
+        spans = [_item_span(entry, index) if entry else tree.span for index in range(len(service.env_file))]
+        return [self._env_file(one, span) for one, span in zip(service.env_file, spans, strict=True)]
 
     def _venv(self, venv: str, tree: Map) -> None:
         folder = self.path(venv)
@@ -252,18 +278,25 @@ class _Loader:
 
     def _loaded(
         self,
-        top: Stack,
+        top: Top,
         trees: dict[str, Map],
         services: Mapping[str, Server | Job | None],
         profiles: tuple[str, ...],
     ) -> Loaded:
+        usable = [one for one in services.values() if one is not None]
         servers = {name: one for name, one in services.items() if isinstance(one, Server)}
         jobs = {name: one for name, one in services.items() if isinstance(one, Job)}
         variables = {name: "".join(p.text for p in self._quiet_var(name)) for name in self.world.vars}
-        update = {"name": self.world.name, "servers": servers, "jobs": jobs, "vars": variables}
-        model = top.model_copy(update=update)
+        model = Stack.model_construct(
+            name=self.world.name,
+            env_file=top.env_file,
+            when_supervisor_dies=top.when_supervisor_dies,
+            vars=variables,
+            servers=servers,
+            jobs=jobs,
+        )
         environment = {name: self._environment(one, trees[name]) for name, one in services.items() if one}
-        warnings = tuple(self._profile_warnings(profiles, {**servers, **jobs}.values()))
+        warnings = tuple(self._profile_warnings(profiles, usable))
         return Loaded(
             name=self.world.name,
             dir=self.file.parent,
@@ -271,7 +304,7 @@ class _Loader:
             model=model,
             warnings=warnings,
             inputs=tuple(self.inputs),
-            secrets=self._secrets(environment, {**servers, **jobs}.values()),
+            secrets=self._secrets(environment, usable),
             profiles=profiles,
             environment=environment,
             environ=self.environ,
@@ -280,7 +313,7 @@ class _Loader:
             order=tuple(trees),
         )
 
-    def _quiet_var(self, name: str) -> Sequence[object]:
+    def _quiet_var(self, name: str) -> Sequence[Piece]:
         try:
             return self.world.var(name)
         except Problem:
@@ -292,11 +325,8 @@ class _Loader:
         found: dict[str, Variable] = {}
         for name, value in self.world.env_files.items():
             found[name] = _hidden(name, (self.environ.get(name, value),))
-        entry = tree.entries.get("env_file")
-        for index, one in enumerate(service.env_file):
-            span = _item_span(entry, index) if entry else tree.span
-            for name, value in self._env_file(one, span).values.items():
-                found[name] = _hidden(name, (value,))
+        for read_file in self._env_files(service, tree):
+            found.update({name: _hidden(name, (value,)) for name, value in read_file.values.items()})
         for name, given in service.environment.items():
             found.pop(name, None)
             if given is None:
@@ -344,6 +374,3 @@ def _item_span(entry: Entry, index: int) -> Span:
     node: Node = entry.value
     items = getattr(node, "items", None)
     return items[index].span if items and index < len(items) else entry.span
-
-
-__all__ = ["ENV_FILE", "Attempt", "attempt", "local_file"]

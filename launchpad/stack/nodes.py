@@ -113,7 +113,9 @@ class Map:
         return entry.value if entry else None
 
     def without(self, *keys: str) -> Map:
-        return Map(self.span, {k: e for k, e in self.entries.items() if k not in keys}, self.size, self.height)
+        return Map(
+            self.span, {k: e for k, e in self.entries.items() if k not in keys}, self.size, self.height
+        )
 
 
 Node = Scalar | Seq | Map

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator
 
 from launchpad.errors import Diagnostic, Label
-from launchpad.stack.fields import NAME, NAME_PATTERN
+from launchpad.stack.fields import NAME
 from launchpad.stack.nodes import Map, Node, Scalar, kind
 from launchpad.stack.parts import ALIVE_KINDS, READY_KINDS, SINK_WORDS
-from launchpad.stack.problems import CHECK, CONFLICT, LATER, NAME as BAD_NAME, VALUE, error, listed, shown
+from launchpad.stack.problems import CHECK, CONFLICT, LATER, VALUE, error, listed, shown
+from launchpad.stack.problems import NAME as BAD_NAME
 from launchpad.stack.schema import JOB_ONLY
 from launchpad.stack.schema import LATER as LATER_KEYS
 from launchpad.stack.scope import RESERVED
@@ -130,8 +131,9 @@ def _sinks(node: Map) -> Iterator[Diagnostic]:
 
 def shape(key: str, node: Node | None) -> Iterator[Diagnostic]:
     """A part of the top level that has to be a map."""
-    if node is not None and not isinstance(node, Map) and not (isinstance(node, Scalar) and node.value is None):
+    if (
+        node is not None
+        and not isinstance(node, Map)
+        and not (isinstance(node, Scalar) and node.value is None)
+    ):
         yield error(VALUE, f"`{key}` is a map of names, and this is {kind(node)}", node.span)
-
-
-__all__ = ["NAME_PATTERN", "names", "service", "shape"]

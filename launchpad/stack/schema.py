@@ -56,7 +56,7 @@ def _names(value: Any) -> Any:
 
 
 _NAMED: dict[str, Any] = {"pattern": rf"^{NAME_PATTERN}$", "not": {"enum": ["self", "stack", "vars"]}}
-_PORTS = {"propertyNames": {"pattern": rf"^{NAME_PATTERN}$"}}
+_PORTS: dict[str, Any] = {"propertyNames": {"pattern": rf"^{NAME_PATTERN}$"}}
 _Profiles = Annotated[tuple[Name, ...], many()]
 
 
@@ -196,7 +196,10 @@ def _or(schema: dict[str, Any], *forms: dict[str, Any]) -> None:
 _COMMAND = Field(
     description="What to run. A list is passed as it is; a string is split as a shell would, without a shell: "
     "`$HOME`, `*`, `~`, `|` and `>` mean nothing.",
-    examples=["vllm serve ${vars.model} --port ${self.port}", ["python", "-m", "http.server", "${self.port}"]],
+    examples=[
+        "vllm serve ${vars.model} --port ${self.port}",
+        ["python", "-m", "http.server", "${self.port}"],
+    ],
 )
 
 
@@ -230,22 +233,33 @@ class Defaults(Job):
 _TopEnv = EnvFiles
 
 
-class Stack(Strict):
-    """A stack file of launchpad."""
+class Top(Strict):
+    """The keys of the top level that are single values."""
 
     name: Line | None = Field(
         None, description="The stack's name; by default the name of its folder.", examples=["grpo"]
-    )
-    vars: Annotated[Vars, Short(_names, ({"type": "null"},))] = Field(
-        default_factory=dict,
-        description="Values for `${vars.NAME}`; `--set NAME=value` overrides them.",
-        examples=[{"model": "Qwen/Qwen3-0.6B"}],
     )
     env_file: _TopEnv = Field(
         (),
         description="Files of `NAME=value` lines, relative to the stack file. They serve `${NAME}` and are given to "
         "every service; launchpad's own environment wins over them.",
         examples=[[".env"]],
+    )
+    when_supervisor_dies: Annotated[str, one_of("keep", "stop")] = Field(
+        "keep",
+        description="What happens to the services when launchpad itself is killed: `keep` them, or `stop` them "
+        "within a second. Under `launchpad run` it is always `stop`.",
+        examples=["stop"],
+    )
+
+
+class Stack(Top):
+    """A stack file of launchpad."""
+
+    vars: Annotated[Vars, Short(_names, ({"type": "null"},))] = Field(
+        default_factory=dict,
+        description="Values for `${vars.NAME}`; `--set NAME=value` overrides them.",
+        examples=[{"model": "Qwen/Qwen3-0.6B"}],
     )
     defaults: Annotated[Defaults | None, Short(lambda v: v)] = Field(
         None, description="Merged into every server and job.", examples=[{"restart": "on-failure"}]
@@ -261,12 +275,6 @@ class Stack(Strict):
         description="What runs to completion, by name. Servers and jobs share one set of names.",
         examples=[{"train": {"command": "python train.py", "depends_on": ["web"]}}],
         json_schema_extra={"propertyNames": _NAMED},
-    )
-    when_supervisor_dies: Annotated[str, one_of("keep", "stop")] = Field(
-        "keep",
-        description="What happens to the services when launchpad itself is killed: `keep` them, or `stop` them "
-        "within a second. Under `launchpad run` it is always `stop`.",
-        examples=["stop"],
     )
 
 

@@ -130,8 +130,9 @@ class World:
         try:
             return Word.of(node, fill(node.text, view))
         except Problem as problem:
-            span = node.place(problem.offset, problem.length)
-            self.problems.append(error(problem.code, problem.message, span, hint=problem.hint))
+            for one in (problem, *problem.more):
+                span = node.place(one.offset, one.length)
+                self.problems.append(error(one.code, one.message, span, hint=one.hint))
             return None
 
     def host(self, name: str) -> str:

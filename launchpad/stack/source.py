@@ -158,7 +158,9 @@ class _Composer:
         elif isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                self._stop(UNSUPPORTED_YAML, "a stack file holds one document, and here a second one begins", event)
+                self._stop(
+                    UNSUPPORTED_YAML, "a stack file holds one document, and here a second one begins", event
+                )
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark
@@ -198,7 +200,9 @@ class _Composer:
 
     def _refuse_tag(self, event: Any, tag: str) -> None:
         name = f"!!{tag.removeprefix(_YAML_TAG)}" if tag.startswith(_YAML_TAG) else tag
-        self._stop(UNSUPPORTED_YAML, f"the tag `{shown(name)}` is not allowed here", event, "leave the tag out")
+        self._stop(
+            UNSUPPORTED_YAML, f"the tag `{shown(name)}` is not allowed here", event, "leave the tag out"
+        )
 
     def _open(self, event: Any) -> None:
         is_map = isinstance(event, yaml.MappingStartEvent)
@@ -229,7 +233,7 @@ class _Composer:
         self._add(node, frame.anchor)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        name = event.anchor
+        name = str(event.anchor)
         if name not in self.anchors:
             self._stop(UNSUPPORTED_YAML, f"there is no anchor `&{shown(name)}` above this alias", event)
         node = self.anchors[name]
@@ -259,7 +263,11 @@ class _Composer:
         merged: list[Map] = []
         for key, value in zip(frame.children[::2], frame.children[1::2], strict=True):
             if not isinstance(key, Scalar) or (key.value is None and not key.text):
-                what = "a key is missing before this `:`" if isinstance(key, Scalar) else f"{kind(key)} cannot be a key"
+                what = (
+                    "a key is missing before this `:`"
+                    if isinstance(key, Scalar)
+                    else f"{kind(key)} cannot be a key"
+                )
                 self.problems.append(error(UNSUPPORTED_YAML, what, key.span))
             elif key.style == "" and key.text == "<<":
                 merged.extend(self._merges(value))

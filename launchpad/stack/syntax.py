@@ -57,13 +57,20 @@ def _explain(words: str, here: Span, start: Span, lines: list[str]) -> Diagnosti
         return error(SYNTAX, message, start, hint="put the value in quotes")
     if "mapping values are not allowed" in words:
         message = "a `:` stands where no key can be"
-        return error(SYNTAX, message, here, hint="check the indentation, or quote the text that holds the `:`")
+        return error(
+            SYNTAX, message, here, hint="check the indentation, or quote the text that holds the `:`"
+        )
     if "could not find expected ':'" in words:
         return error(SYNTAX, "this line is neither `key: value` nor a list item", start)
     if "escape character" in words or "hexadecimal" in words:
         message = "an unknown `\\` escape inside double quotes"
         return error(SYNTAX, message, here, hint="use single quotes, in which `\\` has no meaning")
-    if "expected key" in words or "block end" in words or "block collection" in words or "block mapping" in words:
+    if (
+        "expected key" in words
+        or "block end" in words
+        or "block collection" in words
+        or "block mapping" in words
+    ):
         label = [Label(start, "the block begins here")] if start != here else []
         return error(SYNTAX, "the indentation does not fit the lines above", here, others=label)
     return error(SYNTAX, f"this is not YAML: {words.partition('| ')[2]}", here)
@@ -80,7 +87,12 @@ def _flow(words: str, here: Span, start: Span, lines: list[str]) -> Diagnostic:
         return error(SYNTAX, message, at, hint=f'write `"{closed}"`')
     if here.line == start.line and here.column <= len(line.rstrip()):
         closing = "]" if opening == "[" else "}"
-        return error(SYNTAX, f"a `,` or `{closing}` is missing here", here, others=[Label(start, "the list" if opening == "[" else "the map")])
+        return error(
+            SYNTAX,
+            f"a `,` or `{closing}` is missing here",
+            here,
+            others=[Label(start, "the list" if opening == "[" else "the map")],
+        )
     message = f"`{opening}` is never closed"
     others = [Label(here, "expected a `,` or the closing bracket")] if here != start else []
     return error(SYNTAX, message, start, "opened here", others=others)

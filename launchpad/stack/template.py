@@ -31,6 +31,8 @@ class Problem(Exception):
 
     def __init__(self, code: str, message: str, offset: int = 0, length: int = 1, hint: str = "") -> None:
         self.code, self.message, self.offset, self.length, self.hint = code, message, offset, length, hint
+        self.more: list[Problem] = []
+        """Further problems of the same string."""
         super().__init__(message)
 
 
@@ -94,7 +96,7 @@ _Part = _Literal | _Expression
 
 
 def fill(text: str, scope: Scope) -> tuple[Piece, ...]:
-    """The string with every expression replaced. Raises Problem for the first that cannot be."""
+    """The string with every expression replaced. Raises Problem where one cannot be."""
     if "$" not in text:
         return (Piece(text, literal=True),) if text else ()
     parts, _ = _parse(text, 0, 0, scope)
@@ -168,16 +170,25 @@ def _not_a_name(body: str, start: int, brace: int) -> Problem:
         message = f"`{shown(first)}` is a reference, and a reference has no default"
         return Problem(TEMPLATE, message, start, length, hint=f"write `${{{first}}}`")
     message = f"`${{{shown(body, 40)}}}` is neither a variable nor a reference"
-    return Problem(TEMPLATE, message, start, length, hint="a variable is `${NAME}`, a reference `${service.port}`")
+    return Problem(
+        TEMPLATE, message, start, length, hint="a variable is `${NAME}`, a reference `${service.port}`"
+    )
 
 
 def _evaluate(parts: Sequence[_Part], scope: Scope) -> list[Piece]:
     pieces: list[Piece] = []
+    problems: list[Problem] = []
     for part in parts:
         if isinstance(part, _Literal):
             pieces.append(Piece(part.text, offset=part.offset, literal=True))
-        else:
+            continue
+        try:
             pieces += _worth(part, scope)
+        except Problem as problem:
+            problems += [problem, *problem.more]
+    if problems:
+        problems[0].more = problems[1:]
+        raise problems[0]
     return pieces
 
 

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from launchpad.errors import Diagnostic
+from launchpad.errors import Diagnostic, Span
 from launchpad.stack.nodes import Map, Node, Scalar, Seq, kind, kind_of, span_at, walk
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.problems import MISSING, UNKNOWN_KEY, VALUE, closest, error, shown
-from launchpad.stack.schema import LATER, LATER_TOP, Defaults, Job, Server, Stack
+from launchpad.stack.schema import LATER, LATER_TOP, Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import View, World
 from launchpad.stack.words import Word
 
@@ -102,19 +102,25 @@ class Converter:
         return word
 
 
-def validate(model: type[T], node: Map, converter: Converter) -> tuple[T | None, list[Diagnostic]]:
-    """The model, or what is wrong with it. Problems of strings that could not be filled are not told twice."""
+def validate(
+    model: type[T], node: Map, converter: Converter, name: Span | None = None
+) -> tuple[T | None, list[Diagnostic]]:
+    """The model, or what is wrong with it. Problems of strings that could not be filled are not told twice.
+    What is missing is missed at `name`."""
     data = converter.data(node)
     try:
         return model.model_validate(data), []
     except ValidationError as problem:
-        found = [d for one in problem.errors(include_url=False) for d in _explain(model, node, one, converter)]
+        errors = problem.errors(include_url=False)
+        found = [d for one in errors for d in _explain(model, node, one, converter)]
+        for one in errors:
+            missed = one["type"] == "missing" and _missing(node, one["loc"], name)
+            if missed and not any(f"`{one['loc'][-1]}`" in other.hint for other in found):
+                found.append(missed)
         return None, found
 
 
-def _explain(
-    model: type[BaseModel], node: Map, problem: Any, converter: Converter
-) -> Iterator[Diagnostic]:
+def _explain(model: type[BaseModel], node: Map, problem: Any, converter: Converter) -> Iterator[Diagnostic]:
     path = tuple(problem["loc"])
     context = problem.get("ctx") or {}
     kind_name = problem["type"]
@@ -122,7 +128,6 @@ def _explain(
         yield from _unknown(model, node, path)
         return
     if kind_name == "missing":
-        yield _missing(node, path)
         return
     path = (*path, *context.get("path", ()))
     at, _ = walk(node, path)
@@ -156,18 +161,20 @@ def _plain(kind_name: str, name: str, at: Node, problem: Any) -> str:
     return f"`{name}` takes {wanted}, and this is {got}"
 
 
-def _missing(node: Map, path: Sequence[str | int]) -> Diagnostic:
+def _missing(node: Map, path: Sequence[str | int], name: Span | None) -> Diagnostic:
     key = str(path[-1])
     _, entry = walk(node, path[:-1])
-    span = entry.key.span if entry else span_at(node, path[:-1])
+    span = entry.key.span if entry else (name or span_at(node, path[:-1]))
     return error(MISSING, f"`{key}` is missing", span)
 
 
 def _unknown(model: type[BaseModel], node: Map, path: Sequence[str | int]) -> Iterator[Diagnostic]:
     """An unknown key, at the key. Keys that are known for later are told by `rules`."""
     key = str(path[-1])
-    inside = next((_INSIDE[step] for step in reversed(path[:-1]) if step in _INSIDE), None) if path[1:] else None
-    target = inside or model
+    inside = (
+        next((_INSIDE[step] for step in reversed(path[:-1]) if step in _INSIDE), None) if path[1:] else None
+    )
+    target = inside or (Stack if model is Top else model)
     if (target in (Server, Job, Defaults) and key in LATER) or (target is Stack and key in LATER_TOP):
         return
     if target is Server and key in ("retries", "primary"):

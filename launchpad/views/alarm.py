@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,10 @@ class Alarm:
 
     def __init__(self) -> None:
         self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._closed = False
         self._folders: set[Path] = set()
         self._blind = False
         self._looked_at = 0.0
@@ -52,10 +57,13 @@ class Alarm:
 
     def ring(self) -> None:
         """End the wait that is going on, or the next one."""
-        try:
-            os.write(self._rope, b"!")
-        except BlockingIOError:
-            pass  # it rings already
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                os.write(self._rope, b"!")
+            except BlockingIOError:
+                pass  # it rings already
 
     def wait(self, timeout_s: float | None) -> None:
         """Until a file changed, somebody rang, or `timeout_s` is over."""
@@ -72,7 +80,10 @@ class Alarm:
         self._looked_at = time.monotonic()
 
     def _select(self, sources: list[int], timeout_s: float | None) -> bool:
-        ready, _, _ = select.select(sources, [], [], timeout_s)
+        poll = select.poll()  # `select` does not take descriptors from 1024 on
+        for source in sources:
+            poll.register(source, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(None if timeout_s is None else max(0, timeout_s) * 1000)]
         if self._bell in ready:
             os.read(self._bell, 4096)
         if self._inotify is not None and self._inotify.fd in ready:
@@ -80,7 +91,9 @@ class Alarm:
         return bool(ready)
 
     def close(self) -> None:
-        os.close(self._bell)
-        os.close(self._rope)
+        with self._lock:
+            self._closed = True
+            os.close(self._bell)
+            os.close(self._rope)
         if self._inotify is not None:
             self._inotify.close()

@@ -87,9 +87,10 @@ class Assembler:
             self._last = shown[:1024]
 
     def _overflow(self) -> list[str]:
-        if b"\r" in self._pending[:-1]:
-            again = b"\r" if self._pending.endswith(b"\r") else b""
-            self._pending = b"\r" + _overwritten(self._pending) + again
+        head, found, tail = self._pending.rpartition(b"\r")
+        if found:
+            before = b"" if tail.strip() else b"\r" + _overwritten(head)
+            self._pending = before + found + tail
         if len(self._pending) <= MAX_PENDING:
             return []
         return [self.take()]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from launchpad.control.api import ServiceView, Snapshot
+from launchpad.errors import ExitCode
 from launchpad.views.words import GLYPHS, LIVE_STATES, STYLES, duration, plain, ports_text, state_word, why
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def farewell(snapshot: Snapshot) -> str:
     if failed:
         parts = [f"{view.name} ({plain(view.outcome)})" if view.outcome else view.name for view in failed]
         return f"{snapshot.stack} failed: {', '.join(parts)}"
-    if snapshot.code:
+    if snapshot.code and snapshot.code != ExitCode.INTERRUPTED:
         return f"{snapshot.stack} ended with code {snapshot.code}"
     jobs = [view for view in snapshot.services if view.kind == "job" and view.goal == "up"]
     if jobs and all(view.state == "done" for view in jobs) and len(jobs) == len(snapshot.services):

@@ -88,19 +88,12 @@ def duration(seconds: float) -> str:
 
 
 def ports_text(view: ServiceView) -> str:
-    """The address where there is one, then the other ports by name."""
+    """The address where something can be there, else the number that is kept; then the other ports."""
     main = view.ports.get("main")
     parts = []
-    if view.url:
+    if view.url and view.state in LIVE_STATES:
         parts.append(view.url)
     elif main is not None:
         parts.append(str(main))
     parts += [f"{name}:{number}" for name, number in view.ports.items() if name != "main"]
     return " ".join(parts)
-
-
-def shorten(text: str, width: int) -> str:
-    """At most `width` characters, with `…` where something was cut off."""
-    if len(text) <= width:
-        return text
-    return text[: max(0, width - 1)] + "…" if width > 0 else ""

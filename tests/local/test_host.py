@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,11 +26,21 @@ from launchpad.core.facts import (
     TreeGone,
     TreeHeld,
 )
-from launchpad.core.model import CheckKind, Handle, Handover, Identity, Launch, Lease, PortRequest, Probing, Sink
+from launchpad.core.model import (
+    CheckKind,
+    Handle,
+    Handover,
+    Identity,
+    Launch,
+    Lease,
+    PortRequest,
+    Probing,
+    Sink,
+)
 from launchpad.core.wishes import Forget, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
-from launchpad.hosts.local import host as host_module
 from launchpad.hosts.local import process
 from launchpad.hosts.local.host import LocalHost
+from launchpad.hosts.local.process_oom import OomWatch
 from launchpad.hosts.local.records import read_records
 from launchpad.paths import StackPaths, stack_paths
 from tests.local.real import PATIENCE_S, can_bind, free_number, python
@@ -93,11 +103,11 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    yield folder
+    return folder
 
 
 def run(folder: Path, body: Callable[[World], Coroutine[Any, Any, None]]) -> None:
@@ -322,8 +332,8 @@ while True: s.accept()[0].close()
         refused = await world.told(PortsRefused)
         assert refused.refusals[0].notes == (f"{number}  service `a` of this stack",)
 
-        ports = {"ports": (lease,), "handovers": (("main", Handover.SHARED),)}
-        spawned = await world.started(python(code, str(number)), **ports)
+        shared = (("main", Handover.SHARED),)
+        spawned = await world.started(python(code, str(number)), ports=(lease,), handovers=shared)
         probing = Probing(CheckKind.TCP, target=f"127.0.0.1:{number}")
         seq = 0
 
@@ -386,7 +396,7 @@ def test_the_kernel_s_own_kill_is_named_only_when_it_is_proved(
         assert (await world.told(Exited, lambda fact: fact.service == "b")).note == ""
 
     run(tmp_path, body)
-    assert host_module.OomWatch().note(os.getpid()) == ""
+    assert OomWatch().note(os.getpid()) == ""
 
 
 def test_closing_leaves_processes_and_frees_ports(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,12 @@ while True:
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A runtime folder of this test's own, short enough for a socket's name."""
     folder = tmp_path / "run"
     folder.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    yield folder
+    return folder
 
 
 def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -159,7 +159,9 @@ def test_auto_begins_at_the_same_place_for_the_same_stack(tmp_path: Path) -> Non
         found = []
         for _ in range(2):
             ports = make(tmp_path)
-            found.append(await leased(ports, ask("a", 21000, 31000, auto=True), ask("b", 21000, 31000, auto=True)))
+            found.append(
+                await leased(ports, ask("a", 21000, 31000, auto=True), ask("b", 21000, 31000, auto=True))
+            )
             await ports.close()
         assert found[0] == found[1]
         assert len(set(found[0])) == 2
@@ -305,7 +307,9 @@ def test_registration_comes_and_goes(tmp_path: Path, runtime: Path) -> None:
 class Child:
     """A server below a hold, as the host would start it."""
 
-    def __init__(self, folder: Path, ports: Ports, mains: dict[str, int], lease: Lease, argv: list[str]) -> None:
+    def __init__(
+        self, folder: Path, ports: Ports, mains: dict[str, int], lease: Lease, argv: list[str]
+    ) -> None:
         self.folder, self.ports, self.mains, self.lease, self.argv = folder, ports, mains, lease, argv
         self.handle = Handle(-1)
 

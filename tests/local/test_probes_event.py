@@ -40,7 +40,11 @@ def test_a_line_of_the_past_and_only_of_this_attempt(tmp_path: Path) -> None:
             await nothing(b)
             say(log, b"INFO startup complete now\n")
             fact = await b.answer()
-            assert (fact.ok, fact.seq, fact.seen.text) == (True, wish.seq, 'printed "INFO startup complete now"')
+            assert (fact.ok, fact.seq, fact.seen.text) == (
+                True,
+                wish.seq,
+                'printed "INFO startup complete now"',
+            )
             again = b.send(LOG, "startup complete")
             assert b.told.get_nowait().seq == again.seq, "asking again is answered at once"
             b.running.log_start = 0
@@ -291,5 +295,3 @@ def test_a_chatty_child_is_seen_through_to_its_line(tmp_path: Path) -> None:
                 assert (await b.answer()).ok
 
     asyncio.run(run())
-
-

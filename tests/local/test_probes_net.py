@@ -100,7 +100,11 @@ def test_the_request_is_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        async with bench(tmp_path) as b, server(http("502 Proxy", "")) as (proxy, asked), server(http()) as (port, _):
+        async with (
+            bench(tmp_path) as b,
+            server(http("502 Proxy", "")) as (proxy, asked),
+            server(http()) as (port, _),
+        ):
             for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
             assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/")).ok
@@ -143,7 +147,10 @@ def test_a_server_with_a_full_queue_is_silent(tmp_path: Path) -> None:
 
 def test_an_endless_answer_is_ready_at_its_head(tmp_path: Path) -> None:
     async def run() -> None:
-        async with bench(tmp_path) as b, server(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\ndata:") as (port, _):
+        async with (
+            bench(tmp_path) as b,
+            server(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\ndata:") as (port, _),
+        ):
             assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/events", timeout_s=20.0)).ok
             assert b.told.empty()
 
@@ -200,7 +207,11 @@ def test_https_on_this_machine_needs_no_known_certificate(tmp_path: Path) -> Non
     context.load_cert_chain(certificate, key)
 
     async def run() -> None:
-        async with bench(tmp_path) as b, server(http(), ssl=context) as (port, _), server(http()) as (plain, _):
+        async with (
+            bench(tmp_path) as b,
+            server(http(), ssl=context) as (port, _),
+            server(http()) as (plain, _),
+        ):
             assert (await b.ask(HTTP, f"https://127.0.0.1:{port}/")).ok
             assert (await b.ask(HTTP, f"https://localhost:{port}/")).ok
             fact = await b.ask(HTTP, f"https://127.0.0.1:{plain}/", timeout_s=2.0)
@@ -231,9 +242,16 @@ def test_p4_a_stranger_that_answers_is_named_and_is_not_ready(tmp_path: Path) ->
 
 def test_p4_a_stranger_that_answers_badly_is_named(tmp_path: Path) -> None:
     async def run() -> None:
-        async with bench(tmp_path) as b, server(http("503 No", "old")) as (port, _), server(None) as (deaf, _):
+        async with (
+            bench(tmp_path) as b,
+            server(http("503 No", "old")) as (port, _),
+            server(None) as (deaf, _),
+        ):
             b.own.clear()
-            for target, does in ((f"http://127.0.0.1:{port}/", "answers"), (f"http://127.0.0.1:{deaf}/", "listens")):
+            for target, does in (
+                (f"http://127.0.0.1:{port}/", "answers"),
+                (f"http://127.0.0.1:{deaf}/", "listens"),
+            ):
                 fact = await b.ask(HTTP, target, timeout_s=0.5)
                 assert (fact.ok, fact.seen.kind) == (False, "stranger")
                 assert f"pid {os.getpid()} " in fact.seen.text
@@ -302,7 +320,7 @@ def test_p6_another_port_is_told_and_never_final(tmp_path: Path) -> None:
 
 def test_a_cancelled_attempt_tells_nothing_more(tmp_path: Path) -> None:
     async def run() -> None:
-        async with bench(tmp_path) as b, server(None) as (deaf, seen), server(http()) as (port, _):
+        async with bench(tmp_path) as b, server(None) as (deaf, _):
             b.send(HTTP, f"http://127.0.0.1:{deaf}/", timeout_s=0.5)
             b.send(HTTP, f"http://127.0.0.1:{deaf}/", timeout_s=0.5)
             b.prober.cancel(1)

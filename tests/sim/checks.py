@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from launchpad.core import facts as f
 from launchpad.core import wishes as w
 from launchpad.core.facts import Fact
-from launchpad.core.model import Condition, Kind, Lease, Need, Phase
+from launchpad.core.model import Condition, Identity, Kind, Lease, Need, Phase
 from launchpad.core.state import Unit
 from launchpad.core.wishes import Wish
 
@@ -59,7 +59,7 @@ class Checks:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.attempts: set[int] = set()
+        self.attempts: dict[int, Identity] = {}
         self.new_engine()
 
     def new_engine(self) -> None:
@@ -125,7 +125,7 @@ class Checks:
         if after in ENDS and before not in ENDS:
             self._ended(name, note)
         if after in ("backoff", "failed") and before not in ENDS and unit is not None:
-            self._died(unit, after)
+            self._died(unit, note.attempt, after)
         if after == "done":
             self._done(name, note.attempt)
         if after == "killing" and before == "stopping" and unit is not None:
@@ -141,7 +141,10 @@ class Checks:
         if left:
             raise Broken(f"{name} is {note.phase} while {[p.attempt for p in left]} live")
 
-    def _died(self, unit: Unit, after: str) -> None:
+    def _died(self, unit: Unit, attempt: int, after: str) -> None:
+        if not self._is_what_is_wanted(unit, attempt):
+            return
+        p = self.world.host.processes.get(attempt)
         restart = unit.service.restart
         deaths = self.deaths.setdefault(unit.name, [])
         deaths.append(self.now)
@@ -153,9 +156,12 @@ class Checks:
             if len(recent) > restart.max_restarts:
                 raise Broken(f"{unit.name} is restarted {len(recent)} times, {restart.max_restarts} allowed")
         elif restart.policy != "never" and len(recent) <= restart.max_restarts:
-            p = self.world.host.processes.get(unit.attempt)
             if p is None or not (p.behaviour.hopeless or p.behaviour.fails_finally):
                 raise Broken(f"{unit.name} is given up after {len(recent)} deaths, {restart.max_restarts + 1} make it")
+
+    def _is_what_is_wanted(self, unit: Unit, attempt: int) -> bool:
+        was = self.attempts.get(attempt)
+        return was is None or (was.digest, was.nonce) == (unit.service.digest, unit.nonce)
 
     def _done(self, name: str, attempt: int) -> None:
         unit = self.world.engine.units[name]
@@ -170,8 +176,7 @@ class Checks:
 
     def _waited(self, unit: Unit, attempt: int) -> None:
         """A restart comes after the backoff, unless somebody asked or the definition changed."""
-        p = self.world.host.processes.get(attempt)
-        if p is not None and p.identity.digest != unit.service.digest:
+        if not self._is_what_is_wanted(unit, attempt):
             return
         asked = any(isinstance(x, f.PlanApplied | f.GoalsSet | f.RestartAsked | f.CloseAsked) for x in self.facts)
         if not asked and self.now - self.entered[unit.name] < self.initial_s[unit.name] - EPS:
@@ -191,7 +196,7 @@ class Checks:
         unit = self.world.engine.units[wish.service]
         if wish.attempt in self.attempts:
             raise Broken(f"attempt {wish.attempt} of {wish.service} was used before")
-        self.attempts.add(wish.attempt)
+        self.attempts[wish.attempt] = wish.identity
         if not unit.goal or unit.removed:
             raise Broken(f"{wish.service} is started although nobody wants it")
         if self.world.engine.state.closing is not None:
@@ -272,14 +277,10 @@ class Checks:
         if was is not None and was.leases != self._wanted_leases(unit):
             return True
         units = self.world.engine.units
-        for need in unit.service.needs:
-            on = units.get(need.on)
-            if need.bound and on is not None:
-                if was is not None and (need.on, on.attempt) not in was.bound:
-                    return True
-                if alive(on) and self._has_to_go(on):
-                    return True
-        return False
+        bound = [units[need.on] for need in unit.service.needs if need.bound and need.on in units]
+        if was is not None and was.bound != tuple((on.name, on.attempt) for on in bound):
+            return True
+        return any(alive(on) and self._has_to_go(on) for on in bound)
 
     def _wanted_leases(self, unit: Unit) -> tuple[Lease, ...]:
         units, leases = self.world.engine.units, self.world.engine.state.leases
@@ -368,7 +369,8 @@ class Checks:
             return ""
         if phase not in RUNNING or not living or not living[0].main:
             return f"{name} is {phase.value}"
-        ready = unit.service.ready is None or living[0].is_ready(self.world.now)
+        p = living[0]
+        ready = unit.service.ready is None or (p.is_ready(self.world.now) and not p.behaviour.silent)
         expected = {Phase.READY} if ready else {Phase.STARTING, Phase.UNREADY}
         if unit.service.ready is not None and not unit.service.ready.interval_s:
             expected.add(Phase.READY)

@@ -71,11 +71,11 @@ def service(line: str) -> Service:
         Kind(kind),
         _command(name, uses, given["ports"]),
         "/",
-        digest=f"{name}/{given['v']}",
+        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']}",
         ports=_ports(name, given["ports"]),
         needs=_needs(given["needs"]),
-        ready=_ready(given),
-        alive=_alive(given),
+        ready=_ready(given, _target(name, given["ports"])),
+        alive=_alive(given, _target(name, given["ports"])),
         restart=restart,
         stop=Stop(15, float(given["grace"])),
         primary=bool(given["primary"]),
@@ -86,7 +86,7 @@ def service(line: str) -> Service:
 def _command(name: str, uses: tuple[str, ...], ports: str) -> tuple[Text, ...]:
     used: list[Text] = [(name,)]
     used += [(Ref(other, "main"),) for other in uses]
-    used += [(Ref(name, port.partition(":")[0]),) for port in ports.split(",") if port]
+    used += [(Ref(name, port.rpartition(":")[0] or "main"),) for port in ports.split(",") if port]
     return tuple(used)
 
 
@@ -107,12 +107,18 @@ def _needs(words: str) -> tuple[Need, ...]:
     return tuple(found)
 
 
-def _ready(given: dict[str, str]) -> Check | None:
+def _target(name: str, ports: str) -> Text:
+    """Its first port, if it has one."""
+    return (Ref(name, ports.rpartition(":")[0].partition(":")[0] or "main", "address"),) if ports else ()
+
+
+def _ready(given: dict[str, str], target: Text) -> Check | None:
     if not given["ready"]:
         return None
     kind = CheckKind.HTTP if given["ready"] == "yes" else CheckKind(given["ready"])
     return Check(
         kind,
+        target if kind in (CheckKind.HTTP, CheckKind.TCP) else (),
         argv=(("check",),) if kind is CheckKind.EXEC else (),
         successes=int(given["successes"]),
         failures=int(given["failures"]),
@@ -122,10 +128,10 @@ def _ready(given: dict[str, str]) -> Check | None:
     )
 
 
-def _alive(given: dict[str, str]) -> Check | None:
+def _alive(given: dict[str, str], target: Text) -> Check | None:
     if not given["alive"]:
         return None
-    return Check(CheckKind.TCP, interval_s=float(given["alive"]), failures=int(given["failures"]))
+    return Check(CheckKind.TCP, target, interval_s=float(given["alive"]), failures=int(given["failures"]))
 
 
 def behaviour(words: list[str]) -> Behaviour:

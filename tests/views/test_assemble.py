@@ -64,7 +64,7 @@ def test_a_line_without_end_is_cut_into_pieces() -> None:
 
 @pytest.mark.parametrize(
     "danger",
-    ["\x1b[2A", "\x1b[2J", "\x1b[?25l", "\x1b[10;20H", "\x1b]0;title\x07", "\x1bc", "\x07", "\x0b", "\x9b2A"],
+    ["\x1b[2A", "\x1b[2J", "\x1b[?25l", "\x1b[10;20H", "\x1b]0;title\x07", "\x1bc", "\x07", "\x0b", "\x9b"],
 )
 def test_nothing_moves_the_cursor(danger: str) -> None:
     assert clean(f"a{danger}b", color=True).replace("\x1b[0m", "") == "ab"

@@ -74,8 +74,13 @@ class Hold:
             self.other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def listen(self) -> int:
-        """Make it a listening socket to be inherited; returns its descriptor. Raises OSError."""
+        """Make it a listening socket to be inherited; returns its descriptor. Raises OSError.
+
+        The flag is set while it listens: its connections inherit it, and without it what remains of them
+        would keep the socket from listening again. A listener keeps others out with it, too.
+        """
         assert self.primary is not None
+        self.primary.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.primary.listen(socket.SOMAXCONN)
         return self.primary.fileno()
 
@@ -84,6 +89,7 @@ class Hold:
         if self.primary is not None:
             with contextlib.suppress(OSError):
                 self.primary.shutdown(socket.SHUT_RDWR)
+            self.primary.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def close(self) -> None:
         for sock in self._sockets():

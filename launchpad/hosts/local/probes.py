@@ -83,7 +83,7 @@ class Prober:
             async with asyncio.timeout(1.0):
                 while self._runs:
                     await asyncio.shield(next(iter(self._runs)).ended)
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # for its callbacks
         except TimeoutError:
             pass
         self._watcher.close()

@@ -14,8 +14,6 @@ import subprocess
 
 from launchpad.hosts.local.process_children import claim, disclaim
 
-from launchpad.hosts.local.process_children import claim, disclaim
-
 _TAIL_BYTES = 4096
 _READ_BYTES = 65536
 _PAUSE_S = 0.01

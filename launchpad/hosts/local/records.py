@@ -9,12 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launchpad.core.model import Handle, Identity, Launch, Lease
 from launchpad.paths import StackPaths
+
+if TYPE_CHECKING:
+    from launchpad.hosts.local.orphans import Survivor
 
 VERSION = 1
 
@@ -58,6 +62,15 @@ def read_records(paths: StackPaths) -> list[Record]:
             if name.endswith(".json") and (record := _read(paths.records_dir / name)) is not None:
                 found.append(record)
     return sorted(found, key=lambda record: (record.attempt, record.service))
+
+
+async def end_stack(
+    paths: StackPaths, grace_s: float, signals: Mapping[str, int] | None = None
+) -> list[Survivor]:
+    """See `orphans.end_stack`: ends what these records, and the markers of their runs, lead to."""
+    from launchpad.hosts.local import orphans  # it reads records
+
+    return await orphans.end_stack(paths, grace_s, signals)
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:

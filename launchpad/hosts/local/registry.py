@@ -1,7 +1,7 @@
 """What this user's launchpads tell each other: which stack holds which port, since when.
 
 One file per stack in the user's runtime folder. It explains and is never believed about what is free: the
-kernel decides that. A file whose supervisor is dead is no news, and is removed.
+kernel decides that. A file whose supervisor is dead is no news.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from launchpad.core.model import Handle, Lease
 from launchpad.hosts.local import process
-from launchpad.hosts.local.records import read_private, write_private
-from launchpad.paths import StackPaths, runtime_dir
+from launchpad.hosts.local.records import read_private, read_records, write_private
+from launchpad.paths import StackPaths, runtime_dir, stack_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def unregister(paths: StackPaths) -> None:
 
 
 def registrations() -> list[Registration]:
-    """Of every live supervisor of this user, this one too. Files of dead ones are removed."""
+    """Of every live supervisor of this user, this one too. The file of a dead one is removed, unless there
+    are records of processes that may have outlived it: by that file they are found."""
     found = []
     folder = runtime_dir()
     try:
@@ -98,7 +99,7 @@ def registrations() -> list[Registration]:
             continue
         if process.alive(registration.supervisor):
             found.append(registration)
-        else:
+        elif not read_records(stack_paths(registration.file)):
             _remove_dead(folder / name, registration)
     return found
 

@@ -18,29 +18,24 @@ import errno
 import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from json.encoder import encode_basestring
 from pathlib import Path
 
 from launchpad.core.model import Sink
 from launchpad.hosts.local.sinks_file import FileTarget
+from launchpad.hosts.local.sinks_format import Json, Raw
 from launchpad.hosts.local.sinks_pool import Pool
 from launchpad.hosts.local.spool_reader import SpoolReader
 
 Problem = Callable[[str, str], None]
 """(service, text): something to show to people; never more than once for one trouble."""
 
-BLOCK = 256 << 10
 _SAVE_EVERY_S = 0.5
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 15.0
 _SLOW_READER_S = 0.05
-_LONGEST_LINE = 1 << 20
 _COMPARE_BYTES = 1 << 30
-_LINE_END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ class SinkRunner:
         self._saved_at = 0.0
         self._saved_position = -1
         self._saved: dict[str, int] | None = None
-        self._format = _Json(service) if sink.kind == "jsonl" else _Raw(target)
+        self._format: Raw | Json = Json(service) if sink.kind == "jsonl" else Raw(target)
 
     def start(self, first: int) -> None:
         """Go on at the saved place; a sink that has none begins at `first`."""
@@ -212,12 +207,13 @@ class SinkRunner:
         if saved is None or not saved.get("inode") or self.target.users > 1:
             return
         path = self.target.real_path()
-        before = Path(f"{path}.1")
-        if _inode(path) == saved["inode"]:
-            self.position += self._written(path, saved["size"])
-        elif _inode(before) == saved["inode"]:
-            self.position += self._written(before, saved["size"])
-            self.position += self._written(path, 0)
+        files = [path, *(Path(f"{path}.{number}") for number in range(1, self.target.keep + 1))]
+        known = next((index for index, file in enumerate(files) if _inode(file) == saved["inode"]), None)
+        if known is None:
+            return
+        self.position += self._written(files[known], saved["size"])
+        for file in reversed(files[:known]):
+            self.position += self._written(file, 0)
 
     def _written(self, file: Path, begin: int) -> int:
         """How many bytes of the log, from the place on, this file holds behind `begin`."""
@@ -286,67 +282,6 @@ class SinkRunner:
         self._saved_at, self._saved_position = time.monotonic(), self.position
 
 
-class _Raw:
-    """Bytes as they are. Several services that share a file take turns by whole lines."""
-
-    raw = True
-    block = BLOCK
-    save_every_s = _SAVE_EVERY_S
-
-    def __init__(self, target: FileTarget) -> None:
-        self._target = target
-
-    def take(self, data: bytes, last: bool) -> tuple[bytes, int]:
-        """(what to write, how much of `data` that is). `last`: there will be no more."""
-        if self._target.users > 1 and not last:
-            whole = data.rfind(b"\n") + 1
-            if whole or len(data) < self.block:
-                return data[:whole], whole
-        return data, len(data)
-
-    def matches(self, log: SpoolReader, position: int, copy: int, begin: int, end: int) -> int:
-        at = begin
-        while at < end:
-            block = os.pread(copy, min(BLOCK, end - at), at)
-            if not block or log.read_from(position + at - begin, len(block))[0] != block:
-                return 0
-            at += len(block)
-        return end - begin
-
-
-class _Json:
-    """A JSON object a line. A lone `\\r` ends a line too (progress bars); a line without end is cut at 1 MiB.
-    `time` is when the line was copied, some milliseconds after it was printed."""
-
-    raw = False
-    block = BLOCK
-    save_every_s = 0.0
-
-    def __init__(self, service: str) -> None:
-        self._service = encode_basestring(service)
-
-    def take(self, data: bytes, last: bool) -> tuple[bytes, int]:
-        lines, taken = _lines(data, last or len(data) >= _LONGEST_LINE)
-        self.block = BLOCK if taken else min(_LONGEST_LINE, self.block * 2)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        head = f'{{"time": "{now}", "service": {self._service}, "line": '
-        texts = (encode_basestring(line.decode("utf-8", "replace")) for line in lines)
-        return "".join(f"{head}{text}}}\n" for text in texts).encode(), taken
-
-    def matches(self, log: SpoolReader, position: int, copy: int, begin: int, end: int) -> int:
-        printed = _printed(log, position)
-        at = position
-        for known in os.pread(copy, end - begin, begin).splitlines():
-            line, after = next(printed, (b"", 0))
-            try:
-                if not after or json.loads(known)["line"] != line.decode("utf-8", "replace"):
-                    return 0
-            except (ValueError, KeyError, TypeError):
-                return 0
-            at = after
-        return at - position
-
-
 def make_sink_state(folder: Path, service: str, sink: Sink) -> Path:
     """Where this sink's place is kept: the name tells the service, and the sink by kind and path."""
     key = hashlib.blake2b(f"{sink.kind}:{sink.path}".encode(), digest_size=8).hexdigest()
@@ -368,38 +303,6 @@ def _load(path: Path) -> dict[str, int] | None:
         return {key: int(value) for key, value in values.items()} if "position" in values else None
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-
-
-def _split(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """The lines that have ended, without their ends, and where the next begins. An empty one that only a
-    `\r` ended is none."""
-    at = 0
-    for end in _LINE_END.finditer(data):
-        if end.start() > at or end[0] != b"\r":
-            yield data[at : end.start()], end.end()
-        at = end.end()
-
-
-def _lines(data: bytes, all_of_it: bool) -> tuple[list[bytes], int]:
-    """The lines that have ended (`all_of_it`: and the one that has not), and how many bytes they are."""
-    pairs = list(_split(data))
-    lines, at = [line for line, _ in pairs], pairs[-1][1] if pairs else 0
-    if all_of_it and at < len(data):
-        lines.append(data[at:].rstrip(b"\r"))
-        at = len(data)
-    return lines, at
-
-
-def _printed(log: SpoolReader, position: int) -> Iterator[tuple[bytes, int]]:
-    """The lines of the log from there on, each with the offset behind it."""
-    while True:
-        at = position
-        for line, after in _split(log.read_from(position, _LONGEST_LINE)[0]):
-            at = position + after
-            yield line, at
-        if at == position:
-            return
-        position = at
 
 
 def _inode(path: Path) -> int:

@@ -132,7 +132,7 @@ class SpoolReader:
         while any(name.startswith(CUT_PREFIX) and name not in self._left for name in names):
             if time.monotonic() >= until:
                 self._left = names
-            time.sleep(0.001)
+            time.sleep(0.001)  # the kernel tells nobody when it has taken a head off a file
             names = self._names()
         return names
 

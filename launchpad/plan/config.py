@@ -1,0 +1,161 @@
+"""The stack as resolved: what a stack file would have to say to mean the same without defaults, variables and env
+files. Secrets are masked wherever they appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launchpad.plan.build import restart
+from launchpad.stack.loaded import Loaded
+from launchpad.stack.parts import Alive, OnChange, Ready, Sink
+from launchpad.stack.schema import Job, Server
+from launchpad.stack.scope import looks_secret
+from launchpad.stack.template import Reference
+from launchpad.stack.words import Secret, Template
+
+MASK = "********"
+
+
+def config(loaded: Loaded) -> dict[str, Any]:
+    """A plain dictionary: text, numbers, lists and maps."""
+    shown = _Shown(loaded.secrets)
+    model = loaded.model
+    whole: dict[str, Any] = {"name": loaded.name}
+    if model.vars:
+        whole["vars"] = {k: MASK if looks_secret(k) else shown.plain(v) for k, v in model.vars.items()}
+    for group, services in (("servers", model.servers), ("jobs", model.jobs)):
+        named = {name: _service(loaded, name, one, shown) for name, one in services.items()}
+        if named:
+            whole[group] = named
+    whole["when_supervisor_dies"] = model.when_supervisor_dies
+    return whole
+
+
+class _Shown:
+    """How texts are shown: escaped as a stack file would, without what is secret."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self.secrets = secrets
+
+    def plain(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return text.replace("$$", "$$$$").replace("${", "$${")
+
+    def text(self, template: Template) -> str:
+        whole, plain = "", ""
+        for part in template:
+            if isinstance(part, (Reference, Secret)):
+                whole, plain = (
+                    whole + self.plain(plain) + (str(part) if isinstance(part, Reference) else MASK),
+                    "",
+                )
+            else:
+                plain += part
+        return whole + self.plain(plain)
+
+    def texts(self, templates: Sequence[Template]) -> list[str]:
+        return [self.text(one) for one in templates]
+
+
+def _service(loaded: Loaded, name: str, one: Server | Job, shown: _Shown) -> dict[str, Any]:
+    policy = restart(one)
+    found: dict[str, Any] = {
+        "command": shown.text(one.command[2]) if one.shell else shown.texts(one.command),
+        "shell": one.shell or None,
+        "depends_on": {on: _dependency(loaded, on, one) for on in one.depends_on},
+        "port": str(one.port) if one.port else None,
+        "ports": {port: str(wanted) for port, wanted in one.ports.items()},
+        "host": one.host if one.port or one.ports else None,
+        "handover": one.handover if one.port or one.ports else None,
+        "ready": _check(one.ready, shown) if one.ready else None,
+        "alive": _check(one.alive, shown) if one.alive else None,
+        "restart": {"policy": policy.policy},
+        "stop_signal": one.stop_signal,
+        "stop_grace": f"{one.stop_grace:g}s",
+        "environment": _environment(loaded, name, shown),
+        "inherit_env": list(one.inherit_env) if isinstance(one.inherit_env, tuple) else one.inherit_env,
+        "working_dir": shown.plain(one.working_dir),
+        "venv": shown.plain(one.venv) if one.venv else None,
+        "output": [_sink(sink, shown) for sink in one.output],
+        "profiles": list(one.profiles),
+        "watch": list(one.watch),
+        "on_change": None if one.on_change == OnChange() else _change(one.on_change),
+    }
+    if policy.policy != "never":
+        found["restart"] |= {
+            "backoff": {
+                "initial": f"{policy.initial_s:g}s",
+                "max": f"{policy.max_s:g}s",
+                "factor": policy.factor,
+            },
+            "max_restarts": policy.max_restarts,
+            "window": f"{policy.window_s:g}s",
+        }
+    if isinstance(one, Job):
+        found["primary"] = one.primary or None
+        if one.retries is not None:
+            found["retries"] = one.retries
+            del found["restart"]
+    return {key: value for key, value in found.items() if value not in (None, [], {})}
+
+
+def _dependency(loaded: Loaded, on: str, one: Server | Job) -> dict[str, Any]:
+    written = one.depends_on[on]
+    condition = written.condition or ("done" if loaded.is_job(on) else "ready")
+    return {"condition": condition, **({"restart": True} if written.restart else {})}
+
+
+def _environment(loaded: Loaded, name: str, shown: _Shown) -> Mapping[str, str]:
+    return {
+        variable.name: MASK if _hidden(variable.value) else shown.text(variable.value)
+        for variable in loaded.environment[name]
+    }
+
+
+def _hidden(value: Template) -> bool:
+    return bool(value) and all(isinstance(part, Secret) for part in value)
+
+
+def _sink(sink: Sink, shown: _Shown) -> Any:
+    if not sink.path:
+        return sink.kind
+    return {sink.kind: shown.plain(sink.path), "rotate": sink.rotate, "keep": sink.keep}
+
+
+def _change(change: OnChange) -> Any:
+    return {"signal": change.signal} if change.action == "signal" else change.action
+
+
+def _check(check: Alive, shown: _Shown) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "http": shown.text(check.http) if check.http else None,
+        "tcp": _tcp(check.tcp, shown) if check.tcp else None,
+        "exec": shown.texts(check.exec) if check.exec else None,
+        "file": shown.text(check.file) if check.file else None,
+        "status": [f"{low}-{high}" if high > low else low for low, high in check.status],
+        "body": shown.plain(check.body) if check.body else None,
+        "headers": {
+            key: MASK if looks_secret(key) else shown.text(value) for key, value in check.headers.items()
+        },
+        "interval": f"{check.interval:g}s" if check.interval else None,
+        "probe_timeout": f"{check.probe_timeout:g}s",
+        "failures": check.failures,
+    }
+    if check.http is None:
+        del found["status"]
+    if isinstance(check, Ready):
+        found |= {
+            "log": shown.text(check.log) if check.log else None,
+            "notify": check.notify or None,
+            "successes": check.successes,
+            "stall": f"{check.stall:g}s" if check.stall else "never",
+            "timeout": f"{check.timeout:g}s" if check.timeout else None,
+        }
+    return {key: value for key, value in found.items() if value not in (None, {}, [])}
+
+
+def _tcp(written: Template, shown: _Shown) -> Any:
+    return True if written == ("main",) else shown.text(written)

@@ -1,0 +1,75 @@
+"""The environment of each service: what launchpad adds, and over it what the stack declares.
+
+Refuses to know what is inherited beneath; the host adds that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from launchpad.core.model import PortRequest, Ref, Text
+from launchpad.plan.texts import text
+from launchpad.stack.loaded import Loaded
+from launchpad.stack.schema import Job, Server
+from launchpad.stack.scope import MAIN, connectable
+
+
+def shouted(name: str) -> str:
+    """A name as variables write it."""
+    return name.upper().replace("-", "_")
+
+
+def environment(
+    loaded: Loaded, name: str, ports: Mapping[str, tuple[PortRequest, ...]]
+) -> tuple[tuple[str, Text], ...]:
+    """All variables of a service; its own `environment` and env files win over what launchpad adds."""
+    service = loaded.service(name)
+    found: dict[str, Text] = {
+        "LAUNCHPAD_STACK": (loaded.name,),
+        "LAUNCHPAD_SERVICE": (name,),
+        "PYTHONUNBUFFERED": ("1",),
+    }
+    for need in service.depends_on:
+        found.update(_address(loaded, need, ports.get(need, ())))
+    found.update(_own_ports(name, ports[name]))
+    declared = {variable.name: text(variable.value) for variable in loaded.environment[name]}
+    found.update(declared)
+    if service.venv is not None:
+        found.update(_venv(loaded, service, declared))
+    return tuple(found.items())
+
+
+def _address(loaded: Loaded, on: str, ports: Sequence[PortRequest]) -> dict[str, Text]:
+    if all(port.name != MAIN for port in ports):
+        return {}
+    prefix = shouted(on)
+    return {
+        f"{prefix}_URL": (Ref(on, MAIN, "url"),),
+        f"{prefix}_HOST": (connectable(loaded.service(on).host),),
+        f"{prefix}_PORT": (Ref(on, MAIN, "port"),),
+    }
+
+
+def _own_ports(name: str, ports: Sequence[PortRequest]) -> dict[str, Text]:
+    found: dict[str, Text] = {f"PORT_{shouted(port.name)}": (Ref(name, port.name),) for port in ports}
+    if any(port.name == MAIN for port in ports):
+        found["PORT"] = (Ref(name, MAIN),)
+    return found
+
+
+def venv_path(loaded: Loaded, service: Server | Job) -> Path:
+    """Where the virtual environment is."""
+    return Path(os.path.normpath(loaded.dir / os.path.expanduser(service.venv or "")))
+
+
+def _venv(loaded: Loaded, service: Server | Job, declared: Mapping[str, Text]) -> dict[str, Text]:
+    """Its programs first on PATH, before what the stack or launchpad's environment has there."""
+    folder = venv_path(loaded, service)
+    programs = folder / ("bin" if (folder / "bin").is_dir() else "Scripts")
+    rest: Text = declared.get("PATH") or (loaded.environ.get("PATH", os.defpath),)
+    return {
+        "VIRTUAL_ENV": (str(folder),),
+        "PATH": (f"{programs}{os.pathsep}", *rest),
+    }

@@ -1,0 +1,108 @@
+"""One door to a stack file: read it, plan it, and ask about it.
+
+Collects the problems of the file and of the graph in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launchpad.core.model import Plan
+from launchpad.errors import Diagnostic, Label, Refused
+from launchpad.plan import build, lint
+from launchpad.plan.select import closure
+from launchpad.stack import attempt
+from launchpad.stack.loaded import Loaded
+from launchpad.stack.problems import did_you_mean, error, listed, shown, unique
+
+UNKNOWN_NAME = "E205"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A stack file that was found in order, and its plan."""
+
+    plan: Plan
+    loaded: Loaded
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def name(self) -> str:
+        return self.loaded.name
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Every file that was read."""
+        return self.loaded.inputs
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must not be shown, the longest first."""
+        return self.loaded.secrets
+
+    @property
+    def when_supervisor_dies(self) -> str:
+        """keep or stop"""
+        return self.loaded.model.when_supervisor_dies
+
+    def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
+        """Where something of a service stands in the file (the nearest thing above it, where it is not written);
+        None for a service that the file has not."""
+        if (
+            path == ("port",)
+            and service in self.loaded.trees
+            and "port" not in self.loaded.trees[service].entries
+        ):
+            path = ("ports", "main")
+        return self.loaded.label(service, *path, text=text)
+
+    def goals(self, names: Collection[str] = ()) -> tuple[tuple[str, bool], ...]:
+        """Every service of the plan, and whether it shall run: those named and all that they need; without names
+        those without a profile or with one that is on, and all that they need. Raises Refused for a name that
+        the stack has not."""
+        known = [service.name for service in self.plan.services]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise Refused([self._unknown(name, known) for name in dict.fromkeys(unknown)])
+        wanted = closure(self.plan, names or self._by_profile(known))
+        return tuple((name, name in wanted) for name in known)
+
+    def _by_profile(self, known: Sequence[str]) -> list[str]:
+        on = set(self.loaded.profiles)
+        profiles = {name: self.loaded.service(name).profiles for name in known}
+        return [name for name in known if not profiles[name] or on & set(profiles[name])]
+
+    def _unknown(self, name: str, known: Sequence[str]) -> Diagnostic:
+        hint = did_you_mean(name, known) or (f"it has {listed(known, 'and')}" if known else "")
+        return error(UNKNOWN_NAME, f"`{self.name}` has no server or job `{shown(name)}`", hint=hint)
+
+    def config(self) -> dict[str, Any]:
+        """The stack as resolved, as a stack file would say it, with secrets masked."""
+        from launchpad.plan.config import config
+
+        return config(self.loaded)
+
+
+def read_stack(
+    file: Path,
+    *,
+    set_vars: Mapping[str, str] = {},
+    env_files: Sequence[str] = (),
+    profiles: Collection[str] = (),
+    environ: Mapping[str, str] | None = None,
+    rev: int = 1,
+) -> Reading:
+    """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph."""
+    result = attempt(file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ)
+    loaded = result.loaded
+    found = list(result.problems)
+    if loaded is not None:
+        found += build.problems(loaded)
+    problems = unique(found)
+    if loaded is None or any(problem.is_error for problem in problems):
+        raise Refused(problems)
+    warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
+    return Reading(build.build(loaded, rev), loaded, warnings)

@@ -1,0 +1,519 @@
+"""P4 ready means this process; P5 no fixed sleeps; P6 one address. And every kind of readiness, end to end."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+import statistics
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Make
+from tests.e2e.harness import PRETEND, Stack, alive, eventually, fire, free_ports, get, in_order
+
+# --- P4: ready means this process ------------------------------------------------------------------------
+
+
+@contextmanager
+def stranger(port: int, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of somebody else that answers 200 on the port; tries until it can bind."""
+    process = subprocess.Popen(
+        [*PRETEND.split(), "--port", str(port), "--name", "stranger", *more], stderr=subprocess.DEVNULL
+    )
+    try:
+        eventually(lambda: process.poll() is not None or answers(port), "the stranger listens")
+        assert process.poll() is None, "the stranger could not bind"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        return get(f"http://127.0.0.1:{port}/health", 5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def named(stack: Stack, code: str, *words: str) -> str:
+    """Everything that is wrong with the stack now, once it says this."""
+
+    def said(snapshot: object) -> bool:
+        text = str(snapshot)
+        return code in text and all(word in text for word in words)
+
+    return str(stack.wait_for(said).diagnostics)
+
+
+def test_p4_stranger_slips_in_before_the_child_listens(make_stack: Make) -> None:
+    """P4: the child loads; a program with SO_REUSEADDR takes its port and answers 200: named, and not ready."""
+    port = free_ports(1)
+    stack = make_stack(f"""
+        servers:
+          llm: {{command: "PRETEND --port ${{self.port}} --ready-after never", port: {port}, ready: /health}}
+        jobs:
+          train: {{command: PRETEND --mark marks, depends_on: [llm]}}
+    """)
+    stack.start("up", "-d")
+    stack.wait_state("llm", "starting")
+    with stranger(port) as other:
+        named(stack, "E403", f"pid {other.pid}", "launchpad.pretend", "stranger")
+        row = stack.ps()["llm"]
+        assert row["state"] == "starting"
+        assert stack.cli("url", "llm").returncode == 1, "an address that is not its own is not handed out"
+        assert not stack.marks()
+        stack.down()
+        assert other.poll() is None, "the stranger is left alone"
+
+
+def test_p4_becomes_ready_once_the_stranger_is_gone(make_stack: Make) -> None:
+    """P4: nothing is given up while there is hope: the stranger ends, the child answers, the dependent starts."""
+    port = free_ports(1)
+    stack = make_stack(f"""
+        servers:
+          llm: {{command: "PRETEND --port ${{self.port}} --ready-when go", port: {port}, ready: /health}}
+        jobs:
+          train: {{command: "PRETEND --exit 0 --mark marks", depends_on: [llm]}}
+    """)
+    stack.pipe("go")
+    stack.start("up", "-d")
+    stack.wait_state("llm", "starting")
+    with stranger(port) as other:
+        named(stack, "E403", f"pid {other.pid}")
+    fire(stack.folder / "go")
+    stack.wait_up()
+    assert not stack.client.status().diagnostics
+    stack.cli("wait", "train", check=0)
+    stack.down()
+
+
+def test_p4_sharer_of_the_port(make_stack: Make) -> None:
+    """P4, llama-server: both set SO_REUSEPORT, so the kernel lets a stranger share the port and splits the
+    connections between them: named, and not ready until it is gone."""
+    port = free_ports(1)
+    stack = make_stack(f"""
+        servers:
+          llm:
+            command: PRETEND --port ${{self.port}} --reuse-port --loading bound --ready-when go
+            port: {port}
+            ready: /health
+    """)
+    stack.pipe("go")
+    stack.start("up", "-d")
+    stack.wait_state("llm", "starting")
+    with stranger(port, "--reuse-port") as other:
+        fire(stack.folder / "go")
+        named(stack, "E403", f"pid {other.pid}")
+        assert stack.ps()["llm"]["state"] == "starting"
+    assert stack.wait_state("llm", "ready")
+    stack.down()
+
+
+def test_p4_without_readiness_the_port_has_to_be_its_own(make_stack: Make) -> None:
+    """P4: no `ready` at all: a connection that a stranger accepts is not readiness either."""
+    port = free_ports(1)
+    stack = make_stack(f"""
+        servers: {{llm: {{command: "PRETEND --port ${{self.port}} --ready-after never", port: {port}}}}}
+    """)
+    stack.start("up", "-d")
+    stack.wait_state("llm", "starting")
+    with stranger(port) as other:
+        named(stack, "E403", f"pid {other.pid}")
+        assert stack.ps()["llm"]["state"] == "starting"
+    stack.down()
+
+
+def test_p4_child_of_a_child_is_its_own(make_stack: Make) -> None:
+    """P4: the listener may be a grandchild in a session of its own (vllm, torchrun): that is no stranger."""
+    stack = make_stack("""
+        servers:
+          llm:
+            shell: true
+            command: "setsid PRETEND --port ${self.port} & wait"
+            port: auto
+            ready: /health
+    """)
+    stack.up()
+    stack.down()
+
+
+# --- P5: no fixed sleeps ---------------------------------------------------------------------------------
+
+STAMP = "sh -c 'date +%s%N >> started'"
+
+
+def latencies_ms(stack: Stack, server: str = "llm") -> list[float]:
+    """From a server's own mark of readiness to the exec of what waits for it."""
+    ready = [mark.at for mark in stack.marks_of(server, "ready")]
+    started = [int(line) for line in (stack.folder / "started").read_text().split()]
+    return [(after - before) / 1e6 for before, after in zip(ready, started, strict=True)]
+
+
+@pytest.mark.heavy
+def test_p5_dependent_follows_readiness(make_stack: Make) -> None:
+    """P5: order only is asserted; the latency from readiness to the dependent's exec is printed."""
+    stack = make_stack(f"""
+        servers:
+          llm:
+            command: PRETEND --port ${{self.port}} --ready-after 400ms --mark marks --name llm
+            port: auto
+            ready: /health
+        jobs:
+          train: {{command: "{STAMP}", depends_on: [llm]}}
+    """)
+    for _ in range(5):
+        stack.cli("run", "train", check=0)
+    found = latencies_ms(stack)
+    assert len(found) == 5
+    assert min(found) > 0, "never before it is ready"
+    print(f"\nready -> exec: median {statistics.median(found):.1f} ms, all {[round(n, 1) for n in found]}")
+
+
+def test_p5_chain(make_stack: Make) -> None:
+    """P5: a chain of five: each starts after the one before it is ready; the latencies are printed."""
+    servers = "".join(
+        f"""
+          s{n}: {{command: "PRETEND --port ${{self.port}} --mark marks --name s{n}", port: auto, ready: /health,
+                 depends_on: [{f"s{n - 1}" if n else ""}]}}"""
+        for n in range(5)
+    )
+    stack = make_stack(f"\n        servers:{servers}\n")
+    stack.up()
+    moments = []
+    for n in range(5):
+        moments += [stack.marks_of(f"s{n}", "start")[0].at, stack.marks_of(f"s{n}", "ready")[0].at]
+    assert in_order(moments)
+    steps = [(moments[n + 1] - moments[n]) / 1e6 for n in range(1, len(moments) - 1, 2)]
+    print(f"\nready -> first line of the next (interpreter included): {[round(s, 1) for s in steps]} ms")
+    stack.down()
+
+
+@pytest.mark.parametrize(
+    "loading",
+    ["--loading refused", "--loading bound", "--loading 503", "--loading 400", "--loading silent"],
+)
+def test_p5_no_interval_is_waited_for(make_stack: Make, loading: str) -> None:
+    """P5, process-compose (measured: 10 s), Aspire #6112: `interval: 10m` is for later; a server that refuses,
+    answers 503, or accepts and stays silent while it loads holds up its dependent no longer than it loads."""
+    stack = make_stack(f"""
+        servers:
+          llm:
+            command: PRETEND --port ${{self.port}} --ready-after 700ms {loading} --mark marks --name llm
+            port: auto
+            ready: {{http: /health, interval: 10m, probe_timeout: 10m}}
+        jobs:
+          train: {{command: "{STAMP}", depends_on: [llm]}}
+    """)
+    stack.cli("run", "train", check=0, timeout=50)
+    (latency,) = latencies_ms(stack)
+    assert latency > 0
+    print(f"\n{loading}: ready -> exec {latency:.1f} ms")
+
+
+def test_p5_what_is_seen_meanwhile_is_told(make_stack: Make) -> None:
+    """P5, Tilt #4751: while it waits, `ps` says what the probes see."""
+    stack = make_stack("""
+        servers:
+          llm: {command: "PRETEND --port ${self.port} --loading 503 --ready-when go", port: auto, ready: /health}
+        jobs:
+          train: {command: "PRETEND --exit 0", depends_on: [llm]}
+    """)
+    stack.pipe("go")
+    stack.start("up", "-d")
+    stack.wait_for(lambda s: any("503" in view.seen for view in s.services))
+    holds = stack.ps()["train"]["holds"]
+    assert [(hold["kind"], hold["on"]) for hold in holds] == [("need", "llm")]
+    assert "llm" in stack.cli("ps").stdout
+    fire(stack.folder / "go")
+    stack.cli("wait", "train", check=0)
+    stack.down()
+
+
+# --- P6: one address -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "127.0.0.2"])
+def test_p6_what_is_handed_out_is_literal(make_stack: Make, host: str) -> None:
+    """P6: PORT, the dependents' variables, references, `url`, `ps`: a literal IP that answers."""
+    stack = make_stack(f"""
+        servers:
+          llm: {{command: "PRETEND --port ${{self.port}} --bind '${{self.host}}'", host: "{host}", port: auto, ready: /health}}
+          web:
+            command: PRETEND --show-env LLM_URL --show-env LLM_HOST --show-env LLM_PORT --show-env REF
+            port: auto
+            environment: {{REF: "${{llm.url}} ${{llm.host}} ${{llm.port}}"}}
+            depends_on: [llm]
+    """)
+    stack.up()
+    row = stack.ps()["llm"]
+    got = get(f"{stack.ps()['web']['url']}/env").json()
+    ipaddress.ip_address(got["LLM_HOST"])
+    bracketed = f"[{got['LLM_HOST']}]" if ":" in got["LLM_HOST"] else got["LLM_HOST"]
+    assert got["LLM_URL"] == f"http://{bracketed}:{got['LLM_PORT']}" == row["url"]
+    assert got["REF"] == f"{got['LLM_URL']} {got['LLM_HOST']} {got['LLM_PORT']}"
+    assert stack.cli("url", "llm", check=0).stdout == f"{got['LLM_URL']}\n"
+    assert get(f"{got['LLM_URL']}/").json()["pid"] == row["pid"]
+    assert "localhost" not in str(stack.client.status())
+    stack.down()
+
+
+def test_p6_localhost_is_refused(make_stack: Make) -> None:
+    """P6: `localhost` is two addresses: said with its place, before anything is started."""
+    stack = make_stack('servers:\n  llm: {command: PRETEND --mark marks, port: auto, host: "localhost"}\n')
+    done = stack.cli("up", check=2)
+    assert "127.0.0.1" in done.stderr
+    assert "stack.yaml:2:" in done.stderr
+    assert not stack.marks()
+
+
+@pytest.mark.parametrize("where", ["another port", "the other family", "another port, by a grandchild"])
+def test_p6_listens_elsewhere(make_stack: Make, where: str) -> None:
+    """P6: it listens, but not where launchpad knocks: said while it waits, with both addresses and the pid."""
+    other = free_ports(1)
+    how = {
+        "another port": f"PRETEND --port {other}",
+        "the other family": "PRETEND --port ${self.port} --bind ::1",
+        "another port, by a grandchild": f"PRETEND --fork wrapper --port {other}",
+    }[where]
+    stack = make_stack(f"""
+        servers: {{llm: {{command: "{how}", port: auto, ready: /health}}}}
+        jobs: {{train: {{command: PRETEND --mark marks, depends_on: [llm]}}}}
+    """)
+    stack.start("up", "-d")
+    port = stack.wait_state("llm", "starting").ports["main"]
+    listens = f"[::1]:{port}" if "family" in where else f"127.0.0.1:{other}"
+    text = named(stack, "E402", f"127.0.0.1:{port}", listens, "pid ")
+    assert "refused" in text
+    assert not stack.marks()
+    stack.down()
+
+
+def test_p6_given_up_with_both_addresses(make_stack: Make) -> None:
+    """P6: past `timeout` it is given up, with what was knocked at and what listens, and exit 1."""
+    other = free_ports(1)
+    stack = make_stack(f"""
+        servers:
+          llm: {{command: "PRETEND --port {other}", port: auto, ready: {{http: /health, timeout: 2s}}, restart: never}}
+        jobs: {{train: {{command: PRETEND --mark marks, depends_on: [llm]}}}}
+    """)
+    done = stack.cli("up", check=1)
+    assert "E402" in done.stderr
+    assert f"127.0.0.1:{other}" in done.stderr
+    assert "`train`" in done.stderr
+    assert not stack.marks()
+    assert not stack.survivors()
+
+
+# --- every kind of readiness -----------------------------------------------------------------------------
+
+KINDS = {
+    "http path": ("--port ${self.port}", "/health"),
+    "http URL": ("--port ${self.port}", "http://127.0.0.1:${self.port}/v1/models"),
+    "http status": ("--port ${self.port}", "{http: /nowhere, status: 404}"),
+    "http body": ("--port ${self.port}", '{http: /, body: "uptime_s.: ?[0-9]"}'),
+    "tcp": ("--port ${self.port}", "{tcp: true}"),
+    "tcp address": ("--port ${self.port}", '{tcp: "127.0.0.1:${self.port}"}'),
+    "exec": ("--touch there", "{exec: test -e there}"),
+    "log": ("--log-line 'listening on 8000, at last'", "{log: 'listening on [0-9]+'}"),
+    "file": ("--touch there", "{file: there}"),
+    "notify": ("--notify", "{notify: true}"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_readiness(make_stack: Make, kind: str) -> None:
+    """Each kind: not ready while it loads, ready once it is, and the dependent starts then."""
+    options, ready = KINDS[kind]
+    stack = make_stack(f"""
+        servers:
+          llm:
+            command: PRETEND --mark marks --name llm --ready-when go {options}
+            port: auto
+            ready: {ready}
+        jobs:
+          train: {{command: "PRETEND --mark marks --name train --exit 0", depends_on: [llm]}}
+    """)
+    stack.pipe("go")
+    stack.start("up", "-d")
+    stack.wait_state("llm", "starting")
+    assert not stack.marks_of("train", "start")
+    fire(stack.folder / "go")
+    stack.wait_state("train", "done")
+    assert stack.marks_of("llm", "ready")[0].at < stack.marks_of("train", "start")[0].at
+    assert stack.ps()["llm"]["state"] == "ready"
+    stack.down()
+
+
+@pytest.mark.parametrize(
+    ("ready", "why"),
+    [
+        ("{http: /health, status: 404, timeout: 1500ms}", "200"),
+        ("{http: /health, body: impossible, timeout: 1500ms}", "body"),
+        ("{exec: 'false', timeout: 1500ms}", "exit 1"),
+        ("{log: impossible, timeout: 1500ms}", "impossible"),
+        ("{file: nowhere, timeout: 1500ms}", "nowhere"),
+        ("{notify: true, timeout: 1500ms}", "READY"),
+    ],
+)
+def test_readiness_that_never_comes(make_stack: Make, ready: str, why: str) -> None:
+    """Each kind can say no: past `timeout` it is E401, with what was seen and its last lines, and exit 1."""
+    stack = make_stack(f"""
+        servers:
+          llm: {{command: "PRETEND --port ${{self.port}} --print shard-7-of-9", port: auto, ready: {ready}, restart: never}}
+    """)
+    done = stack.up(check=1)
+    assert "E401" in done.stderr
+    assert why in done.stderr
+    assert "shard-7-of-9" in done.stderr
+    stack.down()
+
+
+def test_successes(make_stack: Make) -> None:
+    """`successes: 3`: three probes in a row, not one."""
+    stack = make_stack("""
+        servers:
+          llm:
+            command: PRETEND
+            ready: {exec: "sh -c 'echo probe >> probes'", successes: 3}
+    """)
+    stack.up()
+    assert len((stack.folder / "probes").read_text().split()) >= 3
+    stack.down()
+
+
+def test_exec_probe_gets_the_services_environment_and_folder(make_stack: Make) -> None:
+    stack = make_stack("""
+        servers:
+          llm:
+            command: PRETEND
+            port: auto
+            working_dir: inside
+            environment: {COLOUR: green}
+            ready: {exec: 'sh -c "test $$COLOUR = green && test $$PORT = ${self.port} && test -e here"'}
+    """)
+    (stack.folder / "inside").mkdir()
+    (stack.folder / "inside" / "here").touch()
+    stack.up()
+    stack.down()
+
+
+def test_readiness_headers(make_stack: Make) -> None:
+    """`headers` are sent: a server that wants a token is ready only with it."""
+    stack = make_stack("""
+        servers:
+          llm:
+            command: [python3, server.py]
+            port: auto
+            ready: {http: /health, headers: {Authorization: "Bearer ${API_KEY}"}, timeout: 30s}
+    """)
+    (stack.folder / "server.py").write_text(TOKEN_SERVER)
+    stack.environ["API_KEY"] = "sesame-1234"
+    stack.up()
+    stack.down()
+
+
+TOKEN_SERVER = """
+import http.server, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.headers["Authorization"] == "Bearer sesame-1234" else 401)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_unready_and_ready_again(make_stack: Make) -> None:
+    """A ready server that fails its readiness is `unready`, keeps its pid, and is ready again when it passes."""
+    stack = make_stack("""
+        servers:
+          llm: {command: PRETEND, ready: {exec: test ! -e broken, interval: 200ms}}
+    """)
+    stack.up()
+    pid = stack.ps()["llm"]["pid"]
+    (stack.folder / "broken").touch()
+    stack.wait_state("llm", "unready")
+    (stack.folder / "broken").unlink()
+    assert stack.wait_state("llm", "ready").pid == pid
+    stack.down()
+
+
+def test_alive_restarts(make_stack: Make) -> None:
+    """`alive`: past its limit the server is restarted, with the same port; its old process is gone."""
+    stack = make_stack("""
+        servers:
+          llm:
+            command: PRETEND --port ${self.port}
+            port: auto
+            ready: /health
+            alive: {http: /health, interval: 200ms, failures: 2}
+            restart: {policy: on-failure, backoff: {initial: 10ms}}
+    """)
+    stack.up()
+    before = stack.ps()["llm"]
+    get(f"{before['url']}/unhealthy")
+    after = stack.wait_for(lambda s: s.services[0].state == "ready" and s.services[0].pid != before["pid"])
+    assert not alive(before["pid"])
+    assert after.services[0].ports == before["ports"]
+    assert after.services[0].restarts == 1
+    stack.down()
+
+
+def test_alive_ends_a_frozen_server(make_stack: Make) -> None:
+    """`alive`: it accepts and never answers again; and it is deaf to SIGTERM. Still restarted."""
+    stack = make_stack("""
+        servers:
+          llm:
+            command: PRETEND --port ${self.port} --ignore-term
+            port: auto
+            ready: /health
+            alive: {http: /health, interval: 200ms, failures: 2, probe_timeout: 300ms}
+            restart: {policy: on-failure, backoff: {initial: 10ms}}
+            stop_grace: 300ms
+    """)
+    stack.up()
+    before = stack.ps()["llm"]
+    get(f"{before['url']}/freeze")
+    stack.wait_for(lambda s: s.services[0].state == "ready" and s.services[0].pid != before["pid"])
+    assert not alive(before["pid"])
+    stack.down()
+
+
+def test_probe_follows_no_proxy(make_stack: Make) -> None:
+    """P6: a proxy in the environment is not asked for 127.0.0.1."""
+    stack = make_stack(
+        'servers: {llm: {command: "PRETEND --port ${self.port}", port: auto, ready: {http: /health, timeout: 20s}}}'
+    )
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            stack.environ[name] = proxy
+        stack.up()
+        stack.down()
+
+
+def test_stopped_server_is_not_ready(make_stack: Make) -> None:
+    """P4: a server that is suspended with SIGSTOP becomes unready, not dead."""
+    stack = make_stack("""
+        servers:
+          llm:
+            command: PRETEND --port ${self.port}
+            port: auto
+            ready: {http: /health, interval: 200ms, probe_timeout: 300ms}
+    """)
+    stack.up()
+    pid = stack.ps()["llm"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    stack.wait_state("llm", "unready")
+    os.kill(pid, signal.SIGCONT)
+    assert stack.wait_state("llm", "ready").pid == pid
+    stack.down()

@@ -1,0 +1,316 @@
+"""The log that a service writes itself: where it begins, how it is read, how it is cut while it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from launchpad.core.model import Sink
+from launchpad.hosts.local import inotify, spool_cut, spool_reader
+from launchpad.hosts.local.spool import Spools
+from launchpad.hosts.local.spool_reader import SpoolReader
+from launchpad.paths import StackPaths
+from tests.local.test_sinks import caught_up, content, numbered, paths, until, whole, write
+
+WRITER = """
+import os, sys
+begin, end = int(sys.argv[1]), int(sys.argv[2])
+for i in range(begin, end, 100):
+    data = b"".join(b"line %07d %s\\n" % (k, b"x" * (k % 50)) for k in range(i, min(i + 100, end)))
+    assert os.write(1, data) == len(data)
+"""
+
+
+def everything(reader: SpoolReader, block: int = 70_001) -> bytes:
+    parts, at = [], 0
+    while True:
+        data, after = reader.read_from(at, block)
+        if not data:
+            return b"".join(parts)
+        assert after - len(data) == at
+        parts.append(data)
+        at = after
+
+
+def test_a_service_writes_its_log_itself(tmp_path: Path) -> None:
+    async def run() -> None:
+        spools = Spools(paths(tmp_path))
+        descriptor, log, start = spools.open("llm")
+        assert (log, start) == (paths(tmp_path).log("llm"), 0)
+        assert log.stat().st_mode & 0o777 == 0o600
+        assert not os.get_inheritable(descriptor)
+        os.write(descriptor, b"no end")
+        os.close(descriptor)
+        second, _, start = spools.open("llm")
+        assert start == 7, "the line that was left open is ended before the next attempt"
+        assert spools.size("llm") == 7
+        os.write(second, b"two\n")
+        os.close(second)
+        assert spools.size("llm") == 11
+        assert spools.reader("llm").read_from(7, 100) == (b"two\n", 11)
+        await spools.close()
+
+    asyncio.run(run())
+
+
+def test_with_null_alone_nothing_is_kept(tmp_path: Path) -> None:
+    async def run() -> None:
+        spools = Spools(paths(tmp_path))
+        spools.route("llm", (Sink("null"),))
+        descriptor, log, start = spools.open("llm")
+        os.write(descriptor, b"gone\n")
+        os.close(descriptor)
+        assert (log, start, spools.size("llm")) == (Path("/dev/null"), 0, 0)
+        assert not paths(tmp_path).log("llm").exists()
+        spools.route("llm", (Sink("null"), Sink("console")))
+        descriptor, log, _ = spools.open("llm")
+        os.close(descriptor)
+        assert log == paths(tmp_path).log("llm")
+        await spools.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_log_that_is_no_ordinary_file_is_refused(tmp_path: Path, kind: str) -> None:
+    log = paths(tmp_path).log("llm")
+    log.parent.mkdir(parents=True)
+    if kind == "link":
+        log.symlink_to(tmp_path / "victim")
+    elif kind == "pipe":
+        os.mkfifo(log)
+    else:
+        log.mkdir()
+
+    async def run() -> None:
+        spools = Spools(paths(tmp_path))
+        with pytest.raises(OSError):
+            spools.open("llm")
+        await spools.close()
+
+    asyncio.run(run())
+    assert not (tmp_path / "victim").exists()
+
+
+def test_reading_the_tail(tmp_path: Path) -> None:
+    log = tmp_path / "llm.log"
+    reader = SpoolReader(log)
+    assert (reader.end(), reader.tail_offset(5), reader.read_from(0, 10)) == (0, 0, (b"", 0))
+    log.write_bytes(b"a\nb\n\nlast")
+    assert [reader.tail_offset(n) for n in range(6)] == [9, 5, 4, 2, 0, 0]
+    log.write_bytes(numbered(0, 20_000))
+    at = reader.tail_offset(7000)
+    assert reader.read_from(at, 1 << 30)[0] == numbered(13_000, 20_000)
+    log.write_bytes(b"emptied by hand\n")
+    assert reader.read_from(at, 100) == (b"emptied by hand\n", 16)
+
+
+def test_a_log_is_cut_while_it_is_written_and_nothing_is_lost(tmp_path: Path) -> None:
+    count, cuts = 150_000, 0
+    log = tmp_path / "llm.log"
+    with open(log, "ab") as out:
+        child = subprocess.Popen([sys.executable, "-c", WRITER, "0", str(count)], stdout=out)
+    reader = SpoolReader(log)
+    ends = [0]
+    while cuts < 3 or child.poll() is None:
+        if log.stat().st_size > 500_000 or child.poll() is not None:
+            assert spool_cut.cut(log, 1 << 40, 1000)
+            cuts += 1
+        ends.append(reader.end())
+    assert child.wait() == 0
+    assert ends == sorted(ends), "offsets never go back"
+    assert cuts >= 3
+    assert len(list((tmp_path / "llm.old").iterdir())) >= 3
+    assert log.stat().st_size < 200_000 or spool_reader.SpoolReader(log).layout().floor > 0
+    assert everything(reader) == numbered(0, count)
+    assert reader.read_from(reader.tail_offset(100_000), 1 << 30)[0] != b""
+    tail, at = b"", reader.tail_offset(100_000)
+    while at < reader.end():
+        data, at = reader.read_from(at, 1 << 20)
+        tail += data
+    assert tail == numbered(count - 100_000, count)
+
+
+def test_a_file_system_that_can_only_make_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = spool_cut._fallocate
+    monkeypatch.setattr(
+        spool_cut,
+        "_fallocate",
+        lambda fd, mode, at, n: mode != spool_cut._COLLAPSE_RANGE and real(fd, mode, at, n),
+    )
+    log = tmp_path / "llm.log"
+    for part in range(3):
+        with open(log, "ab") as out:
+            out.write(numbered(part * 10_000, part * 10_000 + 10_000))
+        assert spool_cut.cut(log, 1 << 40, 100)
+    reader = SpoolReader(log)
+    assert len(list((tmp_path / "llm.old").iterdir())) == 3
+    assert reader.layout().base == 0
+    assert log.stat().st_blocks * 512 <= 16384
+    assert everything(reader) == numbered(0, 30_000)
+
+
+def test_a_file_system_that_can_do_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_cut, "_fallocate", lambda fd, mode, at, n: False)
+    told: list[str] = []
+
+    async def run() -> None:
+        spools = Spools(paths(tmp_path), lambda service, text: told.append(text), limit=100_000, keep=1)
+        write(spools, "llm", numbered(0, 10_000))
+        await until(lambda: told, "it to be told")
+        assert "cannot be kept below its limit" in told[0]
+        assert everything(spools.reader("llm")) == numbered(0, 10_000)
+        await spools.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_cut_that_a_crash_interrupted(tmp_path: Path, done: bool, same: bool) -> None:
+    """Between the copy and the end of the cut: the head is gone from the log, or not yet."""
+    log = tmp_path / "llm.log"
+    data = b"the same line\n" * 5000 if same else numbered(0, 5000)
+    log.write_bytes(data)
+    head = 8192
+    (tmp_path / "llm.old").mkdir()
+    (tmp_path / "llm.old" / f"cut.0.{len(data)}.0").write_bytes(data[:head])
+    (tmp_path / "llm.old" / "tmp").write_bytes(b"half a copy")
+    if done:
+        log.write_bytes(data[head:])
+    reader = SpoolReader(log)
+    assert everything(reader) == data
+    spool_cut.recover(log)
+    assert everything(SpoolReader(log)) == data
+    assert not list((tmp_path / "llm.old").glob("[ct]*"))
+    with open(log, "ab") as out:
+        out.write(b"more\n" * 10_000)
+    assert spool_cut.cut(log, 1 << 40, 10)
+    assert everything(SpoolReader(log)) == data + b"more\n" * 10_000
+
+
+def test_the_whole_is_bounded_and_a_sink_that_came_too_late_counts_what_it_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = tmp_path / "stuck"
+    os.mkfifo(stuck)
+
+    async def run() -> None:
+        spools = Spools(paths(tmp_path), limit=1_000_000, keep=3)
+        spools.route("llm", (Sink("file", "stuck"), Sink("file", "good.log")))
+        folder = paths(tmp_path).logs_dir
+        for part in range(40):
+            write(spools, "llm", numbered(part * 2000, part * 2000 + 2000))
+            await until(lambda: not spool_cut.is_due(folder / "llm.log", 1_000_000, 3), "the cut")
+        await caught_up_one(spools, 1)
+        kept = sum(p.stat().st_blocks * 512 for p in [*folder.glob("*.log"), *folder.glob("llm.old/*")])
+        assert kept <= 1_100_000
+        assert 1 <= len(list(folder.glob("llm.old/*"))) <= 3
+        assert spools.size("llm") == len(numbered(0, 80_000))
+        reader = spools.reader("llm")
+        data, after = reader.read_from(0, 100)
+        assert after - len(data) == reader.start() > 0
+        descriptor = os.open(stuck, os.O_RDONLY | os.O_NONBLOCK)
+        got = bytearray()
+        spools._sinks["llm"][("file", "stuck")]._try_again()
+
+        def drained() -> bool:
+            try:
+                got.extend(os.read(descriptor, 1 << 20))
+            except BlockingIOError:
+                pass
+            return spools.sinks("llm")[0].behind == 0
+
+        await until(drained, "the rest to come")
+        drained()
+        os.close(descriptor)
+        late = spools.sinks("llm")[0]
+        assert late.skipped == reader.start()
+        assert numbered(0, 80_000).endswith(bytes(got))
+        assert late.skipped + len(got) == reader.end()
+        await spools.close()
+
+    asyncio.run(asyncio.wait_for(run(), 90))
+    assert (tmp_path / "good.log").read_bytes() == numbered(0, 80_000)
+
+
+async def caught_up_one(spools: Spools, index: int) -> None:
+    await until(lambda: spools.sinks("llm")[index].behind == 0, "the good sink to catch up")
+
+
+def test_cuts_and_sinks_and_restarts_together(tmp_path: Path) -> None:
+    async def life(begin: int, end: int) -> None:
+        spools = Spools(paths(tmp_path), limit=2_000_000, keep=4)
+        spools.route("llm", (Sink("file", "a.log", rotate=300_000, keep=99),))
+        descriptor, _, _ = spools.open("llm")
+        child = subprocess.Popen([sys.executable, "-c", WRITER, str(begin), str(end)], stdout=descriptor)
+        os.close(descriptor)
+        assert await asyncio.to_thread(child.wait, 60) == 0
+        await caught_up(spools, "llm")
+        await spools.close()
+
+    asyncio.run(life(0, 60_000))
+    asyncio.run(life(60_000, 120_000))
+    log = paths(tmp_path).log("llm")
+    assert list((log.parent / "llm.old").iterdir())
+    assert SpoolReader(log).end() == len(numbered(0, 120_000))
+    assert whole(tmp_path / "a.log") == numbered(0, 120_000)
+
+
+def test_p1_a_child_goes_on_writing_while_its_supervisor_stands_still(tmp_path: Path) -> None:
+    supervisor = f"""
+import asyncio, os, subprocess, sys
+from pathlib import Path
+from launchpad.core.model import Sink
+from launchpad.hosts.local.spool import Spools
+from launchpad.paths import StackPaths
+async def main():
+    spools = Spools(StackPaths(Path({str(tmp_path)!r}) / "stack.yaml"))
+    spools.route("llm", (Sink("file", "a.log"),))
+    descriptor, _, _ = spools.open("llm")
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[1], "0", "100000"], stdout=descriptor, stdin=subprocess.PIPE)
+    print(child.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    log = StackPaths(tmp_path / "stack.yaml").log("llm")
+    code = "import sys; sys.stdin.read(1)\n" + WRITER
+    with subprocess.Popen([sys.executable, "-c", supervisor, code], stdout=subprocess.PIPE) as one:
+        try:
+            assert one.stdout is not None
+            child = int(one.stdout.readline())
+            one.send_signal(signal.SIGSTOP)
+            with open(f"/proc/{child}/fd/0", "wb", buffering=0) as stdin:
+                stdin.write(b"g")
+            deadline = time.monotonic() + 30
+            while log.stat().st_size < len(numbered(0, 100_000)):
+                assert time.monotonic() < deadline, "the child stands still"
+                time.sleep(0.01)  # the log grows at the child's own pace
+        finally:
+            one.kill()
+
+
+def test_without_inotify_sinks_are_fed_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: inotify.Inotify) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(inotify.Inotify, "__init__", missing)
+
+    async def run() -> None:
+        spools = Spools(paths(tmp_path))
+        spools.route("llm", (Sink("file", "a.log"),))
+        write(spools, "llm", b"one\n")
+        await until(
+            lambda: content(tmp_path / "a.log") == b"one\n",
+            "the line",
+        )
+        await spools.close()
+
+    asyncio.run(run())
