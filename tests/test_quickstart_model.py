@@ -388,7 +388,8 @@ def test_the_evaluation_fails_a_model_that_has_learnt_nothing(
     assert "wonderland (through the server)" in capsys.readouterr().out
     empty = modules["serve"].Service()
     empty.model = modules["model"].Model.for_text(texts[0])
-    empty.model.weights = [random.Random(1).uniform(-1, 1) for _ in range(modules["model"].TABLE)]
+    chance = random.Random(1)
+    empty.model.weights = [chance.uniform(-1, 1) for _ in range(modules["model"].TABLE)]
     assert modules["evaluate"].report(Served(modules["serve"].create_app(empty)), *texts, seed=1) == 1
     assert "something is wrong" in capsys.readouterr().err
 
@@ -436,7 +437,7 @@ def test_the_scripts_fail_with_a_sentence(tmp_path: Path) -> None:
         bare = subprocess.run([sys.executable, "-S", str(QUICKSTART / name)], capture_output=True, text=True)
         assert bare.returncode == 1
         assert bare.stderr.count("\n") == 1
-        assert "come" in bare.stderr
+        assert "activate the environment" in bare.stderr
         assert package in bare.stderr
 
 

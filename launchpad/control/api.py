@@ -64,7 +64,7 @@ class ServiceView:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A whole stack at one moment. `phase`: starting, up (every server ready, every job started or done),
-    stopping, finished. `code` is the exit code if it is finished; `failed` names what failed for good."""
+    degraded (something failed, the rest is up), stopping, finished. `code` is the exit code if it is finished; `failed` names what failed for good."""
 
     rev: int
     stack: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from signal import Signals
 from typing import Any
 
 from launchpad.core import facts, moves, ports, probes
@@ -177,8 +178,15 @@ def _exited(state: State, fact: facts.Exited, now: float) -> None:
 
 
 def exit_text(code: int, lived_s: float, note: str = "") -> str:
-    how = f"killed by signal {-code}" if code < 0 else f"exit {code}"
+    how = f"killed by {signal_name(-code)}" if code < 0 else f"exit {code}"
     return f"{how} after {lived_s:.1f} s" + (f"; {note}" if note else "")
+
+
+def signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _tree_gone(state: State, fact: facts.TreeGone, now: float) -> None:

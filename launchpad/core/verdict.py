@@ -11,7 +11,8 @@ from launchpad.core.state import State, Unit
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`phase`: starting, up (every server ready, every job started or done), stopping, finished.
+    """`phase`: starting, up (every server ready, every job started or done), degraded (as far as it gets:
+    something failed, the rest is up), stopping, finished.
     `code` is set when it is finished. `failed` and `blocked` are names."""
 
     phase: str
@@ -31,7 +32,9 @@ def verdict(state: State) -> Verdict:
         return Verdict("stopping", None, failed, blocked)
     if not alive and wanted and _is_over(state, wanted, blocked):
         return Verdict("finished", int(bool(failed or blocked)), failed, blocked)
-    phase = "up" if all(_is_up(unit) for unit in wanted) else "starting"
+    missing = [unit for unit in wanted if not _is_up(unit)]
+    stuck = all(unit.phase is Phase.FAILED or unit.name in blocked for unit in missing)
+    phase = "up" if not missing else "degraded" if stuck else "starting"
     return Verdict(phase, None, failed, blocked)
 
 

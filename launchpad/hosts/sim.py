@@ -450,7 +450,8 @@ class SimHost:
         self.life += 1
         self.away = False
         found = self._survey(ended_too=True)
-        kept = [lease for f in found if isinstance(f, Adopted) for lease in f.identity.leases]
+        adopted = [fact for fact in found if isinstance(fact, Adopted)]
+        kept = [x for fact in adopted for x in fact.identity.leases if x.service == fact.service]
         self.leases = {lease: None for lease in self.leases if lease in kept}
         return found
 

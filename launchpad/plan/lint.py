@@ -76,7 +76,7 @@ def _localhost(loaded: Loaded, name: str) -> Iterator[Diagnostic]:
             if match := _LOCALHOST.search(node.text):
                 message = "`localhost` is two addresses (127.0.0.1 and ::1), and a server takes one of them"
                 span = node.place(match.start(), len("localhost"))
-                yield error(HOST, message, span, hint="`127.0.0.1`", severity="warning")
+                yield error(HOST, message, span, hint="write `127.0.0.1`", severity="warning")
 
 
 def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnostic]:
@@ -92,7 +92,7 @@ def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnos
         meant = _SHELL.match(word) or (index == 0 and _ASSIGNMENT.match(word)) or _SHELL_VARIABLE.match(word)
         if meant:
             message = f"`{word}` means something to a shell only, and this command runs without one"
-            hint = "`environment:`" if index == 0 and "=" in word else "`shell: true`"
+            hint = "put it under `environment:`" if index == 0 and "=" in word else "add `shell: true`"
             span = node.place(written, len(word))
             yield error(UNUSUAL, message, span, hint=hint, severity="warning")
             return
@@ -128,4 +128,4 @@ def _vllm(loaded: Loaded) -> Iterator[Diagnostic]:
         users = [other for other in loaded.order if name in loaded.service(other).depends_on]
         if shouted(name) == "VLLM" and users and loaded.service(name).port:
             message = f"`{users[0]}` is given VLLM_PORT, which vLLM reads as the first port to try for itself"
-            yield error(UNUSUAL, message, loaded.name_span(name), hint="`llm`", severity="warning")
+            yield error(UNUSUAL, message, loaded.name_span(name), hint="call it `llm`", severity="warning")

@@ -76,5 +76,5 @@ def _twice(loaded: Loaded, first: PortRequest, second: PortRequest) -> Diagnosti
         place(loaded, second.service, second.name),
         f"`{second.service}` asks for it as well",
         others=others,
-        hint=f"`{second.low + 1}`, a range, or `auto`",
+        hint=f"write `{second.low + 1}`, a range, or `auto`",
     )

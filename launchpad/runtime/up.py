@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from launchpad.control.api import Reply, Snapshot
@@ -22,7 +21,8 @@ from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
     from launchpad.control.client import Client
-    from launchpad.views.console import Console, Feed
+    from launchpad.views.console import Console
+    from launchpad.views.news import Feed
 
 CONSOLE_END_S = 3.0
 OTHER_START_S = 10.0
@@ -140,7 +140,7 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
     starts = _log_ends(session)
     pid, feed = fork_supervisor(session, paths)
     try:
-        _watch_start(feed, options, starts)
+        _console(feed, options, starts).run(until=decided)
     except KeyboardInterrupt:
         os.kill(pid, 2)
         os.waitpid(pid, 0)
@@ -160,28 +160,6 @@ def _start_code(snapshot: Snapshot | None) -> int:
     return int(ExitCode.FAILED if snapshot.failed else ExitCode.OK)
 
 
-def _watch_start(feed: Feed, options: UpOptions, starts: dict[str, int] | None = None) -> None:
-    """Show the start until it is decided."""
-    watched = UntilDecided(feed)
-    console = _console(watched, options, starts)
-    watched.on_decided = lambda: console.stop(0)
-    console.run()
-
-
-class UntilDecided:
-    """A feed that tells when the start is decided."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self.on_decided: Callable[[], object] = lambda: None
-
-    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
-        snapshot = self._feed.wait(after_rev, timeout_s)
-        if decided(snapshot):
-            self.on_decided()
-        return snapshot
-
-
 # --- joining a running stack ---------------------------------------------------------------------------
 
 
@@ -197,10 +175,7 @@ def _join(options: UpOptions, client: Client) -> int:
     _show(reply)
     feed = ClientFeed(client)
     try:
-        if options.detach:
-            _watch_start(feed, options)
-        else:
-            _console(feed, options).run()
+        _console(feed, options).run(until=decided if options.detach else None)
         return _start_code(client.status())
     except KeyboardInterrupt:
         return int(ExitCode.OK)  # it only lets go; the stack runs on

@@ -39,7 +39,7 @@ def _http(value: object) -> Template:
     is_url = first.form == "url" if isinstance(first, Reference) else re.match("https?://.", f"{first}.")
     if is_url or str(first).startswith("/"):
         return parts
-    hint = f"`http://{value}`" if re.match(r"[\w.\[\]:$-]+:[0-9$]", value) else f"`/{value}`"
+    hint = f"write `http://{value}`" if re.match(r"[\w.\[\]:$-]+:[0-9$]", value) else f"write `/{value}`"
     if re.match(r"[a-z]+://", value):
         hint = "`http://…`, `https://…`, or `tcp: host:port`"
     raise wrong(CHECK, f"{said(value)} is neither a path nor a URL", hint=hint)
@@ -95,7 +95,7 @@ def _status_range(value: object) -> tuple[int, int]:
         raise wrong(CHECK, f"{said(value)} is not an HTTP status", hint="write `200` or `200-399`")
     low, high = int(match[1]), int(match[2] or match[1])
     if low > high:
-        raise wrong(CHECK, f"the range {said(value)} runs backwards", hint=f"`{high}-{low}`")
+        raise wrong(CHECK, f"the range {said(value)} runs backwards", hint=f"write `{high}-{low}`")
     return low, high
 
 
@@ -156,7 +156,7 @@ class Alive(Strict):
     )
     interval: Duration | None = Field(None, description="The time between two probes.", examples=["10s"])
     probe_timeout: Duration = Field(5.0, description="How long one probe may take.", examples=["5s"])
-    failures: Annotated[int, whole(1, 1_000_000)] = Field(
+    failures: Annotated[int, whole(1)] = Field(
         3, description="So many probes in a row have to fail before it counts.", examples=[3]
     )
 

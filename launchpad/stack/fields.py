@@ -88,7 +88,7 @@ def _word(text: str) -> Word:
 def _line(value: object) -> str:
     word = _scalar(value, "text")
     if not isinstance(word.value, str):
-        raise wrong(VALUE, f"text is wanted, and {said(word)} is {kind_of(word.value)}", hint=f'`"{word}"`')
+        raise wrong(VALUE, f"text is wanted, and {said(word)} is {kind_of(word.value)}", hint=f'write `"{word}"`')
     if not word:
         raise wrong(VALUE, "this is empty")
     return str(word)
@@ -110,7 +110,7 @@ def _bool(value: object) -> bool:
     if isinstance(word.value, bool):
         return word.value
     meant = {"on": "true", "yes": "true", "off": "false", "no": "false"}.get(word.lower(), "")
-    hint = f"`{meant}`; in YAML 1.2 `{shown(word)}` is text" if meant else ""
+    hint = f"write `{meant}`; in YAML 1.2 `{shown(word)}` is text" if meant else ""
     raise wrong(VALUE, f"`true` or `false` is wanted, not {said(word)}", hint=hint)
 
 
@@ -120,7 +120,7 @@ def integer(value: object, low: int, high: int | None = None, wanted: str = "a w
     number = word.value
     if isinstance(number, str):
         if re.match(r"[-+]?0[0-9]", number):
-            raise wrong(VALUE, f"{said(word)} has a leading zero", hint=f"`{number.lstrip('0') or '0'}`")
+            raise wrong(VALUE, f"{said(word)} has a leading zero", hint=f"write `{number.lstrip('0') or '0'}`")
         number = int(number) if re.fullmatch(r"[-+]?[0-9]{1,15}", number) else None
     if isinstance(number, bool) or not isinstance(number, int):
         raise wrong(VALUE, f"{wanted} is wanted, not {said(word)}")
@@ -216,7 +216,7 @@ def port_range(value: object) -> PortRange:
         if not 1 <= number <= 65535:
             raise wrong(PORT, f"`{number}` is not a port; ports go from 1 to 65535")
     if low > high:
-        raise wrong(PORT, f"the range {said(word)} runs backwards", hint=f"`{high}-{low}`")
+        raise wrong(PORT, f"the range {said(word)} runs backwards", hint=f"write `{high}-{low}`")
     return PortRange(low, high)
 
 
@@ -224,12 +224,12 @@ def _host(value: object) -> str:
     word = _scalar(value, "an address")
     if word.lower() == "localhost":
         message = "`localhost` is two addresses (127.0.0.1 and ::1), and a server takes one of them"
-        raise wrong(HOST, message, hint="`127.0.0.1`")
+        raise wrong(HOST, message, hint="write `127.0.0.1`")
     try:
         return str(ip_address(str(word).strip("[]")))
     except ValueError:
         message = f"{said(word)} is not a literal address"
-        raise wrong(HOST, message, hint="`127.0.0.1`, or `0.0.0.0` for all interfaces") from None
+        raise wrong(HOST, message, hint="write `127.0.0.1`, or `0.0.0.0` for all interfaces") from None
 
 
 SIGNALS = {s.name: int(s) for s in signal.Signals}

@@ -155,7 +155,7 @@ class _Loader:
                 if group == "jobs":
                     self.jobs.add(name)
         if not trees and not self.problems:
-            hint = "`servers: {web: {command: python -m http.server}}`"
+            hint = "for instance `servers: {web: {command: python -m http.server}}`"
             self.problems.append(
                 error(NOTHING, "there is no server and no job in this file", self.root.span, hint=hint)
             )
@@ -366,7 +366,7 @@ def _no_service(name: str, entry: Entry) -> Diagnostic:
     node = entry.value
     if isinstance(node, Scalar) and node.value is None:
         return error(VALUE, f"`{shown(name)}` has nothing in it, not even a `command`", entry.key.span)
-    hint = f"`{name}: {{command: {shown(node.text, 40)}}}`" if isinstance(node, Scalar) else ""
+    hint = f"write `{name}: {{command: {shown(node.text, 40)}}}`" if isinstance(node, Scalar) else ""
     return error(VALUE, f"`{shown(name)}` is a map of keys, and this is {kind(node)}", node.span, hint=hint)
 
 

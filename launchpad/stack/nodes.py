@@ -132,8 +132,8 @@ def walk(root: Node, path: Path) -> tuple[Node, Entry | None]:
             node = entry.value
         elif isinstance(node, Seq) and isinstance(step, int) and 0 <= step < len(node.items):
             node, entry = node.items[step], None
-        else:
-            break
+        elif step != 0 or isinstance(node, Seq):
+            break  # but one value may stand for a list of one
     return node, entry
 
 

@@ -137,7 +137,7 @@ class Restart(Strict):
     backoff: Backoff | None = Field(
         None, description="How long to wait before a restart.", examples=[{"initial": "1s", "max": "1m"}]
     )
-    max_restarts: Annotated[int | None, whole(0, 1_000_000)] = Field(
+    max_restarts: Annotated[int | None, whole(0)] = Field(
         None, description="Give up after so many restarts within `window`; 5 by default.", examples=[3]
     )
     window: Duration | None = Field(
@@ -168,7 +168,7 @@ class Sink(Strict):
     rotate: Size = Field(
         0, description="Begin a new file at this size; 0, the default, is never.", examples=["50MB"]
     )
-    keep: Annotated[int, whole(0, 1_000_000)] = Field(
+    keep: Annotated[int, whole(0)] = Field(
         5, description="So many old files are kept.", examples=[5]
     )
     _word: str = PrivateAttr("")
@@ -192,7 +192,7 @@ def _sink(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in SINK_WORDS:
-        hint = "`{file: logs/out.log}`" if value == "file" or "/" in value or "." in value else ""
+        hint = f"write `{{file: {shown(value)}}}`" if "/" in value or "." in value else ""
         near = closest(value, SINK_WORDS)
         hint = hint or (f"did you mean `{near}`?" if near else "")
         raise wrong(

@@ -18,6 +18,7 @@ from launchpad.stack.schema import JOB_ONLY
 from launchpad.stack.schema import LATER as LATER_KEYS
 from launchpad.stack.scope import RESERVED
 
+MAY_BE_NULL = ("environment", "output")
 _VARIABLE = re.compile(r"[^=\0]+\Z")
 
 
@@ -50,12 +51,23 @@ def service(name: str, is_job: bool, node: Map) -> Iterator[Diagnostic]:
             if entry := node.entries.get(key):
                 message = f"`{key}` belongs to a job, and `{name}` is a server"
                 yield error(CONFLICT, message, entry.key.span)
+    yield from _nothing(node)
     yield from _ports(node)
     yield from _restart(node)
     yield from _check(node, "ready", READY_KINDS)
     yield from _check(node, "alive", ALIVE_KINDS)
     yield from _environment(node)
     yield from _sinks(node)
+
+
+def _nothing(node: Map) -> Iterator[Diagnostic]:
+    """Keys with nothing behind the colon: probably still being written."""
+    for key, entry in node.entries.items():
+        value = entry.value
+        if isinstance(value, Map) and key not in ("environment", "depends_on") and not key.startswith("x-"):
+            yield from _nothing(value)
+        elif isinstance(value, Scalar) and value.value is None and key not in MAY_BE_NULL:
+            yield error(VALUE, f"`{key}` has no value", entry.key.span)
 
 
 def _ports(node: Map) -> Iterator[Diagnostic]:

@@ -119,7 +119,7 @@ class Common(Strict):
     backoff: Backoff | None = Field(
         None, description="How long to wait before a restart.", examples=[{"initial": "1s", "max": "1m"}]
     )
-    max_restarts: Annotated[int | None, whole(0, 1_000_000)] = Field(
+    max_restarts: Annotated[int | None, whole(0)] = Field(
         None, description="Give up after so many restarts within `window`; 5 by default.", examples=[3]
     )
     window: Duration | None = Field(
@@ -212,7 +212,7 @@ class Server(Common):
 class Job(Common):
     """Runs to completion; it is done when it ends with code 0."""
 
-    retries: Annotated[int | None, whole(0, 1_000_000)] = Field(
+    retries: Annotated[int | None, whole(0)] = Field(
         None, description="Start it again so many times when it fails.", examples=[2]
     )
     primary: Bool = Field(

@@ -103,4 +103,5 @@ def _token(here: Span, lines: list[str]) -> Diagnostic:
     if char == "\t":
         message = "a tab is used for indentation, and YAML takes spaces only"
         return error(SYNTAX, message, here, hint="replace the tab by spaces")
-    return error(SYNTAX, f"a value cannot begin with `{char}`", here, hint="put the value in quotes")
+    said = "a backtick" if char == "`" else f"`{char}`"
+    return error(SYNTAX, f"a value cannot begin with {said}", here, hint="put the value in quotes")

@@ -29,8 +29,6 @@ class Alarm:
         self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._lock = threading.Lock()
         self._closed = False
-        self._lock = threading.Lock()
-        self._closed = False
         self._folders: set[Path] = set()
         self._blind = False
         self._looked_at = 0.0
@@ -56,7 +54,7 @@ class Alarm:
             self._blind = True
 
     def ring(self) -> None:
-        """End the wait that is going on, or the next one."""
+        """End the wait that is going on, or the next one. Harmless once it is closed."""
         with self._lock:
             if self._closed:
                 return
@@ -91,7 +89,10 @@ class Alarm:
         return bool(ready)
 
     def close(self) -> None:
+        """Nobody waits any more; called by the thread that waited."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             os.close(self._bell)
             os.close(self._rope)

@@ -19,7 +19,9 @@ from collections import Counter
 try:
     import httpx
 except ImportError as missing:
-    sys.exit(f"evaluate.py needs httpx, which comes with launchpad; {sys.executable}: {missing}")
+    sys.exit(
+        f"evaluate.py: {missing} in {sys.executable}; activate the environment that launchpad is installed in"
+    )
 
 from model import read_corpus
 

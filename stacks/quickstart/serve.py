@@ -29,7 +29,9 @@ try:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 except ImportError as missing:
-    sys.exit(f"serve.py needs starlette and uvicorn, which come with launchpad; {sys.executable}: {missing}")
+    sys.exit(
+        f"serve.py: {missing} in {sys.executable}; activate the environment that launchpad is installed in"
+    )
 
 from model import CHECKPOINT, Model
 

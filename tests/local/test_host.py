@@ -43,7 +43,7 @@ from launchpad.hosts.local.host import LocalHost
 from launchpad.hosts.local.process_oom import OomWatch
 from launchpad.hosts.local.records import read_records
 from launchpad.paths import StackPaths, stack_paths
-from tests.local.real import PATIENCE_S, can_bind, free_number, python
+from tests.local.real import PATIENCE_S, can_bind, free_number, python, until
 
 F = TypeVar("F", bound=Fact)
 
@@ -251,6 +251,18 @@ def test_the_end_of_the_main_process_is_told_before_that_of_its_tree(tmp_path: P
     run(tmp_path, body)
 
 
+def test_a_main_process_that_has_just_ended_is_told_before_its_tree(tmp_path: Path) -> None:
+    async def body(world: World) -> None:
+        spawned = await world.started(["sleep", "600"])
+        os.kill(spawned.handle.pid, signal.SIGTERM)
+        until(lambda: not process.alive(spawned.handle))  # the host has not heard of it yet
+        world.signal(spawned, signal.SIGKILL, "tree")
+        await world.told(TreeGone)
+        assert world.facts[1:] == [Exited("a", 1, -15), TreeGone("a", 1)]
+
+    run(tmp_path, body)
+
+
 def test_a_tree_that_does_not_leave_is_named(tmp_path: Path) -> None:
     async def body(world: World) -> None:
         code = "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True); signal.pause()"
@@ -345,6 +357,7 @@ while True: s.accept()[0].close()
 
         await world.until(ready)
         os.kill(spawned.handle.pid, signal.SIGKILL)
+        until(lambda: not process.alive(spawned.handle))  # the host has not heard of it yet
         assert not can_bind(number, "127.0.0.1", socket.SO_REUSEADDR)  # shut since the first good answer
         await world.told(Exited)
         assert not can_bind(number, "127.0.0.1", socket.SO_REUSEADDR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from launchpad.core.model import Handle, Handover, Lease, PortRequest
 from launchpad.core.wishes import LeasePorts
 from launchpad.hosts.local import port_hold, process
 from launchpad.hosts.local import ports as ports_module
+from launchpad.hosts.local.port_bound import bound
 from launchpad.hosts.local.ports import Ports
 from launchpad.hosts.local.spawn_failure import NotStarted
 from launchpad.paths import StackPaths, stack_paths
@@ -106,6 +108,18 @@ def test_a_tight_batch_is_solved(tmp_path: Path) -> None:
         ports = make(tmp_path)
         wide, middle, narrow = ask("wide", low, low + 2), ask("middle", low, low + 1), ask("narrow", low)
         assert await leased(ports, wide, middle, narrow) == [low + 2, low + 1, low]
+        await ports.close()
+
+    run(body)
+
+
+def test_the_range_that_ends_first_goes_first_wherever_it_begins(tmp_path: Path) -> None:
+    low = free_range(3)
+
+    async def body() -> None:
+        ports = make(tmp_path)
+        one, two, named = ask("one", low, low + 2), ask("two", low, low + 2), ask("named", low + 1)
+        assert await leased(ports, one, two, named) == [low, low + 2, low + 1]
         await ports.close()
 
     run(body)
@@ -438,7 +452,7 @@ def test_a_process_below_the_main_one_may_be_replaced_and_bind_again(tmp_path: P
     run(body)
 
 
-def test_a_fixed_port_in_time_wait_is_not_taken(tmp_path: Path) -> None:
+def test_a_fixed_port_in_time_wait_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body() -> None:
         child = await child_of(tmp_path, SERVER, "1")
         number = child.lease.number
@@ -457,6 +471,10 @@ def test_a_fixed_port_in_time_wait_is_not_taken(tmp_path: Path) -> None:
         other = make(tmp_path, "other")
         ports.open_door([lease_of(ask("a", number), number)], [])
         await refused(other, ask("b", number))  # a hold with an open door, among the remains
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "elsewhere"))
+        if bound(number) is not None:  # another user's, of whom only the kernel can tell
+            await refused(other, ask("b", number))
         await ports.close()
         await other.close()
 
@@ -607,6 +625,29 @@ def serve_twice(kind: str, handover: Handover, folder: Path) -> None:
 
 
 # -- many at once --------------------------------------------------------------------------------------
+
+
+def test_allocations_take_turns_but_not_for_ever(
+    tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = free_number()
+
+    async def body() -> None:
+        ports = make(tmp_path)
+        with open(runtime / "launchpad" / "ports.lock", "w") as rival:
+            fcntl.flock(rival, fcntl.LOCK_EX)
+            monkeypatch.setattr(ports_module, "TURN_S", 3600)
+            waiting = asyncio.ensure_future(leased(ports, ask("a", number)))
+            assert not (await asyncio.wait([waiting], timeout=0.1))[0]
+            fcntl.flock(rival, fcntl.LOCK_UN)
+            assert await waiting == [number]
+            fcntl.flock(rival, fcntl.LOCK_EX)
+            monkeypatch.setattr(ports_module, "TURN_S", 0.01)
+            assert await leased(ports, ask("a", number)) == [number]
+        await ports.close()
+
+    run(body)
+
 
 RIVAL = """
 import asyncio, sys

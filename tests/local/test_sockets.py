@@ -9,11 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from launchpad.hosts.local import sockets
+from launchpad.hosts.local import sockets, sockets_netlink
 from launchpad.hosts.local.sockets import Listener
 from tests.local.probing import has_ipv6, process
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+
+
+def refuse(family: int, port: int | None) -> list[sockets_netlink.Row]:
+    raise OSError(2, "No such file or directory")
+
+
+@pytest.fixture(autouse=True, params=["netlink", "table"])
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test holds for what the kernel answers and for what it prints."""
+    if request.param == "table":
+        monkeypatch.setattr(sockets_netlink, "listening", refuse)
+    return str(request.param)
 
 
 def listening(address: str, port: int = 0, *, only6: bool = True) -> socket.socket:
@@ -49,8 +61,20 @@ def test_a_listener_with_its_address_inode_and_user() -> None:
 def test_ipv6_and_mapped_addresses(bound: str, shown: str) -> None:
     with listening(bound, only6=False) as sock:
         found = one(sock)
+        assert not found.only6
         assert (found.address, found.family) == (shown, 6)
         assert str(found) == (f"[{shown}]:{found.port}" if ":" in shown else f"{shown}:{found.port}")
+
+
+@needs_ipv6
+def test_a_socket_for_ipv6_alone_serves_no_ipv4(source: str) -> None:
+    if source == "table":
+        pytest.skip("the table does not say")
+    with listening("::", only6=True) as sock:
+        found = one(sock)
+        assert found.only6
+        assert sockets.serving("127.0.0.1", found.port, [found]) == []
+        assert sockets.serving("::1", found.port, [found]) == [found]
 
 
 def test_bound_or_connected_is_not_listening() -> None:
@@ -109,5 +133,6 @@ def test_which_addresses_are_local() -> None:
 
 
 def test_a_table_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sockets_netlink, "listening", refuse)
     monkeypatch.setattr(sockets, "_TABLES", ((str(tmp_path / "tcp"), 4),))
     assert sockets.listeners() == []

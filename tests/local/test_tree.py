@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -13,6 +14,7 @@ import pytest
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import process, spawn, tree_end
+from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.process_children import Reaper, become_subreaper, claim, disclaim, orphans
 from launchpad.hosts.local.tree import Trees, describe
 from launchpad.hosts.local.tree_end import TreeEnd, kill_all
@@ -191,6 +193,50 @@ def test_a_stopped_process_hears_sigterm(tmp_path: Path) -> None:
     assert one is not None
     tree_end.signal_all([one], signal.SIGTERM)
     assert code_of(handle) == -signal.SIGTERM
+
+
+def test_a_process_that_has_another_s_number_is_not_signalled(tmp_path: Path) -> None:
+    handle = launch(["sleep", "600"], tmp_path)
+    one = process.stat(handle.pid)
+    assert one is not None
+    tree_end.signal_all([dataclasses.replace(one, start=one.start - 1)], signal.SIGKILL)
+    tree_end.signal_all([one], signal.SIGTERM)
+    assert code_of(handle) == -signal.SIGTERM
+
+
+def test_a_tree_is_frozen_until_it_starts_nothing_new_and_then_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def some(*pids: int) -> list[Stat]:
+        return [Stat(pid, "x", "S", 1, 1, pid, 0.0) for pid in pids]
+
+    sent: list[tuple[list[int], int]] = []
+    monkeypatch.setattr(tree_end, "signal_all", lambda ones, n: sent.append(([o.pid for o in ones], int(n))))
+    sights = iter([some(1, 2), some(1, 2, 3), some(1, 2, 3)])
+    kill_all(lambda: next(sights))
+    assert sent == [([1, 2], 19), ([3], 19), ([1, 2, 3], 9)]
+
+
+def test_an_orphan_with_nothing_in_its_environment_is_known_by_its_session(tmp_path: Path) -> None:
+    become_subreaper()
+    run_id = f"run-{os.getpid()}-bare"
+    code = """
+import os
+if os.fork() == 0:
+    os.execve('/bin/sh', ['sh', '-c', 'echo > up.$$; while :; do sleep 600; done'], {})
+while not [n for n in os.listdir('.') if n.startswith('up.')]: pass
+"""
+    trees = Trees(run_id, complete=True)
+    main = start(tmp_path, code, run_id)
+    other = launch(["sleep", "600"], tmp_path)
+    trees.add(ATTEMPT, main)
+    trees.add(ATTEMPT + 1, other)
+    assert code_of(main) == 0
+    assert "sh" in [one.name for one in trees.members(ATTEMPT)]
+    kill_all(lambda: trees.members(ATTEMPT))
+    until(lambda: not trees.members(ATTEMPT))
+    kill_all(lambda: trees.members(ATTEMPT + 1))
+    assert code_of(other) == -9
 
 
 def test_one_attempt_does_not_see_the_other_s(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from launchpad.core.wishes import Wish
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+QUIET = (f.Probed, f.Sampled, w.Probe, w.Sample)
+"""A step with nothing else changes nothing that is checked, but for deadlines."""
 EPS = 1e-6
 SPAWN_S = 30.0
 RESWEEP_S = 1.0
@@ -69,6 +71,8 @@ class Checks:
         self.deaths: dict[str, list[float]] = {}
         self.definition: dict[str, tuple[str, int]] = {}
         self.initial_s: dict[str, float] = {}
+        self.grace_s: dict[str, float] = {}
+        self.fresh: list[str] = []
         self.goals: dict[str, bool] = {}
         self.killed = False
         self.closing: int | None = None
@@ -76,10 +80,14 @@ class Checks:
 
     def after(self, now: float, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
         self.now, self.facts = now, facts
+        if all(isinstance(x, QUIET) for x in (*facts, *wishes)):
+            self._deadlines()
+            return
         state = self.world.engine.state
         self.killed = self.killed or any(isinstance(fact, f.KillAsked) for fact in facts)
         self.just_closed = state.closing is not None and self.closing is None
         self.closing = state.closing
+        self.fresh = [wish.service for wish in wishes if isinstance(wish, w.Spawn)]
         self._fresh_definitions()
         for wish in wishes:
             if isinstance(wish, w.Note) and wish.what == "phase":
@@ -112,6 +120,7 @@ class Checks:
                 if up and (self.phase.get(name) == "failed" or not self.goals.get(name)):
                     self.deaths.pop(name, None)
             if isinstance(fact, f.PlanApplied):
+                self.entered.update((n, self.now) for n, phase in self.phase.items() if phase == "starting")
                 for name in [n for n, phase in self.phase.items() if phase == "failed"]:
                     self.deaths.pop(name, None)
 
@@ -133,6 +142,7 @@ class Checks:
         if before == "backoff" and unit is not None and wanted(unit):
             self._waited(unit, note.attempt)
         if after == "stopping" and unit is not None:
+            self.grace_s[name] = unit.service.stop.grace_s
             self._order(unit)
         self.phase[name], self.entered[name] = after, self.now
 
@@ -171,7 +181,7 @@ class Checks:
 
     def _grace_is_over(self, unit: Unit) -> None:
         since = self.entered.get(unit.name, self.now)
-        if not self.killed and unit.handle is not None and self.now - since < unit.service.stop.grace_s - EPS:
+        if not self.killed and unit.handle is not None and self.now - since < self.grace_s[unit.name] - EPS:
             raise Broken(f"{unit.name} is killed before its grace period is over")
 
     def _waited(self, unit: Unit, attempt: int) -> None:
@@ -189,7 +199,8 @@ class Checks:
             return
         for other in self.world.engine.units.values():
             depends = any(need.on == unit.name for need in other.service.needs)
-            if depends and alive(other) and self._has_to_go(other):
+            only_now = any(need.bound and need.on in self.fresh for need in other.service.needs)
+            if depends and not only_now and alive(other) and self._has_to_go(other):
                 raise Broken(f"{unit.name} is stopped before {other.name}, which depends on it")
 
     def _spawn(self, wish: w.Spawn) -> None:
@@ -220,10 +231,14 @@ class Checks:
         if on.since == self.now and alive(on):
             return True  # it may have changed later in this step
         if on.phase is Phase.DONE:
-            return (on.service.digest, on.nonce) == (on.identity.digest, on.identity.nonce) if on.identity else False
+            return self._ended_as_wanted(on)
         if need.condition is Condition.STARTED:
             return on.phase in RUNNING
         return need.condition is Condition.READY and on.phase is Phase.READY
+
+    def _ended_as_wanted(self, unit: Unit) -> bool:
+        was = unit.identity
+        return was is not None and (was.digest, was.nonce) == (unit.service.digest, unit.nonce)
 
     def _signal(self, wish: w.Signal) -> None:
         unit = self.world.engine.units.get(wish.service)
@@ -383,7 +398,7 @@ class Checks:
             on = self.world.engine.units.get(need.on)
             if on is None or on.phase is Phase.FAILED:
                 return True
-            if on.phase is Phase.DONE:
+            if on.phase is Phase.DONE and self._ended_as_wanted(on):
                 continue
             if not wanted(on) or self.is_blocked(on):
                 return True

@@ -1,6 +1,6 @@
 """Who listens where: the kernel's tables of TCP sockets, and the processes behind them.
 
-Decides nothing: it reads `/proc` once per call, keeps nothing, and treats what cannot be read (another
+Decides nothing: it asks the kernel (or, where that does not answer, reads `/proc`) at each call, keeps nothing, and treats what cannot be read (another
 user's process, a process that has just ended) as not there.
 """
 
@@ -13,10 +13,13 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from launchpad.hosts.local import sockets_netlink
+
 COMMAND_CHARS = 70
 _LISTEN = re.compile(
     rb"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A \S+ \S+ \S+ +(\d+) +\d+ (\d+)", re.MULTILINE
 )
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _TABLES = (("/proc/net/tcp", 4), ("/proc/net/tcp6", 6))
 
 
@@ -30,6 +33,8 @@ class Listener:
     inode: int
     uid: int
     family: int
+    only6: bool = False
+    """An IPv6 socket that takes no IPv4, as far as the kernel says."""
 
     def __str__(self) -> str:
         return where(self.address, self.port)
@@ -44,10 +49,12 @@ def listeners(port: int | None = None) -> list[Listener]:
     """All listening sockets of this machine (its network namespace), or those on one port."""
     found = []
     for path, family in _TABLES:
-        for address, number, uid, inode in _LISTEN.findall(_head(path)):
-            if port is None or int(number, 16) == port:
-                text = _address(address)
-                found.append(Listener(text, int(number, 16), int(inode), int(uid), family))
+        try:
+            rows = sockets_netlink.listening(_FAMILIES[family], port)
+        except OSError:
+            rows = _from_table(path, port)
+        for raw, number, inode, uid, only6 in rows:
+            found.append(Listener(_text(raw), number, inode, uid, family, only6))
     return found
 
 
@@ -62,7 +69,9 @@ def serving(address: str, port: int, among: Iterable[Listener]) -> list[Listener
         wild = [listener for listener in here if listener.address == "0.0.0.0"]
         if wild:
             return wild
-    return [listener for listener in here if listener.address == "::"]
+    return [
+        listener for listener in here if listener.address == "::" and (":" in address or not listener.only6)
+    ]
 
 
 def owners(inodes: set[int], pids: Iterable[int]) -> dict[int, tuple[int, int]]:
@@ -145,9 +154,16 @@ def _one_line(raw: bytes) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).replace("`", "'").split())
 
 
+def _from_table(path: str, port: int | None) -> list[sockets_netlink.Row]:
+    found = []
+    for address, number, uid, inode in _LISTEN.findall(_head(path)):
+        if port is None or int(number, 16) == port:
+            found.append((_raw(address), int(number, 16), int(inode), int(uid), False))
+    return found
+
+
 def _head(path: str) -> bytes:
-    """The listening part of a table. The kernel prints listening sockets before all others, so that
-    a machine with a hundred thousand connections costs no more than one with none."""
+    """The listening part of a table: the kernel prints listening sockets before all others."""
     parts = []
     try:
         with open(path, "rb", buffering=0) as table:
@@ -160,12 +176,15 @@ def _head(path: str) -> bytes:
     return b"".join(parts)
 
 
-def _address(text: bytes) -> str:
+def _raw(text: bytes) -> bytes:
+    """The table shows addresses as words of the machine's own byte order."""
     raw = bytes.fromhex(text.decode())
     if sys.byteorder == "little":
         raw = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
-    if len(raw) == 4:
-        return socket.inet_ntop(socket.AF_INET, raw)
+    return raw
+
+
+def _text(raw: bytes) -> str:
     if raw.startswith(b"\0" * 10 + b"\xff\xff"):
-        return socket.inet_ntop(socket.AF_INET, raw[12:])
-    return socket.inet_ntop(socket.AF_INET6, raw)
+        raw = raw[12:]
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
