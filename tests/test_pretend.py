@@ -215,9 +215,11 @@ def test_answers_a_status_while_it_loads(start: Start, gate: Path, tmp_path: Pat
 @pytest.mark.parametrize("how", ["refused", "bound"])
 def test_refuses_while_it_loads(start: Start, gate: Path, how: str) -> None:
     port = free_port()
-    actor = start("--port", str(port), "--loading", how, "--ready-when", str(gate), "--log-line", "open now")
+    loading = ("--loading", how, "--ready-when", str(gate), "--stderr", "loading")
+    actor = start("--port", str(port), *loading, "--log-line", "open now")
     actor.port = port
-    eventually(lambda: can_bind(port) == (how == "refused"))
+    assert actor.error_line() == "loading"
+    assert can_bind(port) == (how == "refused")
     with pytest.raises(ConnectionRefusedError):
         actor.get("/health")
     fire(gate)

@@ -11,7 +11,7 @@ from launchpad.cli.params import reading_options
 from launchpad.cli.target import StackCommand, check_names, locate, one_name, read, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from launchpad.control.api import Snapshot
     from launchpad.core.model import Ref, Service
@@ -33,6 +33,8 @@ def command(
 
     Ports are those of the running stack; where it does not run they stay `${NAME.port}`.
     """
+    from launchpad.plan.config import MASK
+
     name = one_name(names)
     paths = locate(given)
     reading = read(paths, profiles, set_vars, env_files)
@@ -42,18 +44,7 @@ def command(
     value = _values(services, running(paths))
     for key, parts in service.environment:
         text = "".join(part if isinstance(part, str) else value(part) for part in parts)
-        print(f"{key}={text if show_secrets else _masked(key in service.secrets, text, reading.secrets)}")
-
-
-def _masked(hidden: bool, text: str, secrets: Sequence[str]) -> str:
-    """`secrets` are values that may not be shown, wherever they appear."""
-    from launchpad.plan.config import MASK
-
-    if hidden:
-        return MASK
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    return text
+        print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
 
 
 def _values(services: dict[str, Service], snapshot: Snapshot | None) -> Callable[[Ref], str]:

@@ -26,8 +26,7 @@ def command(
     """Who waits for whom, and for what: a tree, a Mermaid flowchart or a Graphviz graph."""
     from launchpad.views import graph
 
-    paths = locate(given)
-    reading = read(paths, profiles, set_vars, env_files)
+    reading = read(locate(given), profiles, set_vars, env_files)
     nodes = tuple(
         graph.Node(
             service.name,
@@ -37,7 +36,7 @@ def command(
         for service in reading.plan.services
     )
     if names:
-        check_names(names, [node.name for node in nodes], paths.file.parent.name)
+        check_names(names, [node.name for node in nodes], reading.name)
         nodes = graph.only(nodes, names)
     draw = {None: graph.tree, "mermaid": graph.mermaid, "dot": graph.dot}[form]
     print(draw(nodes), end="")

@@ -28,7 +28,7 @@ class Printer(Protocol):
         """Seconds until `pump` wants to be called even if nothing comes."""
 
     def finish(self, *, last: bool) -> None:
-        """Print all there is, service by service; `last`: also lines that never ended."""
+        """Print what was there, service by service; `last`: all there is, also lines that never ended."""
 
 
 def make_printer(*, raw: bool, as_json: bool, color: bool) -> Printer:
@@ -63,6 +63,8 @@ class _Source:
     name: str
     spool: Spool
     offset: int
+    there: int
+    """Where it ended when it was added; what comes after is new."""
     part: bytes = b""
 
 
@@ -75,7 +77,7 @@ class RawPrinter:
     def add(self, name: str, path: Path, lines: int | None) -> None:
         if name not in self._sources:
             spool = open_spool(path)
-            self._sources[name] = _Source(name, spool, _begin(spool, lines))
+            self._sources[name] = _Source(name, spool, _begin(spool, lines), spool.end())
 
     def pump(self) -> bool:
         more = False
@@ -91,8 +93,9 @@ class RawPrinter:
 
     def finish(self, *, last: bool) -> None:
         for source in self._sources.values():
-            while True:
-                data, source.offset = source.spool.read_from(source.offset, CHUNK)
+            while last or source.offset < source.there:
+                limit = CHUNK if last else min(CHUNK, source.there - source.offset)
+                data, source.offset = source.spool.read_from(source.offset, limit)
                 if not data:
                     break
                 self._put(source, data)

@@ -129,7 +129,7 @@ def give_up(state: State, unit: Unit, now: float, text: str, *, final: bool = Fa
     """The start has failed although the process lives."""
     unit.final = final
     outcome = Outcome("unready", now, None, text, now - unit.spawned_at)
-    moves.stop(state, unit, now, f"not ready: {text}", outcome)
+    moves.stop(state, unit, now, f"given up: {text}", outcome)
 
 
 def _remember(state: State, unit: Unit, seen: Seen, now: float) -> None:

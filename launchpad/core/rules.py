@@ -70,7 +70,8 @@ def forget_the_end(state: State, unit: Unit, now: float) -> bool:
     ended = unit.phase in (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
     if not ended or not unit.wanted or not stale_definition(unit):
         return False
-    moves.reset(state, unit, now, "its definition changed")
+    again = unit.identity is not None and unit.identity.digest == unit.service.digest
+    moves.reset(state, unit, now, "asked for again" if again else "its definition changed")
     return True
 
 
@@ -124,7 +125,8 @@ def close_if_over(state: State, now: float) -> bool:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)
         if over or is_blocked(state, unit):
-            moves.close(state, now, exit_code(unit) if over else 1, f"`{unit.name}` ended, the stack ends")
+            why = f"`{unit.name}` {'ended' if over else 'cannot start'}, the stack ends"
+            moves.close(state, now, exit_code(unit) if over else 1, why)
             return True
     return False
 

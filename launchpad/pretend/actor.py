@@ -126,7 +126,7 @@ class Actor:
             sum(range(10_000))
 
     def _become_ready(self) -> None:
-        pass  # before the port opens: whoever can connect is answered
+        self.answers.ready.set()  # before the port opens: whoever can connect is answered
         self._open(loading=False)
         self._mark("ready")
         if self.options.log_line is not None:

@@ -53,9 +53,10 @@ def _map(span: Span, entries: dict[str, Entry]) -> Map:
 
 
 def under(defaults: Map, service: Map, drop: tuple[str, ...] = ()) -> Map:
-    """A service with the defaults beneath it. `drop`: keys that do not concern it."""
+    """A service with the defaults beneath it. `drop`: keys that do not concern it. `retries` says more than a
+    default `restart`, and a service's own `restart` more than default `retries`."""
     base = defaults.without(*drop, *(key for key in defaults.entries if key.startswith("x-")))
-    if "retries" in service.entries and "restart" not in service.entries:
+    if "restart" not in service.entries and ("retries" in service.entries or "retries" in base.entries):
         base = base.without("restart")
     if "restart" in service.entries and "retries" not in service.entries:
         base = base.without("retries")

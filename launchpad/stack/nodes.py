@@ -62,11 +62,12 @@ class Scalar:
             return self.span
         char = self.text[offset]
         begin = _header(self.raw) if self.style in ("|", ">") else 0
-        nth = self.text.count(char, 0, offset)
-        found = [i for i in range(begin, len(self.raw)) if self.raw[i] == char]
-        if len(found) != self.text.count(char):
+        if self.raw.count(char, begin) != self.text.count(char):
             return self.span
-        return self._at(found[nth], self.text[offset : offset + length])
+        index = begin - 1
+        for _ in range(self.text.count(char, 0, offset) + 1):
+            index = self.raw.index(char, index + 1)
+        return self._at(index, self.text[offset : offset + length])
 
     def _at(self, index: int, wanted: str) -> Span:
         line, column = self.span.line, self.span.column + index
@@ -132,9 +133,16 @@ def walk(root: Node, path: Path) -> tuple[Node, Entry | None]:
             node = entry.value
         elif isinstance(node, Seq) and isinstance(step, int) and 0 <= step < len(node.items):
             node, entry = node.items[step], None
+        elif isinstance(node, Seq) and (item := _named(node, step)):
+            node, entry = item, None
         elif step != 0 or isinstance(node, Seq):
             break  # but one value may stand for a list of one
     return node, entry
+
+
+def _named(node: Seq, name: str | int) -> Scalar | None:
+    """An item of a list of names."""
+    return next((item for item in node.items if isinstance(item, Scalar) and item.text == name), None)
 
 
 def span_at(root: Node, path: Path) -> Span:

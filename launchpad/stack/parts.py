@@ -44,7 +44,7 @@ from launchpad.stack.fields import (
     wrong,
 )
 from launchpad.stack.nodes import kind_of
-from launchpad.stack.problems import VALUE, closest
+from launchpad.stack.problems import VALUE, closest, shown
 from launchpad.stack.strict import Argv, Command, Exec, Strict
 from launchpad.stack.words import Word
 
@@ -194,7 +194,7 @@ def _sink(value: Any) -> Any:
     if value not in SINK_WORDS:
         hint = f"write `{{file: {shown(value)}}}`" if "/" in value or "." in value else ""
         near = closest(value, SINK_WORDS)
-        hint = hint or (f"did you mean `{near}`?" if near else "")
+        hint = hint or (f"did you mean `{near}`?" if near else "write `{file: logs/out.log}`")
         raise wrong(
             VALUE, f"{said(value)} is not one of `console`, `jsonl`, `null` and `{{file: …}}`", hint=hint
         )

@@ -20,6 +20,9 @@ MAX_NESTING = 20
 MAX_LENGTH = 200_000
 """Of a filled string; longer ones cannot be passed to a process anyway."""
 
+MAX_PROBLEMS = 20
+"""Told of one string."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)+\Z")
 _OPERATOR = re.compile(r":-|:\?|:\+|-|\?|\+")
@@ -186,6 +189,8 @@ def _evaluate(parts: Sequence[_Part], scope: Scope) -> list[Piece]:
             pieces += _worth(part, scope)
         except Problem as problem:
             problems += [problem, *problem.more]
+            if len(problems) >= MAX_PROBLEMS:
+                break
     if problems:
         problems[0].more = problems[1:]
         raise problems[0]

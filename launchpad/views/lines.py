@@ -41,7 +41,7 @@ Write = Callable[[str], None]
 
 def open_spool(path: Path) -> Spool:
     """The spool at `path`, which need not exist yet."""
-    from launchpad.hosts.local.spool import SpoolReader
+    from launchpad.hosts.local.spool_reader import SpoolReader
 
     return SpoolReader(path)
 

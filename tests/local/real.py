@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -69,6 +70,34 @@ def killed_after(handle: Handle) -> Iterator[Handle]:
         if process.alive(handle):
             process.send(handle.pid, handle.start, signal.SIGKILL)
             code_of(handle)
+
+
+@contextlib.contextmanager
+def nothing_left_in(folder: Path) -> Iterator[None]:
+    """A test that fails must not leave its processes: whatever works in `folder` afterwards is killed."""
+    try:
+        yield
+    finally:
+        for _ in range(100):
+            for pid in (left := [pid for pid in process.pids() if folder in _working_dir(pid).parents]):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if not left:
+                break
+
+
+def _working_dir(pid: int) -> Path:
+    try:
+        return Path(os.readlink(f"/proc/{pid}/cwd")) / "."
+    except OSError:
+        return Path("/")
+
+
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    """For sockets, whose names have to be short."""
+    with tempfile.TemporaryDirectory(prefix="lp-", dir="/tmp") as name:
+        yield Path(name)
 
 
 def free_number(low: int = 21000, high: int = 31000) -> int:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ from launchpad.hosts.local.host import LocalHost
 from launchpad.hosts.local.process_oom import OomWatch
 from launchpad.hosts.local.records import read_records
 from launchpad.paths import StackPaths, stack_paths
-from tests.local.real import PATIENCE_S, can_bind, free_number, python, until
+from tests.local.real import PATIENCE_S, can_bind, free_number, nothing_left_in, python, short_folder, until
 
 F = TypeVar("F", bound=Fact)
 
@@ -103,11 +103,11 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of this test's own."""
+    with short_folder() as folder, nothing_left_in(tmp_path):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+        yield folder
 
 
 def run(folder: Path, body: Callable[[World], Coroutine[Any, Any, None]]) -> None:

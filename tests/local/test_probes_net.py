@@ -276,7 +276,10 @@ def test_p4_a_port_shared_with_a_stranger_is_not_ready(tmp_path: Path) -> None:
 
 
 @needs_ipv6
-def test_p6_the_very_port_at_another_address_is_final_after_a_second_look(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bound", "shown"), [("::1", "[::1]"), ("::", "[::]")])
+def test_p6_the_very_port_at_another_address_is_final_after_a_second_look(
+    tmp_path: Path, bound: str, shown: str
+) -> None:
     now = [100.0]
 
     async def run(port: int, pid: int) -> None:
@@ -287,14 +290,14 @@ def test_p6_the_very_port_at_another_address_is_final_after_a_second_look(tmp_pa
             assert (await b.ask(HTTP, url)).seen.kind == "refused"
             first = (await b.ask(HTTP, url, look=True)).seen
             assert (first.kind, first.final) == ("elsewhere", False)
-            assert first.text.startswith(f"listens on [::1]:{port} (pid {pid} `python")
+            assert first.text.startswith(f"listens on {shown}:{port} (pid {pid} `python")
             assert first.text.endswith(f"`), launchpad knocks at 127.0.0.1:{port}")
             now[0] += 0.9
             assert not (await b.ask(HTTP, url, look=True)).seen.final
             now[0] += 0.2
             assert (await b.ask(HTTP, url, look=True)).seen.final
 
-    with process(LISTEN, "::1", "0") as (child, port):
+    with process(LISTEN, bound, "0") as (child, port):
         asyncio.run(run(int(port), child.pid))
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,18 +28,18 @@ from launchpad.hosts.local.records import (
 )
 from launchpad.hosts.local.registry import private_runtime_dir, register, registrations, unregister
 from launchpad.paths import StackPaths, stack_paths
-from tests.local.real import PATIENCE_S, killed_after, launch, until
+from tests.local.real import PATIENCE_S, killed_after, launch, nothing_left_in, short_folder, until
 
 WHO = Identity("digest", 2, (("llm", 4),), (Lease("a", "main", 8000, "127.0.0.1"),))
 LAUNCH = Launch(("serve", "--port", "1"), (("TOKEN", "secret"),), True, "/work")
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of this test's own."""
+    with short_folder() as folder, nothing_left_in(tmp_path):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_private_files_are_replaced_and_not_written_through(tmp_path: Path) -> N
     write_private(tmp_path / "file", {"a": 1})
     assert (tmp_path / "target").read_text() == "{}"
     assert read_private(tmp_path / "file") == {"a": 1}
-    assert sorted(os.listdir(tmp_path)) == ["file", "run", "target"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "target"]
 
 
 # -- the end of a stack --------------------------------------------------------------------------------

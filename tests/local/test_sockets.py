@@ -58,10 +58,10 @@ def test_a_listener_with_its_address_inode_and_user() -> None:
 @pytest.mark.parametrize(
     ("bound", "shown"), [("::1", "::1"), ("::", "::"), ("::ffff:127.0.0.1", "127.0.0.1")]
 )
-def test_ipv6_and_mapped_addresses(bound: str, shown: str) -> None:
+def test_ipv6_and_mapped_addresses(bound: str, shown: str, source: str) -> None:
     with listening(bound, only6=False) as sock:
         found = one(sock)
-        assert not found.only6
+        assert found.only6 == (bound == "::1" and source == "netlink")
         assert (found.address, found.family) == (shown, 6)
         assert str(found) == (f"[{shown}]:{found.port}" if ":" in shown else f"{shown}:{found.port}")
 

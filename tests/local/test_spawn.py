@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ from launchpad.core.model import Launch
 from launchpad.hosts.local import process, spawn
 from launchpad.hosts.local.process_environment import child_environment
 from launchpad.hosts.local.spawn_failure import NotStarted, explain
-from tests.local.real import code_of, environment, killed_after, launch, python, until
+from tests.local.real import code_of, environment, killed_after, launch, nothing_left_in, python, until
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path) -> Iterator[None]:
+    with nothing_left_in(tmp_path):
+        yield
 
 
 def said(folder: Path) -> str:

@@ -138,13 +138,27 @@ def test_a_log_is_cut_while_it_is_written_and_nothing_is_lost(tmp_path: Path) ->
     assert tail == numbered(count - 100_000, count)
 
 
-def test_a_file_system_that_can_only_make_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def everything_kept(reader: SpoolReader) -> bytes:
+    parts, at = [], reader.start()
+    while data_after := reader.read_from(at, 1 << 20):
+        if not data_after[0]:
+            break
+        parts.append(data_after[0])
+        at = data_after[1]
+    return b"".join(parts)
+
+
+def only_holes(monkeypatch: pytest.MonkeyPatch) -> None:
     real = spool_cut._fallocate
-    monkeypatch.setattr(
-        spool_cut,
-        "_fallocate",
-        lambda fd, mode, at, n: mode != spool_cut._COLLAPSE_RANGE and real(fd, mode, at, n),
-    )
+
+    def fallocate(descriptor: int, mode: int, begin: int, length: int) -> bool:
+        return mode != spool_cut._COLLAPSE_RANGE and real(descriptor, mode, begin, length)
+
+    monkeypatch.setattr(spool_cut, "_fallocate", fallocate)
+
+
+def test_a_file_system_that_can_only_make_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_holes(monkeypatch)
     log = tmp_path / "llm.log"
     for part in range(3):
         with open(log, "ab") as out:
@@ -172,6 +186,45 @@ def test_a_file_system_that_can_do_neither(tmp_path: Path, monkeypatch: pytest.M
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("holes", [True, False])
+def test_far_beyond_the_limit_the_head_is_dropped_without_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
+) -> None:
+    if holes:
+        only_holes(monkeypatch)
+    log = tmp_path / "llm.log"
+    data = b""
+    for part in range(3):
+        more = numbered(part * 100_000, part * 100_000 + 100_000)
+        data += more
+        with open(log, "ab") as out:
+            out.write(more)
+        reader = SpoolReader(log)
+        assert spool_cut.cut(log, 400_000, 3)
+        assert reader.end() == len(data)
+        kept, after = reader.read_from(0, 1 << 20)
+        assert after == len(data)
+        assert data.endswith(kept)
+        assert 290_000 < len(kept) <= 310_000
+        assert [p.stat().st_size for p in (tmp_path / "llm.old").iterdir()] == [0]
+    assert spool_cut.cut(log, 400_000, 3)
+    assert data.endswith(everything_kept(reader))
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_drop_that_a_crash_interrupted(tmp_path: Path, done: bool) -> None:
+    log, data, head = tmp_path / "llm.log", numbered(0, 5000), 8192
+    log.write_bytes(data[head:] + (b"x" * 10_000 if done else b"") if done else data)
+    end = len(data) + (10_000 if done else 0)
+    (tmp_path / "llm.old").mkdir()
+    (tmp_path / "llm.old" / f"cut.{head}.{len(data)}.0.1").write_bytes(data[:4096])
+    assert SpoolReader(log).layout().start == (head if done else 0)
+    assert SpoolReader(log).end() == end
+    spool_cut.recover(log)
+    assert SpoolReader(log).layout().start == (head if done else 0)
+    assert SpoolReader(log).end() == end
+
+
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("same", [True, False])
 def test_a_cut_that_a_crash_interrupted(tmp_path: Path, done: bool, same: bool) -> None:
@@ -181,7 +234,7 @@ def test_a_cut_that_a_crash_interrupted(tmp_path: Path, done: bool, same: bool) 
     log.write_bytes(data)
     head = 8192
     (tmp_path / "llm.old").mkdir()
-    (tmp_path / "llm.old" / f"cut.0.{len(data)}.0").write_bytes(data[:head])
+    (tmp_path / "llm.old" / f"cut.0.{len(data)}.0.0").write_bytes(data[:head])
     (tmp_path / "llm.old" / "tmp").write_bytes(b"half a copy")
     if done:
         log.write_bytes(data[head:])

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.process_children import Reaper, become_subreaper, claim, disclaim, orphans
 from launchpad.hosts.local.tree import Trees, describe
 from launchpad.hosts.local.tree_end import TreeEnd, kill_all
-from tests.local.real import PATIENCE_S, code_of, environment, launch, python, until
+from tests.local.real import PATIENCE_S, code_of, environment, launch, nothing_left_in, python, until
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path) -> Iterator[None]:
+    with nothing_left_in(tmp_path):
+        yield
+
 
 ATTEMPT = 7
 

@@ -68,9 +68,13 @@ CASES: dict[str, Case] = {
     "merge-of-text": Case(server("<<: base", "command: x"), ("E105 3:9",)),
     # --- keys and values ------------------------------------------------------------------------------
     "two-typos": Case(server("comand: x", "prot: 8000"), ("E106 3:5", "E106 4:5")),
-    "key-of-another-tool": Case(server("command: x", "healthcheck: {}", "volumes: []"), ("E106 4:5", "E106 5:5")),
+    "key-of-another-tool": Case(
+        server("command: x", "healthcheck: {}", "volumes: []"), ("E106 4:5", "E106 5:5")
+    ),
     "key-at-the-wrong-level": Case("depends_on: [a]\n" + server("command: x"), ("E106 1:1",)),
-    "typo-inside-ready": Case(server("command: x", "port: auto", "ready: {http: /, timout: 5m}"), ("E106 5:22",)),
+    "typo-inside-ready": Case(
+        server("command: x", "port: auto", "ready: {http: /, timout: 5m}"), ("E106 5:22",)
+    ),
     "no-command": Case(server("port: 8000"), ("E108 2:3",)),
     "nothing-in-it": Case("servers:\n  web:\n", ("E107 2:3",)),
     "text-for-a-service": Case("servers:\n  web: python x.py\n", ("E107 2:8",)),
@@ -84,7 +88,9 @@ CASES: dict[str, Case] = {
         ("E109 1:1", "E109 5:5", "E109 6:5", "E109 7:5"),
     ),
     "bad-duration": Case(server("command: x", "stop_grace: 5 minutes"), ("E116 4:17",)),
-    "no-time-at-all": Case(server("command: x", "port: auto", "ready: {http: /, timeout: 0}"), ("E116 5:31",)),
+    "no-time-at-all": Case(
+        server("command: x", "port: auto", "ready: {http: /, timeout: 0}"), ("E116 5:31",)
+    ),
     "bad-size": Case(server("command: x", "output: {file: a.log, rotate: 50 megs}"), ("E116 4:35",)),
     "leading-zero": Case(job("command: x", "retries: 0755"), ("E107 4:14",)),
     "negative-retries": Case(job("command: x", "retries: -1"), ("E107 4:14",)),
@@ -95,9 +101,7 @@ CASES: dict[str, Case] = {
     "restart-and-retries": Case(job("command: x", "restart: always", "retries: 3"), ("E124 5:5",)),
     "job-key-on-a-server": Case(server("command: x", "primary: true"), ("E124 4:5",)),
     # --- names ------------------------------------------------------------------------------------------
-    "name-clash": Case(
-        "servers:\n  eval: {command: x}\njobs:\n  eval: {command: y}\n", ("E114 4:3",)
-    ),
+    "name-clash": Case("servers:\n  eval: {command: x}\njobs:\n  eval: {command: y}\n", ("E114 4:3",)),
     "bad-name": Case("servers:\n  my server: {command: x}\n  2nd: {command: y}\n", ("E114 2:3", "E114 3:3")),
     "reserved-name": Case(server("command: x", name="self"), ("E114 2:3",)),
     # --- commands -----------------------------------------------------------------------------------------
@@ -137,17 +141,21 @@ CASES: dict[str, Case] = {
     "unterminated": Case(server("command: serve --port ${self.port", "port: auto"), ("E110 3:27",)),
     "no-name": Case(server("command: echo ${} ${1x}"), ("E110 3:19",)),
     "default-for-a-reference": Case(server("command: echo ${vars.x:-1}"), ("E110 3:19",)),
-    "unset-variable": Case(server("command: serve ${MODLE} ${TOKEN_FILE:?where is it}"), ("E111 3:20", "E111 3:29")),
+    "unset-variable": Case(
+        server("command: serve ${MODLE} ${TOKEN_FILE:?where is it}"), ("E111 3:20", "E111 3:29")
+    ),
     "unset-in-a-block": Case(
-        "servers:\n  web:\n    shell: true\n    command: |\n      echo $HOME\n      echo ${NOPE} $$\n", ("E111 6:12",)
+        "servers:\n  web:\n    shell: true\n    command: |\n      echo $HOME\n      echo ${NOPE} $$\n",
+        ("E111 6:12",),
     ),
     "unknown-reference": Case(
         "servers:\n  llm: {command: x, port: auto}\n  web:\n    command: serve --llm ${lmm.url}\n"
-        "    environment: {A: \"${llm.uri}\", B: '${vars.model}', C: \"${stack.name}/${self.prot}\"}\n",
+        '    environment: {A: "${llm.uri}", B: \'${vars.model}\', C: "${stack.name}/${self.prot}"}\n',
         ("E112 4:26", "E112 5:23", "E112 5:40", "E112 5:74"),
     ),
     "reference-without-port": Case(
-        "servers:\n  llm: {command: x}\n  web:\n    command: serve ${llm.url} ${self.port}\n", ("E112 4:20", "E112 4:31")
+        "servers:\n  llm: {command: x}\n  web:\n    command: serve ${llm.url} ${self.port}\n",
+        ("E112 4:20", "E112 4:31"),
     ),
     "reference-to-an-unknown-port": Case(
         server("command: serve ${self.ports.htpp}", "ports: {http: auto}"), ("E112 3:20",)
@@ -197,14 +205,17 @@ CASES: dict[str, Case] = {
     ),
     "self-dependency": Case(server("command: x", "depends_on: [web]"), ("E203 4:18",)),
     "done-server": Case(
-        "servers:\n  llm: {command: x}\njobs:\n  train: {command: y, depends_on: {llm: done}}\n", ("E204 4:41",)
+        "servers:\n  llm: {command: x}\njobs:\n  train: {command: y, depends_on: {llm: done}}\n",
+        ("E204 4:41",),
     ),
     "bad-condition": Case(
         "servers:\n  llm: {command: x}\njobs:\n  train: {command: y, depends_on: {llm: service_healthy}}\n",
         ("E107 4:41",),
     ),
     "everything-at-once": Case(
-        server("comand: x", "port: 8000:10", "depends_on: [webb]", "ready: {http: health}", "stop_grace: soon"),
+        server(
+            "comand: x", "port: 8000:10", "depends_on: [webb]", "ready: {http: health}", "stop_grace: soon"
+        ),
         ("E106 3:5", "E115 4:11", "E202 5:18", "E119 6:19", "E116 7:17"),
     ),
 }

@@ -51,7 +51,9 @@ def test_what_a_user_sees(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     found = refused(CASES[name], tmp_path)
     text = render(found, color=False, width=100).replace(str(tmp_path), "/stack")
-    assert not re.search(r"Traceback|pydantic|yaml\.|Error\b|<class|NoneType|\bdict\b|\bstr\b|Scalar|Word", text)
+    assert not re.search(
+        r"Traceback|pydantic|yaml\.|Error\b|<class|NoneType|\bdict\b|\bstr\b|Scalar|Word", text
+    )
     assert all(len(line) <= 160 for line in text.splitlines())
     snapshot = SNAPSHOTS / f"{name}.txt"
     if REWRITE:

@@ -104,6 +104,10 @@ class Checks:
             self._unit(unit)
         self._deadlines()
         self._leases(wishes)
+        if self.closing is not None and self.world.engine.verdict().phase == "finished":
+            left = [p.service for p in self.world.host.processes.values() if p.lives]
+            if left:
+                raise Broken(f"the stack is finished while {left} live")
 
     # --- each step -----------------------------------------------------------------------------------
 

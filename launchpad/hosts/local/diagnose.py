@@ -86,12 +86,12 @@ class Elsewhere:
         self._now = now
         self._first_seen: dict[tuple[int, str], float] = {}
 
-    def look(self, running: Running, address: str, port: int) -> Seen | None:
+    def look(self, running: Running, address: str, port: int, *, refused: bool) -> Seen | None:
         """None: nowhere that matters. Final: for a second or more it has listened on the very port, but
         at another address. Other ports are never final (a server may open an auxiliary one first), and
         those that the stack has given it are expected."""
         mine = sockets.owned_by(self._pids(running))
-        if any(listener in sockets.serving(address, port, [listener]) for listener, _ in mine):
+        if any(_serves(listener, address, port, refused) for listener, _ in mine):
             self._forget(running.attempt, address, port)
             return None
         same = [pair for pair in mine if pair[0].port == port]
@@ -109,6 +109,13 @@ class Elsewhere:
 
     def _forget(self, attempt: int, address: str, port: int) -> None:
         self._first_seen.pop(_key(attempt, address, port), None)
+
+
+def _serves(listener: Listener, address: str, port: int, refused: bool) -> bool:
+    """A socket for all addresses that refused an IPv4 connection takes IPv6 alone, whatever is known of it."""
+    if refused and listener.address == "::" and ":" not in address:
+        return False
+    return bool(sockets.serving(address, port, [listener]))
 
 
 def _key(attempt: int, address: str, port: int) -> tuple[int, str]:

@@ -86,7 +86,10 @@ class Asker:
         self.bad(wish, running, at, seen or Seen("silent", text, detail=str(at)), answers=False)
 
     def _look(self, wish: Probe, running: Running, knock: Knock) -> Seen | None:
-        return self._elsewhere.look(running, knock.address, knock.port) if wish.look else None
+        if not wish.look:
+            return None
+        refused = knock.state == "refused"
+        return self._elsewhere.look(running, knock.address, knock.port, refused=refused)
 
     def good(self, wish: Probe, running: Running, knock: Knock, seen: Seen) -> None:
         """An answer as it should be: it counts if it is the service's own."""

@@ -3,7 +3,8 @@
 The head of `NAME.log` is copied to `NAME.old/START` and then taken off the file that the service has open:
 `fallocate` removes whole blocks from the front (ext4, xfs) or, where a file system lacks that, frees their
 room and leaves a hole (tmpfs, btrfs). Where neither works the log is left to grow. Earlier parts beyond the
-limit are deleted, oldest first. Decides nothing about when; blocks, so it runs in a worker thread.
+limit are deleted, oldest first. The log is written to the disk before its head goes, because that locks it: the service's next write may wait
+for the moment it takes. Decides nothing about when to cut; blocks, so it runs in a worker thread.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ DEFAULT_LIMIT = 256 << 20
 DEFAULT_KEEP = 4
 _KEEP_SIZE, _PUNCH_HOLE, _COLLAPSE_RANGE = 1, 2, 8
 _COPY_BYTES = 8 << 20
+_SAMPLE = 1 << 20
+"""Of a head that is not kept, so much is: enough to see after a crash whether it has gone."""
 
 
 def is_due(log: Path, limit: int, keep: int) -> bool:
@@ -32,29 +35,35 @@ def is_due(log: Path, limit: int, keep: int) -> bool:
 
 
 def cut(log: Path, limit: int, keep: int) -> bool:
-    """Move all whole blocks but the last to an earlier part. False: this file system cannot.
-    Raises OSError when the copy cannot be made (a full disk); then nothing has changed."""
-    folder = spool_reader.old_dir(log)
+    """Move all whole blocks but the last to an earlier part; what would be deleted at once because it is
+    beyond the limit is not copied first. False: this file system cannot. Raises OSError when the copy
+    cannot be made (a full disk); then nothing has changed."""
     recover(log)
     layout = spool_reader.SpoolReader(log).layout()
+    folder = spool_reader.old_dir(log)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    rest = limit - limit // (keep + 1)
     descriptor = os.open(log, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         begin = layout.floor - layout.base
-        length = (status.st_size - 1) // status.st_blksize * status.st_blksize - begin
+        beyond = status.st_size - begin - limit
+        last = status.st_size - rest if beyond > 0 else status.st_size - 1
+        length = last // status.st_blksize * status.st_blksize - begin
         if length <= 0:
             return True
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _copy(descriptor, begin, length, folder / "tmp")
-        marker = folder / f"{spool_reader.CUT_PREFIX}{layout.floor}.{status.st_size}.{begin}"
+        _copy(descriptor, begin, length if beyond <= 0 else min(length, _SAMPLE), folder / "tmp")
+        start = layout.floor + length if beyond > 0 else layout.floor
+        marker = folder / f"{spool_reader.CUT_PREFIX}{start}.{status.st_size}.{begin}.{int(beyond > 0)}"
+        os.fdatasync(descriptor)
         os.rename(folder / "tmp", marker)
         if not _take_off(descriptor, begin, length):
             os.unlink(marker)
             return False
-        os.rename(marker, folder / str(layout.floor))
+        _settle(marker)
     finally:
         os.close(descriptor)
-    _prune(folder, limit - limit // (keep + 1), keep)
+    _prune(folder, rest, keep)
     return True
 
 
@@ -70,9 +79,18 @@ def recover(log: Path) -> None:
             os.unlink(folder / name)
         elif name.startswith(spool_reader.CUT_PREFIX):
             if spool_reader.cut_is_done(log, folder / name):
-                os.rename(folder / name, folder / name.split(".")[1])
+                _settle(folder / name)
             else:
                 os.unlink(folder / name)
+
+
+def _settle(marker: Path) -> None:
+    """The head has gone: what was copied of it becomes an earlier part. Of a head that was not kept an empty
+    part remains, which says where the log begins."""
+    start, was_dropped = marker.name.split(".")[1], marker.name.endswith(".1")
+    if was_dropped:
+        os.truncate(marker, 0)
+    os.rename(marker, marker.with_name(start))
 
 
 def _copy(source: int, begin: int, length: int, target: Path) -> None:
@@ -110,10 +128,13 @@ def _fallocate(descriptor: int, mode: int, begin: int, length: int) -> bool:
 
 
 def _prune(folder: Path, limit: int, keep: int) -> None:
-    """Delete the oldest parts beyond the limit; the newest always stays, it says where the log begins."""
-    parts = sorted((int(name) for name in os.listdir(folder) if name.isdecimal()), reverse=True)
-    room = limit
-    for index, start in enumerate(parts):
-        room -= os.stat(folder / str(start)).st_size
-        if index and (index >= keep or room < 0):
+    """Delete the oldest parts beyond the limit, and those behind a gap that a dropped head has left; the
+    newest always stays, it says where the log begins."""
+    room, newer = limit, -1
+    for index, start in enumerate(sorted((int(name) for name in os.listdir(folder)), reverse=True)):
+        size = os.stat(folder / str(start)).st_size
+        room -= size
+        if index and (index >= keep or room < 0 or start + size != newer):
             os.unlink(folder / str(start))
+        else:
+            newer = start

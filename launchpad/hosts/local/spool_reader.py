@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CUT_PREFIX = "cut."
-"""`NAME.old/cut.START.SIZE.HOLE`: a head that is copied and now goes from `NAME.log`, which had SIZE bytes,
-the first HOLE of them no longer there."""
+"""`NAME.old/cut.START.SIZE.HOLE.DROPPED`: a head that is copied and now goes from `NAME.log`, which had SIZE
+bytes, the first HOLE of them no longer there. DROPPED is 1 for a head that is not kept: then the file is only
+a sample of it, and START is where the log begins without it."""
 _CUT_WAIT_S = 0.5
 _BLOCK = 65536
 
@@ -109,15 +110,19 @@ class SpoolReader:
     def _layout(self, names: tuple[str, ...], descriptor: int | None) -> Layout:
         size = os.fstat(descriptor).st_size if descriptor is not None else 0
         cut = next((name for name in names if name.startswith(CUT_PREFIX)), None)
-        old = [(int(name), self.old_dir / name) for name in names if name.isdecimal()]
+        parts = [(int(name), self.old_dir / name) for name in names if name.isdecimal()]
+        dropped = None
         if cut is not None and cut_is_done(self.path, self.old_dir / cut):
-            old.append((int(cut.split(".")[1]), self.old_dir / cut))
-        old.sort()
-        if not old:
+            start = int(cut.split(".")[1])
+            if cut.endswith(".1"):
+                dropped = start
+            else:
+                parts = [part for part in parts if part[0] != start] + [(start, self.old_dir / cut)]
+        if not parts and dropped is None:
             return Layout(names, (), 0, 0, size)
-        floor = old[-1][0] + _size(old[-1][1])
+        old, floor = _unbroken(parts, dropped)
         base = floor - (hole(descriptor, size) if descriptor is not None else 0)
-        return Layout(names, tuple(old), base, floor, base + size)
+        return Layout(names, old, base, floor, base + size)
 
     def _names(self) -> tuple[str, ...]:
         try:
@@ -187,6 +192,22 @@ def cut_is_done(log: Path, copy: Path) -> bool:
             return not copied
     except FileNotFoundError:
         return True
+
+
+def _unbroken(parts: list[tuple[int, Path]], floor: int | None) -> tuple[tuple[tuple[int, Path], ...], int]:
+    """The parts that follow each other without a gap up to the log's own beginning, and where that is: behind
+    the newest part, unless `floor` says it."""
+    sizes = sorted(((start, _size(path), path) for start, path in parts), reverse=True)
+    floor = sizes[0][0] + sizes[0][1] if floor is None else floor
+    old: list[tuple[int, Path]] = []
+    at = floor
+    for start, size, path in sizes:
+        if start + size != at:
+            break
+        if size:
+            old.insert(0, (start, path))
+        at = start
+    return tuple(old), floor
 
 
 def _within(layout: Layout, offset: int) -> int:

@@ -1,0 +1,140 @@
+"""One well-known course of events, broken at every single point in every way.
+
+The course: three services with ports, readiness and a bound dependent; a crash; a reload that changes one,
+adds one and removes one; a job that ends; an end of the stack. `points` says how many answers and wishes
+pass between core and host in it; `run` breaks some of them and expects the world to come to rest where it
+should, with every promise kept on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from launchpad.core.facts import CloseAsked, Fact, PlanApplied, Probed, Sampled, Spawned, SpawnFailed
+from launchpad.core.wishes import HostWish, Probe, Sample
+from launchpad.hosts.sim import Behaviour, SimHost
+from tests.sim import notation
+from tests.sim.checks import Broken
+from tests.sim.world import World
+
+WAYS = ("lose", "late", "later", "double", "fail")
+FIRST = (
+    "server db ports=8000-8009 ready=http interval=5 stall=5 grace=1 backoff=0.2",
+    "server api ports=8100-8109 ready=http needs=db:ready! uses=db interval=5 stall=5 grace=1 backoff=0.2",
+    "job train needs=api:ready uses=api policy=on-failure max=3 grace=1 backoff=0.2",
+    "server gone grace=1 backoff=0.2",
+)
+SECOND = (
+    "server db ports=8000-8009 ready=http interval=5 stall=5 grace=1 backoff=0.2",
+    "server api v=2 ports=8200-8209 ready=http needs=db:ready! uses=db interval=5 stall=5 grace=1 backoff=0.2",
+    "job train needs=api:ready uses=api policy=on-failure max=3 grace=1 backoff=0.2",
+    "server new ports=8100-8109 needs=db:started grace=1 backoff=0.2",
+)
+
+
+@dataclass
+class Breaks:
+    """`breaks` maps the number of an answer or of a wish → how it is broken. Probes and samples that go
+    wrong change nothing that is not counted in tests of their own; all but the first few are let pass."""
+
+    breaks: dict[int, str] = field(default_factory=dict)
+    count: int = 0
+    probes: int = 0
+    on: bool = True
+    failing: bool = False
+
+    def _next(self, thing: object) -> str:
+        if not self.on:
+            return ""
+        if isinstance(thing, Probe | Sample | Probed | Sampled):
+            self.probes += 1
+            if self.probes % 7:
+                return ""
+        self.count += 1
+        return self.breaks.get(self.count - 1, "")
+
+    def wish(self, wish: HostWish) -> bool:
+        return self._next(wish) != "lose"
+
+    def answer(self, fact: Fact) -> tuple[float, ...]:
+        how = self._next(fact)
+        usual = {"lose": (), "late": (0.7,), "later": (33.0,), "double": (0.0, 0.4)}
+        if how == "fail" and isinstance(fact, Spawned | SpawnFailed):
+            self.failing = True
+        return usual.get(how, (0.0,))
+
+
+class Course:
+    """The course of events, with these breaks."""
+
+    def __init__(self, breaks: dict[int, str]) -> None:
+        self.faults = Breaks(breaks)
+        self.world = World(self._behave, self.faults)
+
+    def _behave(self, service: str, nth: int) -> Behaviour:
+        children = 2 if service == "api" else 0
+        ends = 0.4 if service == "train" else None
+        failed, self.faults.failing = self.faults.failing, False
+        return Behaviour(
+            spawn_fails="fork" if failed else "",
+            ready_s=0.1,
+            exit_s=ends,
+            code=1 if service == "train" and nth == 0 else 0,
+            children=children,
+            leaves_s=0.05,
+        )
+
+    def run(self) -> None:
+        world = self.world
+        goals = tuple((line.split()[1], True) for line in FIRST)
+        world.step(PlanApplied(notation.plan(1, list(FIRST)), goals))
+        world.run(1.0)
+        self._crash_db(world.host)
+        world.run(2.5)
+        world.step(PlanApplied(notation.plan(2, list(SECOND)), (("new", True),)))
+        world.run(4.0)
+        self._rest()
+        self._end()
+
+    def _crash_db(self, host: SimHost) -> None:
+        if host.living("db"):
+            host.end("db", 1)
+
+    def _rest(self) -> None:
+        world, checks = self.world, self.world.checks
+        assert checks is not None
+        until = world.now + 300.0
+        up = {"db": "ready", "api": "ready", "new": "ready", "train": "done"}
+        while (why := checks.unsettled()) or self._phases() != up:
+            if world.now > until:
+                raise Broken(f"the world does not come to rest: {self._phases()} " + "; ".join(why))
+            world.run(world.now + 5.0)
+
+    def _phases(self) -> dict[str, str]:
+        return {name: unit.phase.value for name, unit in self.world.engine.units.items()}
+
+    def _end(self) -> None:
+        world = self.world
+        world.step(CloseAsked(5))
+        world.run(world.now + 100.0)
+        verdict = world.engine.verdict()
+        if (verdict.phase, verdict.code) != ("finished", 5):
+            raise Broken(f"closed with 5, the verdict is {verdict}")
+        if any(p.lives for p in world.host.processes.values()):
+            raise Broken("something lives after the end")
+
+
+def points() -> int:
+    """How many answers and wishes there are to break."""
+    course = Course({})
+    course.run()
+    return course.faults.count
+
+
+def run(breaks: dict[int, str]) -> None:
+    """AssertionError with the breaks and everything that happened."""
+    course = Course(breaks)
+    try:
+        course.run()
+    except (AssertionError, KeyError, AttributeError, TypeError) as error:
+        raise Broken(f"{type(error).__name__}: {error}\nbroken: {breaks}\n{course.world.transcript()}") from error

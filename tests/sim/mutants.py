@@ -1,0 +1,112 @@
+"""Planted bugs: small, named mistakes in the core. Each has to be noticed, or the checkers are blind there.
+
+A mutant replaces a few words in the source of one function and swaps the function's code, so that every
+module that has imported it runs the mistake too.
+"""
+
+from __future__ import annotations
+
+import __future__
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from launchpad.core import fold, holds, identity, moves, ports, probes, restarts, rules, ticks, verdict
+from launchpad.core.state import State
+from launchpad.hosts.sim import SimHost
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old` occurs exactly once in the source of `function`."""
+
+    name: str
+    function: Callable[..., Any]
+    old: str
+    new: str
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        good = self.function.__code__
+        source = textwrap.dedent(inspect.getsource(self.function))
+        assert source.count(self.old) == 1, f"`{self.old}` is not once in {self.function.__name__}"
+        flags = __future__.annotations.compiler_flag
+        code = compile(source.replace(self.old, self.new), self.function.__code__.co_filename, "exec", flags)
+        made: dict[str, Any] = {}
+        exec(code, self.function.__globals__, made)
+        self.function.__code__ = made[self.function.__name__].__code__
+        try:
+            yield
+        finally:
+            self.function.__code__ = good
+
+
+MUTANTS = (
+    Mutant(
+        "stops at once, dependents or not",
+        rules.stop_what_has_to_go,
+        "any(other.is_alive and doomed(state, other) for other in dependents)",
+        "False",
+    ),
+    Mutant(
+        "no kill after the grace period",
+        ticks._phase_is_over,
+        "in (Phase.STOPPING, Phase.KILLING)",
+        "is Phase.KILLING",
+    ),
+    Mutant("kills the main process only", moves.kill, 'SIGKILL, "tree"', 'SIGKILL, "main"'),
+    Mutant("sweeps once", moves.kill, "unit.deadline = now + RESWEEP_S", "unit.deadline = None"),
+    Mutant("kills at once", moves.stop, "else unit.service.stop.grace_s", "else 0.0"),
+    Mutant("one restart too many", restarts.within_budget, "<= restart.max_restarts", "<= restart.max_restarts + 1"),
+    Mutant("one restart too few", restarts.within_budget, "<= restart.max_restarts", "< restart.max_restarts"),
+    Mutant("deaths are not counted", moves._restart_or_fail, "unit.deaths.append(now)", "pass"),
+    Mutant("deaths never grow old", restarts.within_budget, "if now - at <= restart.window_s", ""),
+    Mutant("deaths of another definition count", moves.start, "if stale_definition(unit):", "if False:"),
+    Mutant("no backoff", moves._restart_or_fail, "unit.deadline = now + wait", "unit.deadline = now + 0.001"),
+    Mutant("restarts against its policy", restarts.wants_restart, 'policy == "never"', "False"),
+    Mutant("hopeless for ever", moves.start, "unit.spawned_at, unit.final = now, False", "unit.spawned_at = now"),
+    Mutant("exit 0 of a server is a success", restarts.is_success, "unit.is_job and ", ""),
+    Mutant("any exit of a job is a success", restarts.is_success, " and outcome.code == 0", ""),
+    Mutant("a stop that was asked for is a death", moves.die, ' or outcome.kind == "stopped"', ""),
+    Mutant("facts of any attempt count", fold._current, "unit.attempt != fact.attempt or ", ""),
+    Mutant("a late process is left alone", fold._end_stray, "state.wishes.append", "id"),
+    Mutant("a process is gone when its main process is", fold._exited, "fact.left == 0", "True"),
+    Mutant("the start is never given up", moves.start, "unit.deadline = now + SPAWN_S", "unit.deadline = None"),
+    Mutant("attempts repeat after a crash", State.next_attempt, "(self.epoch << 32) | ", ""),
+    Mutant("adopted twice is started twice", fold._adopted, "not in (Phase.LOST, Phase.SPAWNING)", "in ()"),
+    Mutant("adopted without its ports", fold._adopted, "lease.service == unit.name", "False"),
+    Mutant("what comes back with its host is gone", fold._adopted, "moves.spawned(state, unit, fact.handle, now)", "pass"),
+    Mutant("ports are let go while they are used", rules.release_unfit, " if not uses(unit, lease)", ""),
+    Mutant("ports that fit nobody are kept", ports.sort_out, "request is None or not fits(lease, request)", "False"),
+    Mutant("a lease told twice is taken twice", ports.leased, "fact.batch > 0 and state.asked.pop", "False and state.asked.pop"),
+    Mutant("a lost lease is waited for", ports.give_up_waiting, "state.batch_deadline <= now", "False"),
+    Mutant("refused ports are asked for at once again", ports.refused, "moves.enter(state, unit, Phase.FAILED, now, text)", "pass"),
+    Mutant("a batch is half kept", SimHost._lease, "if refused:", "self.leases.update(granted)\n    if refused:"),
+    Mutant("starts without its ports", holds.holds, "not has_ports(state, unit)", "False"),
+    Mutant("nobody is bound", identity.doomed, "need.bound and ", "False and "),
+    Mutant("another identity is good enough", identity.stale, "!= wanted_identity(state, unit)", "is None"),
+    Mutant("ended on another definition, stays so", rules.forget_the_end, "not stale_definition(unit)", "True"),
+    Mutant("starting is ready", holds.satisfied, "dep.phase is Phase.READY", "dep.phase in RUNNING"),
+    Mutant("done once is done for ever", holds.satisfied, "not stale_definition(dep)", "True"),
+    Mutant("a failed need is waited for", holds._need, "dep.phase is Phase.FAILED", "False"),
+    Mutant("one good answer is enough", probes._hit, "probes.good >= check.successes", "probes.good >= 1"),
+    Mutant("an answer counts twice", probes.answered, "probes.flying.pop(fact.seq, None) is None", "False"),
+    Mutant("one miss more before it is not alive", probes._miss, 'name == "alive" and probes.misses >= check.failures', 'name == "alive" and probes.misses > check.failures'),
+    Mutant("lost probes are waited for", probes._expire, "if until <= now", "if False"),
+    Mutant("no hard limit", ticks._start_is_over, "unit.give_up_at <= now", "False"),
+    Mutant("signs of life do not count", probes.sampled, "signs.lively_at = now", "pass"),
+    Mutant("silence is life", ticks._start_is_over, "stalls_at <= now", "False"),
+    Mutant("who asks after the end gets a start", fold._set_goal, " or (up and state.closing is not None)", ""),
+    Mutant("the first end is not the last", fold._close_asked, "if state.closing is None:", "if True:"),
+    Mutant("backoff goes on after the end", moves.close, "unit.phase is Phase.BACKOFF", "False"),
+    Mutant("no more grace means nothing", fold._kill_asked, "unit.phase is Phase.STOPPING or (unit.is_alive and not unit.wanted)", "False"),
+    Mutant("forgotten alive", rules.forget_removed, "or unit.is_alive ", ""),
+    Mutant("dependents are not asked", State.touch, "self.dirty[other] = None", "pass"),
+    Mutant("a new check is not looked at", fold._redefined, "moves.check_again(state, unit, old, now)", "pass"),
+    Mutant("the primary job's code is lost", rules.exit_code, "code or 1", "1"),
+    Mutant("finished before all is gone", verdict.verdict, "not alive and state.closing is not None", "state.closing is not None"),
+)  # fmt: skip

@@ -1,0 +1,52 @@
+"""Every planted bug is noticed: by a story that reads otherwise, or by a promise that the swarm sees broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim import every_fault, swarm
+from tests.sim.mutants import MUTANTS, Mutant
+from tests.stories.test_stories import STORIES, told
+
+SCHEDULES = 300
+
+
+def by_story() -> str:
+    """The first story that is told otherwise."""
+    for path in STORIES:
+        text = path.read_text()
+        try:
+            if told(text) != text:
+                return path.stem
+        except Exception as error:
+            return f"{path.stem} ({type(error).__name__})"
+    return ""
+
+
+def by_promise() -> str:
+    """The first schedule, or fault of the well-known course, in which a promise is broken."""
+    for seed in range(SCHEDULES):
+        try:
+            swarm.Schedule(seed).run()
+        except Exception as error:
+            return f"seed {seed}: {error}"
+    for point in range(0, 60, 2):
+        for way in every_fault.WAYS:
+            try:
+                every_fault.Course({point: way}).run()
+            except Exception as error:
+                return f"{way} at {point}: {error}"
+    return ""
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_noticed(mutant: Mutant) -> None:
+    with mutant.planted():
+        caught = by_story() or by_promise()
+    assert caught, f"the planted bug `{mutant.name}` survives"
+
+
+def test_planting_leaves_nothing_behind() -> None:
+    with MUTANTS[0].planted():
+        assert by_story()
+    assert not by_story()
