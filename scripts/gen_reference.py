@@ -30,7 +30,7 @@ LONG_FORMS = {
     "Ready": "[its long form](#ready-and-alive-long-form)",
     "Alive": "[its long form](#ready-and-alive-long-form)",
     "Restart": "[its long form](#restart-long-form)",
-    "Backoff": "a map of [`initial`, `max` and `factor`](#backoff-1)",
+    "Backoff": "a map of [`initial`, `max` and `factor`](#backoff-long-form)",
     "EnvFile": "[its long form](#env_file-long-form)",
     "Sink": "[its long form](#output-long-form)",
 }
@@ -70,7 +70,7 @@ def reference() -> str:
         ("`ready` and `alive`, long form", CHECKS, parts.Alive, ()),
         ("`ready` only", "", parts.Ready, set(parts.Alive.model_fields)),
         ("`restart`, long form", "", parts.Restart, ()),
-        ("`backoff`", "", parts.Backoff, ()),
+        ("`backoff`, long form", "", parts.Backoff, ()),
         ("`env_file`, long form", "", parts.EnvFile, ()),
         ("`output`, long form", "", parts.Sink, ()),
     )

@@ -8,5 +8,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("launchpad")
     group.addoption("--rewrite", action="store_true", help="write what was seen into the expectations")
-    group.addoption("--seed", type=int, default=None, help="replay this seed of the swarm, with its transcript")
+    group.addoption(
+        "--seed", type=int, default=None, help="replay this seed of the swarm, with its transcript"
+    )
     group.addoption("--swarm-seconds", type=float, default=3.0, help="how long the swarm looks for new seeds")

@@ -159,6 +159,14 @@ def test_a_checkpoint_gives_the_same_probabilities(
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
+def test_whoever_reads_the_old_checkpoint_meanwhile_reads_it_whole(model: Any, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.bin"
+    path.write_bytes(b"the old one")
+    with path.open("rb") as reader:
+        model.save(path, {})
+        assert reader.read() == b"the old one"
+
+
 @pytest.mark.parametrize(
     "harm",
     [

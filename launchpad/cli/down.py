@@ -69,9 +69,9 @@ def _end(paths: StackPaths, timeout_s: float | None) -> int:
     _wait_for_end(client, before, timeout_s)
     _wait_for_exit(supervisor, before.pid)
     ended = [view.name for view in before.services if view.pid is not None]
-    what = ", ".join(f"`{name}`" for name in ended) or "nothing was running"
+    what = "ended " + ", ".join(f"`{name}`" for name in ended) if ended else "no process of it was running"
     left = _end_orphans(paths, timeout_s, quiet=True)
-    say(f"`{before.stack}` is down: {what}")
+    say(f"`{before.stack}` is down; {what}")
     return left
 
 

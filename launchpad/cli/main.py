@@ -15,6 +15,10 @@ def main() -> None:
 
         print(f"launchpad {__version__}")
         sys.exit(0)
-    from launchpad.cli.outcome import guarded
+    try:
+        from launchpad.cli.outcome import guarded
 
-    sys.exit(guarded(arguments))
+        code = guarded(arguments)
+    except KeyboardInterrupt:  # before there was anything to guard
+        code = 130
+    sys.exit(code)

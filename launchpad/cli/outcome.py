@@ -23,7 +23,8 @@ def guarded(arguments: Sequence[str]) -> int:
     from launchpad.cli.group import group
 
     try:
-        code = group.main(list(arguments), prog_name="launchpad", standalone_mode=False)
+        with group.make_context("launchpad", list(arguments)) as context:
+            code = group.invoke(context)
         sys.stdout.flush()
         return int(code) if isinstance(code, int) else ExitCode.OK
     except Refused as refused:

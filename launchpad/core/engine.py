@@ -18,7 +18,6 @@ from launchpad.core.state import State, Unit
 from launchpad.core.verdict import Verdict, verdict
 from launchpad.core.wishes import Wish
 
-
 MAX_ROUNDS = 100
 
 

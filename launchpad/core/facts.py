@@ -63,13 +63,14 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """`stage`: chdir, exec, output, fork… `final`: trying again cannot help."""
+    """`stage`: chdir, exec, output, fork… `final`: trying again cannot help. `detail`: longer evidence."""
 
     service: str
     attempt: int
     stage: str
     text: str
     final: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,11 @@ def _need(state: State, need: Need) -> Hold | None:
     if dep is None:
         return Hold("failed-need", need.on, f"`{need.on}` is not part of the stack")
     if dep.phase is Phase.FAILED:
-        return Hold("failed-need", need.on, f"`{need.on}` failed")
+        return Hold("failed-need", need.on, f"cannot start: `{need.on}` failed")
     if not dep.wanted:
-        return Hold("failed-need", need.on, f"`{need.on}` is stopped")
+        return Hold("failed-need", need.on, f"cannot start: `{need.on}` is stopped")
     if dep.phase is Phase.IDLE and is_blocked(state, dep):
-        return Hold("failed-need", need.on, f"`{need.on}` cannot start")
+        return Hold("failed-need", need.on, f"cannot start: `{need.on}` cannot")
     return Hold("need", need.on, f"waits for `{need.on}` to be {need.condition.value}")
 
 
@@ -48,6 +48,18 @@ def is_blocked(state: State, unit: Unit) -> bool:
     if unit.phase is not Phase.IDLE:
         return False
     return any(hold.kind == "failed-need" for need in unit.service.needs if (hold := _need(state, need)))
+
+
+def blocked_by(state: State, unit: Unit, name: str) -> bool:
+    """It cannot start because this one failed, directly or by way of others."""
+    if unit.phase is not Phase.IDLE:
+        return False
+    for need in unit.service.needs:
+        hold, dep = _need(state, need), state.units.get(need.on)
+        held = hold is not None and hold.kind == "failed-need"
+        if held and dep is not None and (need.on == name or blocked_by(state, dep, name)):
+            return True
+    return False
 
 
 def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:

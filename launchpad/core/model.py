@@ -277,6 +277,8 @@ class Outcome:
     text: str = ""
     after_s: float = 0.0
     """How long the process lived."""
+    detail: str = ""
+    """Evidence that is too long for a line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,10 @@ def tick(state: State, unit: Unit, now: float) -> None:
             if unit.is_running:
                 _send(state, unit, name, check, probes, now)
     if unit.phase is Phase.STARTING and unit.signs.next_at is not None and unit.signs.next_at <= now:
-        assert unit.service.ready is not None and unit.service.ready.stall_s is not None
-        unit.signs.next_at = now + moves.sample_every_s(unit.service.ready.stall_s)
+        check = unit.service.ready
+        assert check is not None
+        assert check.stall_s is not None
+        unit.signs.next_at = now + moves.sample_every_s(check.stall_s)
         state.wishes.append(Sample(unit.name, unit.attempt))
 
 
@@ -138,6 +140,9 @@ def _remember(state: State, unit: Unit, seen: Seen, now: float) -> None:
         last.count += 1
         last.last_at = now
         return
+    looked = last is not None and last.kind == "elsewhere" and now - last.last_at < 2 * LOOK_EVERY_S
+    if looked and seen.kind in ("refused", "silent"):
+        return  # only some probes look further; the others see the closed door again
     unit.sights = [*unit.sights, Sight(seen.kind, seen.text, now, now)][-MAX_SIGHTS:]
     state.note(now, unit, "probe", seen.text)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
-from launchpad.core.holds import is_blocked
+from launchpad.core.holds import blocked_by
 from launchpad.core.model import Outcome, Phase
 from launchpad.core.state import Unit
 from launchpad.core.ticks import seconds
@@ -51,7 +51,7 @@ def _labels(label: Label | None) -> tuple[Label, ...]:
 def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
     """A warning while there is still hope."""
     last = unit.sights[-1] if unit.sights else None
-    if last is None or last.kind not in ("stranger", "elsewhere"):
+    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < 2:
         return None
     code, title = (
         ("E403", f"another program answers where `{unit.name}` should")
@@ -111,7 +111,8 @@ def _seen(unit: Unit, last: Outcome) -> tuple[str, ...]:
     for sight in unit.sights:
         times = f"  x {sight.count}" if sight.count > 1 else ""
         rows.append(f"{max(0.0, sight.first_at - start):7.1f} s  {sight.text}{times}")
-    rows.append(f"{last.after_s:7.1f} s  given up: {last.text}")
+    known = unit.sights and unit.sights[-1].text == last.text
+    rows.append(f"{last.after_s:7.1f} s  given up" + ("" if known else f": {last.text}"))
     return tuple(rows)
 
 
@@ -132,6 +133,7 @@ def _not_started(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         "E502",
         f"could not start `{unit.name}`: {last.text}",
         labels=_labels(place(unit.name, "command")),
+        notes=(last.detail,) if last.detail else (),
         log=tail(unit.name),
         consequence=_consequence(engine, unit, "not started"),
     )
@@ -156,7 +158,7 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
 
 def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     """What did not happen because of it, and what goes on."""
-    waiting = [u.name for u in engine.units.values() if u.wanted and is_blocked(engine.state, u)]
+    waiting = [u.name for u in engine.units.values() if u.wanted and blocked_by(engine.state, u, unit.name)]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []
     if waiting:

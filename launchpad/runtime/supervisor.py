@@ -189,7 +189,8 @@ class Supervisor:
 
         try:
             reader = SpoolReader(self.paths.log(service))
-            data, _ = reader.read_from(reader.tail_offset(TAIL_LINES), 16384)
+            start = max(reader.tail_offset(TAIL_LINES), self._host.log_start(service))
+            data, _ = reader.read_from(start, 16384)
         except OSError:
             return ()
         lines = data.decode(errors="replace").splitlines()

@@ -55,7 +55,7 @@ class Console:
         self._output = output
         self._last: Snapshot | None = None
         self._begun_at = self._phase_since = time.time()
-        self._was_up = False
+        self._summarised = ""
         self._told: dict[tuple[str, str], int] = {}
         self._drawn_at = 0.0
         self._stopping = threading.Event()
@@ -120,7 +120,7 @@ class Console:
         present = {_key(diagnostic) for diagnostic in snapshot.diagnostics}
         self._told = {key: lines for key, lines in self._told.items() if key in present}
         self._drawn_at = 0.0
-        if snapshot.phase == "up" and not self._was_up:
+        if snapshot.phase in ("up", "degraded") and self._summarised not in ("up", snapshot.phase):
             self._summarise(snapshot)
 
     def _follow(self, snapshot: Snapshot) -> None:
@@ -135,7 +135,7 @@ class Console:
         if not self._surface.tty:
             self._surface.message(f"{change}\n")
             return
-        in_block = not self._was_up and change.word != "done"
+        in_block = not self._summarised and change.word != "done"
         if change.weight == QUIET or (change.weight == NORMAL and in_block):
             return
         from rich.text import Text
@@ -153,11 +153,11 @@ class Console:
         self._told[_key(diagnostic)] = self._follower.written
 
     def _summarise(self, snapshot: Snapshot) -> None:
-        self._was_up = True
+        self._summarised = snapshot.phase
         self._surface.hide_block()
         lines = progress.summary(snapshot, self._took(snapshot))
         if self._surface.tty:
-            self._surface.styled(*progress.summary_styled(lines))
+            self._surface.styled(*progress.summary_styled(lines, snapshot.phase == "up"))
         else:
             self._surface.message("\n".join(lines) + "\n")
 

@@ -194,40 +194,45 @@ class _Window:
 
     text: str
     cells: tuple[int, ...]
-    """Column on the screen at which each character of the whole line begins, and the end."""
+    """Column on the screen at which each character begins, from character `skipped` on, and the end."""
     left: int
     right: int
+    skipped: int = 0
 
     def place(self, label: Label) -> tuple[int, int]:
         """Where an arrow begins, and how long it is: at least one, at most to the line's shown end."""
         span = label.span
-        last = len(self.cells) - 1
-        start = self.cells[min(span.column - 1, last)]
-        end = self.cells[last]
+        start, end = self._cell(span.column), self.cells[-1]
         if span.end_line == span.line:
-            end = self.cells[min(max(span.end_column - 1, span.column - 1), last)]
+            end = self._cell(max(span.end_column, span.column))
         start, end = max(start, self.left), min(end, self.right)
         return max(0, start - self.left), max(1, end - start)
 
+    def _cell(self, column: int) -> int:
+        return self.cells[max(0, min(column - 1 - self.skipped, len(self.cells) - 1))]
+
 
 def _window(marked: _Marked, room: int) -> _Window:
-    line = marked.line.rstrip()
+    whole = marked.line.rstrip()
+    column = min(marked.labels[0][0].span.column - 1, len(whole))
+    skipped = max(0, column - 2 * room)
+    line = whole[skipped : column + 2 * room]
     pieces = [_TAB if char == "\t" else clean(char) for char in line]
     cells = [0]
     for piece in pieces:
         cells.append(cells[-1] + _cells(piece))
-    if cells[-1] <= room:
+    if cells[-1] <= room and len(line) == len(whole):
         return _Window("".join(pieces), tuple(cells), 0, cells[-1] + 1)
-    column = min(marked.labels[0][0].span.column - 1, len(pieces))
-    first = _first_shown(cells, column, room)
+    first = _first_shown(cells, column - skipped, room)
     shown, left = [], cells[first]
     for index in range(first, len(pieces)):
         if cells[index + 1] - left > room - 2:
             break
         shown.append(pieces[index])
     last = first + len(shown)
-    text = ("…" if first else "") + "".join(shown) + ("…" if last < len(pieces) else "")
-    return _Window(text, tuple(cells), left - (1 if first else 0), cells[last])
+    before = first + skipped > 0
+    text = ("…" if before else "") + "".join(shown) + ("…" if skipped + last < len(whole) else "")
+    return _Window(text, tuple(cells), left - before, cells[last], skipped)
 
 
 def _first_shown(cells: Sequence[int], column: int, room: int) -> int:

@@ -97,23 +97,30 @@ def _elapsed(view: ServiceView, now: float) -> str:
 
 
 def summary(snapshot: Snapshot, took_s: float | None) -> list[str]:
-    """What is said when all is up: how long it took, and where everything is."""
-    head = f"{snapshot.stack} is up" + (f" in {duration(took_s)}" if took_s is not None else "")
+    """What is said when all is up, or as much as will be: how long it took, and where everything is."""
+    head = f"{snapshot.stack} is up"
+    if snapshot.phase == "degraded":
+        head += " as far as it gets" + (f"; failed: {', '.join(snapshot.failed)}" if snapshot.failed else "")
+    elif took_s is not None:
+        head += f" in {duration(took_s)}"
     shown = [view for view in snapshot.services if view.goal == "up"]
     width = max((len(view.name) for view in shown), default=0)
-    lines = [head]
-    for view in shown:
-        word = state_word(view)
-        said = " ".join(part for part in ("" if word == "ready" else word, ports_text(view)) if part)
-        lines.append(f"  {view.name.ljust(width)}  {said or word}".rstrip())
-    return lines
+    return [head, *(f"  {view.name.ljust(width)}  {_where(view)}" for view in shown)]
 
 
-def summary_styled(lines: Sequence[str]) -> list[Text]:
+def _where(view: ServiceView) -> str:
+    word, reason = state_word(view), why(view)
+    if word in ("ready", "running", "done"):
+        return " ".join(part for part in ("" if word == "ready" else word, ports_text(view)) if part) or word
+    return f"{word}: {reason}" if reason else word
+
+
+def summary_styled(lines: Sequence[str], good: bool) -> list[Text]:
     """The summary with the colours of a terminal."""
     from rich.text import Text
 
-    head = Text.assemble(("✔ ", "green"), (lines[0], "bold"))
+    mark = ("✔ ", "green") if good else ("✘ ", "red")
+    head = Text.assemble(mark, (lines[0], "bold"))
     rest = [Text(line) for line in lines[1:]]
     for line in rest:
         line.highlight_regex(r"https?://\S+", "blue underline")

@@ -58,6 +58,8 @@ def why(view: ServiceView) -> str:
     held = "; ".join(dict.fromkeys(hold.text for hold in view.holds if hold.kind != "goal"))
     if view.state in ("ready", "spawning"):
         return plain(held)
+    if view.state == "done" and not view.exit_code:
+        return ""
     if view.state in ("starting", "unready"):
         return plain(held or view.seen)
     if view.state == "backoff":

@@ -220,7 +220,7 @@ def test_down_waits_for_the_end(cli: Cli, supervisor: FakeSupervisor) -> None:
     supervisor.actions["down"] = finishing
     said = cli("down")
     assert said.code == 0
-    assert said.err.endswith("`grpo` is down: `llm`, `reward`\n")
+    assert said.err.endswith("`grpo` is down; ended `llm`, `reward`\n")
     assert supervisor.asked == [("down", {"kill": False})]
 
 

@@ -107,6 +107,10 @@ def test_what_matches_only_over_two_lines_does_not_match(tmp_path: Path) -> None
     assert not search.feed(b"x"), "this is the end of an overlong line"
     assert not search.feed(b"\n")
     assert search.feed(b"x\n")
+    search = probes_log.LineSearch("^x")
+    for _ in range(5):
+        assert not search.feed(b"z" * (probes_log.LONGEST_LINE + 10))
+    assert not search.feed(b"x" * (probes_log.LONGEST_LINE + 10)), "still the same line"
 
 
 def test_a_log_that_is_there_only_later(tmp_path: Path) -> None:
@@ -199,6 +203,8 @@ def test_notify_counts_from_its_own_processes_only(tmp_path: Path) -> None:
                 b.send(NOTIFY)
                 fact = await b.answer()
                 assert (fact.ok, fact.seen.text) == (False, 'says "loading 3 of 10"')
+                say_to(ours, "STATUS=loading 4 of 10")
+                await nothing(b)
                 b.send(NOTIFY)
                 say_to(other, "READY=1")
                 fact = await b.answer()

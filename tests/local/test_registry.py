@@ -19,6 +19,7 @@ from launchpad.hosts.local import process, spawn
 from launchpad.hosts.local.orphans import end_stack, left_of
 from launchpad.hosts.local.records import (
     Record,
+    complete_record,
     intent,
     read_private,
     read_records,
@@ -118,6 +119,8 @@ def test_a_record_survives_the_way_to_disk_and_back(paths: StackPaths) -> None:
     write_record(paths, bare)
     assert read_records(paths) == [bare]
     full = Record("a", 7, "run-1", WHO, bare.argv, "/work", Handle(5, 6, "boot"), 12.5, 300)
+    complete_record(paths, full)
+    assert read_records(paths) == [full]
     write_record(paths, full)
     assert read_records(paths) == [full]
     (file,) = paths.records_dir.iterdir()
@@ -130,6 +133,8 @@ def test_a_record_survives_the_way_to_disk_and_back(paths: StackPaths) -> None:
 
 def test_half_a_record_and_one_of_a_later_version_are_left_out(paths: StackPaths) -> None:
     write_record(paths, intent("a", 7, "run-1", WHO, LAUNCH))
+    with open(paths.records_dir / "a.7.json", "a") as file:
+        file.write('{"pid": 12, "sta')
     (paths.records_dir / "b.8.json").write_text('{"version": 1, "service": ')
     (paths.records_dir / "c.9.json").write_text('{"version": 99}')
     assert [record.service for record in read_records(paths)] == ["a"]

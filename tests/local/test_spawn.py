@@ -237,7 +237,7 @@ def test_markers_find_it_again(tmp_path: Path) -> None:
     run = f"run-{os.getpid()}"
     env = environment(LAUNCHPAD_RUN=run, LAUNCHPAD_ATTEMPT="5", LAUNCHPAD_SERVICE="llm")
     with killed_after(launch(["sleep", "60"], tmp_path, env)) as handle:
-        assert process.find_by_run(run) == [(handle.pid, 5, "llm")]
+        assert until(lambda: process.find_by_run(run)) == [(handle.pid, 5, "llm")]
         assert process.alive(handle)
         assert not process.alive(type(handle)(handle.pid, handle.start + 1, handle.boot))
         assert not process.alive(type(handle)(handle.pid, handle.start, "another boot"))

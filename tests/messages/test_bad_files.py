@@ -15,8 +15,7 @@ from launchpad.codes import CODES
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import read_stack
 from launchpad.views.diagnostics import render, to_json
-
-from .bad_files import CASES, Case
+from tests.messages.bad_files import CASES, Case
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 REWRITE = os.environ.get("LAUNCHPAD_REWRITE") == "1"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from launchpad.core import facts as f
 from launchpad.core import wishes as w
 from launchpad.core.facts import Fact
-from launchpad.core.model import Condition, Identity, Kind, Lease, Need, Phase
+from launchpad.core.model import CheckKind, Condition, Identity, Kind, Lease, Need, Phase
 from launchpad.core.state import Unit
 from launchpad.core.wishes import Wish
 
@@ -26,6 +26,8 @@ SPAWN_S = 30.0
 RESWEEP_S = 1.0
 SIGKILL = 9
 
+ONCE = (CheckKind.LOG, CheckKind.NOTIFY, CheckKind.FILE)
+"""Kinds of checks that are not looked at again once they were passed."""
 RUNNING = (Phase.STARTING, Phase.READY, Phase.UNREADY)
 ENDED = (Phase.IDLE, Phase.BACKOFF, Phase.DONE, Phase.FAILED)
 ENDS = {"idle", "backoff", "done", "failed"}
@@ -170,8 +172,11 @@ class Checks:
             if len(recent) > restart.max_restarts:
                 raise Broken(f"{unit.name} is restarted {len(recent)} times, {restart.max_restarts} allowed")
         elif restart.policy != "never" and len(recent) <= restart.max_restarts:
-            if p is None or not (p.behaviour.hopeless or p.behaviour.fails_finally):
-                raise Broken(f"{unit.name} is given up after {len(recent)} deaths, {restart.max_restarts + 1} make it")
+            final = p is not None and (p.behaviour.hopeless or p.behaviour.fails_finally)
+            if not final:
+                raise Broken(
+                    f"{unit.name} is given up after {len(recent)} deaths, {restart.max_restarts + 1} make it"
+                )
 
     def _is_what_is_wanted(self, unit: Unit, attempt: int) -> bool:
         was = self.attempts.get(attempt)
@@ -192,7 +197,9 @@ class Checks:
         """A restart comes after the backoff, unless somebody asked or the definition changed."""
         if not self._is_what_is_wanted(unit, attempt):
             return
-        asked = any(isinstance(x, f.PlanApplied | f.GoalsSet | f.RestartAsked | f.CloseAsked) for x in self.facts)
+        asked = any(
+            isinstance(x, f.PlanApplied | f.GoalsSet | f.RestartAsked | f.CloseAsked) for x in self.facts
+        )
         if not asked and self.now - self.entered[unit.name] < self.initial_s[unit.name] - EPS:
             raise Broken(f"{unit.name} is restarted without backoff")
 
@@ -275,7 +282,12 @@ class Checks:
             if was is not None and (was.digest, was.nonce) != (unit.service.digest, unit.nonce):
                 raise Broken(f"{name} sleeps on another definition than the one that is wanted")
         runs = phase in RUNNING or phase is Phase.SPAWNING
-        if runs and unit.identity is not None and self._has_to_go(unit) and not self._waits_for_dependents(unit):
+        if (
+            runs
+            and unit.identity is not None
+            and self._has_to_go(unit)
+            and not self._waits_for_dependents(unit)
+        ):
             raise Broken(f"{name} has to go and nothing happens")
 
     def _ready(self, unit: Unit) -> None:
@@ -343,7 +355,9 @@ class Checks:
         held, numbers = self.world.host.leases, set()
         for lease in self.world.engine.state.leases.values():
             if lease not in held:
-                raise Broken(f"the core believes in port {lease.number} of {lease.service}, which is not held")
+                raise Broken(
+                    f"the core believes in port {lease.number} of {lease.service}, which is not held"
+                )
             if lease.number in numbers:
                 raise Broken(f"port {lease.number} is given to two")
             numbers.add(lease.number)
@@ -370,8 +384,11 @@ class Checks:
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
         found += [f"port {x.number} has no owner" for x in kept if (x.service, x.name) not in asked]
         known = set(units)
-        found += [f"{p.service} lives and nobody knows" for p in self.world.host.processes.values()
-                  if p.lives and p.service not in known]
+        found += [
+            f"{p.service} lives and nobody knows"
+            for p in self.world.host.processes.values()
+            if p.lives and p.service not in known
+        ]
         return found
 
     def _unsettled(self, unit: Unit) -> str:
@@ -391,7 +408,7 @@ class Checks:
         p = living[0]
         ready = unit.service.ready is None or (p.is_ready(self.world.now) and not p.behaviour.silent)
         expected = {Phase.READY} if ready else {Phase.STARTING, Phase.UNREADY}
-        if unit.service.ready is not None and not unit.service.ready.interval_s:
+        if (check := unit.service.ready) is not None and (not check.interval_s or check.kind in ONCE):
             expected.add(Phase.READY)
         if phase not in expected:
             return f"{name} is {phase.value}, in truth it is {'' if ready else 'not '}ready"
@@ -407,7 +424,11 @@ class Checks:
             if not wanted(on) or self.is_blocked(on):
                 return True
             living = self.world.host.living(on.name)
-            if living and need.condition is not Condition.STARTED and on.phase in (Phase.STARTING, Phase.UNREADY):
+            if (
+                living
+                and need.condition is not Condition.STARTED
+                and on.phase in (Phase.STARTING, Phase.UNREADY)
+            ):
                 return True
             if need.condition is Condition.DONE and on.service.kind is Kind.SERVER:
                 return True

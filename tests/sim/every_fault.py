@@ -137,4 +137,6 @@ def run(breaks: dict[int, str]) -> None:
     try:
         course.run()
     except (AssertionError, KeyError, AttributeError, TypeError) as error:
-        raise Broken(f"{type(error).__name__}: {error}\nbroken: {breaks}\n{course.world.transcript()}") from error
+        raise Broken(
+            f"{type(error).__name__}: {error}\nbroken: {breaks}\n{course.world.transcript()}"
+        ) from error

@@ -5,7 +5,6 @@ module that has imported it runs the mistake too.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import inspect

@@ -9,7 +9,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from launchpad.core.facts import CloseAsked, Exited, Fact, GoalsSet, HostLost, KillAsked, PlanApplied, RestartAsked
+from launchpad.core.facts import (
+    CloseAsked,
+    Fact,
+    GoalsSet,
+    KillAsked,
+    PlanApplied,
+    RestartAsked,
+)
 from launchpad.core.model import Phase
 from launchpad.core.wishes import HostWish
 from launchpad.hosts.sim import Behaviour
@@ -315,4 +322,6 @@ def one(seed: int) -> None:
     try:
         schedule.run()
     except (AssertionError, KeyError, AttributeError, TypeError, OverflowError) as error:
-        raise Broken(f"{type(error).__name__}: {error}\n\n{schedule.story()}\n\nreplay: pytest tests/sim --seed {seed}") from error
+        raise Broken(
+            f"{type(error).__name__}: {error}\n\n{schedule.story()}\n\nreplay: pytest tests/sim --seed {seed}"
+        ) from error

@@ -19,7 +19,9 @@ MAX_STEPS = 30_000
 class World:
     """`step` lets the core see facts now; `run` lets time pass."""
 
-    def __init__(self, behave: Behave = steady, faults: Faults | None = None, *, checked: bool = True) -> None:
+    def __init__(
+        self, behave: Behave = steady, faults: Faults | None = None, *, checked: bool = True
+    ) -> None:
         self.inbox: list[Fact] = []
         self.now = 0.0
         self.host = SimHost(self.inbox.append, behave, faults)

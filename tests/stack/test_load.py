@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from launchpad.errors import Refused
-
-from .writing import ENVIRON, loaded
+from tests.stack.writing import ENVIRON, loaded
 
 
 def environment(found, name: str) -> dict[str, str]:  # type: ignore[no-untyped-def]

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import read_stack
 from launchpad.views.diagnostics import render, to_json
-
-from .writing import ENVIRON
+from tests.stack.writing import ENVIRON
 
 REALISTIC = """\
 # a stack as people write it

@@ -8,8 +8,7 @@ import pytest
 
 from launchpad.errors import Refused
 from launchpad.stack.template import Reference
-
-from .writing import ENVIRON, loaded
+from tests.stack.writing import ENVIRON, loaded
 
 VARS = {
     **ENVIRON,

@@ -1,18 +1,18 @@
 """Runs the commands of a story against the core and a simulated host; says what the core did.
 
-    stack / reload      the stack from now on, one indented line for each service (`tests.sim.notation`);
-                        what is new is wanted up
-    behave NAME …       what its processes are going to do (`launchpad.hosts.sim.Behaviour`)
-    run S · at T CMD    let S seconds pass · let time pass until T, then do CMD
-    ready, unready, sick, well, busy, still NAME       by hand, to the process that lives
-    exit NAME CODE [LEFT]                              its main process ends, LEFT others of its tree live on
-    start, stop, restart, rerun NAME…                  what people ask
-    close [CODE] · kill                                the end of the stack · no more grace
-    lose, double FACT [NAME] · late FACT [NAME] S      what happens to the next such answer
-    lose-wish WISH [NAME]                              the next such wish is not carried out
-    take, free LOW-HIGH                                ports of strangers
-    away · back · crash                                host lost · host back · another supervisor takes over
-    ps · verdict
+stack / reload      the stack from now on, one indented line for each service (`tests.sim.notation`);
+                    what is new is wanted up
+behave NAME …       what its processes are going to do (`launchpad.hosts.sim.Behaviour`)
+run S · at T CMD    let S seconds pass · let time pass until T, then do CMD
+ready, unready, sick, well, busy, still NAME       by hand, to the process that lives
+exit NAME CODE [LEFT]                              its main process ends, LEFT others of its tree live on
+start, stop, restart, rerun NAME…                  what people ask
+close [CODE] · kill                                the end of the stack · no more grace
+lose, late, double FACT [NAME] [S]                 what happens to the next such answer (after S seconds)
+lose-wish WISH [NAME]                              the next such wish is not carried out
+take, free LOW-HIGH                                ports of strangers
+away · back · crash                                host lost · host back · another supervisor takes over
+ps · verdict
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Teller:
         self.lines = []
         index = 0
         while index < len(block):
-            rest = [line for line in block[index + 1 :]]
+            rest = list(block[index + 1 :])
             body = rest[: next((i for i, line in enumerate(rest) if not line.startswith(" ")), len(rest))]
             self._do(block[index].split(), [line.strip() for line in body])
             index += 1 + len(body)
@@ -139,8 +139,8 @@ class Teller:
         if command == "lose-wish":
             self.mishaps.wishes[key] = False
         else:
-            how = {"lose": (), "double": (0.0, 0.001), "late": (float(args[-1]) if command == "late" else 0.0,)}
-            self.mishaps.answers[key] = how[command]
+            wait = float(args[-1]) if args[-1][0].isdigit() else 0.001
+            self.mishaps.answers[key] = {"lose": (), "double": (0.0, wait), "late": (wait,)}[command]
 
     def _crash(self) -> None:
         goals = tuple((unit.name, unit.goal) for unit in self.world.engine.units.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launchpad.control.api import Snapshot
+from launchpad.control.api import HoldView, Snapshot
 from launchpad.views.progress import block, farewell, summary
 from launchpad.views.words import duration
 from tests.views.samples import NOW, ready, snapshot, view, waiting
@@ -68,6 +68,23 @@ def test_the_summary_has_every_address() -> None:
         "  train   running",
     ]
     assert summary(up, None)[0] == "grpo is up"
+
+
+def test_a_stack_that_is_up_as_far_as_it_gets_says_what_is_missing() -> None:
+    held = (HoldView("failed-need", "llm", "`llm` failed"),)
+    stack = snapshot(
+        view("llm", "failed", outcome="exit 1 after 3.0 s"),
+        waiting("train", "llm", holds=held),
+        ready("reward", 8100),
+        phase="degraded",
+        failed=("llm",),
+    )
+    assert summary(stack, 12.4) == [
+        "grpo is up as far as it gets; failed: llm",
+        "  llm     failed: exit 1 after 3.0 s",
+        "  train   waiting: llm failed",
+        "  reward  http://127.0.0.1:8100",
+    ]
 
 
 def test_the_last_line_says_how_it_ended() -> None:

@@ -42,8 +42,7 @@ def test_plain_columns_are_aligned_and_nothing_is_cut_off() -> None:
         "prepare      job     running   6000  -                                   2 h 13 min  -\n"
         "eval         job     failed    -     -                                   -           -         "
         "killed by SIGKILL after 41 min 07 s; out of memory\n"
-        "old          job     done      -     -                                   -           -         "
-        "exit 0 after 3.0 s\n"
+        "old          job     done      -     -                                   -           -\n"
         "off          server  stopped   -     -                                   -           -\n"
     ).replace("5121", "5120")
 
@@ -71,7 +70,6 @@ def test_at_80_columns_the_reason_goes_below() -> None:
         "eval         ✘ failed    -     -                                   -\n"
         "  └ killed by SIGKILL after 41 min 07 s; out of memory\n"
         "old          ✔ done      -     -                                   -\n"
-        "  └ exit 0 after 3.0 s\n"
         "off          ○ stopped   -     -                                   -\n"
     )
 

@@ -37,7 +37,7 @@ from launchpad.hosts.local.probes import Prober
 from launchpad.hosts.local.process_children import Reaper, become_subreaper
 from launchpad.hosts.local.process_environment import child_environment
 from launchpad.hosts.local.process_oom import OomWatch
-from launchpad.hosts.local.records import Record, intent, remove_record, write_record
+from launchpad.hosts.local.records import Record, complete_record, intent, remove_record, write_record
 from launchpad.hosts.local.registry import private_runtime_dir
 from launchpad.hosts.local.running import Running
 from launchpad.hosts.local.spawn_failure import NotStarted
@@ -67,6 +67,7 @@ class LocalHost:
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop = asyncio.get_running_loop()
         self._here: dict[int, Here] = {}
+        self._log_starts: dict[str, int] = {}
         self._strangers: dict[int, TreeEnd] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unwatched: asyncio.TimerHandle | None = None
@@ -92,6 +93,10 @@ class LocalHost:
 
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         self._spools.route(service, sinks)
+
+    def log_start(self, service: str) -> int:
+        """Where, in its log, the output of a service's latest attempt begins."""
+        return self._log_starts.get(service, 0)
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -123,7 +128,7 @@ class LocalHost:
             try:
                 running = self._start(wish, undo)
             except NotStarted as why:
-                fact: Fact = SpawnFailed(wish.service, wish.attempt, why.stage, why.text, why.final)
+                fact: Fact = SpawnFailed(wish.service, wish.attempt, why.stage, why.text, why.final, why.detail)
             else:
                 undo.pop_all()
                 fact = Spawned(wish.service, wish.attempt, running.handle)
@@ -160,6 +165,7 @@ class LocalHost:
 
     def _keep(self, running: Running, record: Record) -> None:
         self._here[running.attempt] = Here(running)
+        self._log_starts[running.service] = running.log_start
         self._trees.add(running.attempt, running.handle)
         record = dataclasses.replace(
             record,
@@ -168,7 +174,7 @@ class LocalHost:
             log_start=running.log_start,
         )
         with contextlib.suppress(OSError):  # the intent is there: it is found by its markers
-            write_record(self._paths, record)
+            complete_record(self._paths, record)
         try:
             running.pidfd = os.pidfd_open(running.handle.pid)
         except (AttributeError, OSError):

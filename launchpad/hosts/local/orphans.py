@@ -71,7 +71,9 @@ async def end_stack(
         signal_all(rest, signal.SIGTERM)
         await _gone(look, min(grace_s, REST_S))
     deadline = asyncio.get_running_loop().time() + KILL_S
-    while kill_all(look) and asyncio.get_running_loop().time() < deadline:
+    quiet = 0  # a process in the middle of exec shows no environment: look twice
+    while quiet < 2 and asyncio.get_running_loop().time() < deadline:
+        quiet = 0 if kill_all(look) else quiet + 1
         await _gone(look, LOOK_S)
     survivors = look()
     _tidy(paths, records, survivors)

@@ -1,7 +1,8 @@
 """One file per process that was or is about to be started, so that a later launchpad can find it.
 
-Written before the process exists (an intent) and completed once its pid is known; removed when nothing of
-its tree lives. Decides what is durable about a process; ends nothing (`orphans` does).
+Written before the process exists (an intent), completed by a second line once its pid is known (a file that
+is replaced is written back at once by some file systems, and is slow to remove); removed when nothing of its
+tree lives. Decides what is durable about a process; ends nothing (`orphans` does).
 """
 
 from __future__ import annotations
@@ -49,6 +50,17 @@ def write_record(paths: StackPaths, record: Record) -> None:
     write_private(_path(paths, record.service, record.attempt), _to_json(record))
 
 
+def complete_record(paths: StackPaths, record: Record) -> None:
+    """Add to an intent what is known after the start. Raises OSError when it cannot be kept."""
+    path = _path(paths, record.service, record.attempt)
+    line = json.dumps(_life(record)) + "\n"
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(fd, line.encode())
+    finally:
+        os.close(fd)
+
+
 def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_path(paths, service, attempt))
@@ -80,24 +92,25 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
         os.unlink(draft)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+        file.write(json.dumps(content) + "\n")
     os.replace(draft, path)
 
 
 def read_private(path: Path) -> dict[str, Any] | None:
-    """None if it is not there, is a link, belongs to somebody else or makes no sense."""
+    """The objects in it, line by line, as one. None if it is not there, is a link, belongs to somebody else
+    or makes no sense; a line that was cut short is left out."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
+    content: dict[str, Any] = {}
     with open(fd, encoding="utf-8", errors="replace") as file:
         if os.fstat(fd).st_uid != os.getuid():
             return None
-        try:
-            content = json.load(file)
-        except ValueError:
-            return None
-    return content if isinstance(content, dict) else None
+        with contextlib.suppress(ValueError, TypeError, OSError):
+            for line in file:
+                content.update(json.loads(line))
+    return content or None
 
 
 def _path(paths: StackPaths, service: str, attempt: int) -> Path:
@@ -105,7 +118,7 @@ def _path(paths: StackPaths, service: str, attempt: int) -> Path:
 
 
 def _to_json(record: Record) -> dict[str, Any]:
-    handle, identity = record.handle, record.identity
+    identity = record.identity
     return {
         "version": VERSION,
         "service": record.service,
@@ -119,6 +132,14 @@ def _to_json(record: Record) -> dict[str, Any]:
         },
         "argv": list(record.argv),
         "working_dir": record.working_dir,
+        **_life(record),
+    }
+
+
+def _life(record: Record) -> dict[str, Any]:
+    """What is known only once it runs."""
+    handle = record.handle
+    return {
         "pid": None if handle is None else handle.pid,
         "start": None if handle is None else handle.start,
         "boot": None if handle is None else handle.boot,

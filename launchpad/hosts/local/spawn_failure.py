@@ -22,11 +22,12 @@ SCARCE = {
 
 
 class NotStarted(Exception):
-    """`stage`: chdir, exec, fork, output, ports, notify. `final`: trying again cannot help."""
+    """`stage`: chdir, exec, fork, output, ports, notify. `final`: trying again cannot help. `detail` is
+    evidence that is too long for a title."""
 
-    def __init__(self, stage: str, text: str, final: bool) -> None:
+    def __init__(self, stage: str, text: str, final: bool, detail: str = "") -> None:
         super().__init__(text)
-        self.stage, self.text, self.final = stage, text, final
+        self.stage, self.text, self.final, self.detail = stage, text, final, detail
 
 
 def explain(
@@ -81,8 +82,8 @@ def find_program(name: str, environment: Mapping[str, str], working_dir: str) ->
     for place in places:
         if os.path.isfile(os.path.join(place, name)):
             return _checked(os.path.join(place, name), "")
-    shown = ":".join(folders)
-    raise NotStarted("exec", f"no such file `{name}` on its PATH ({shown})", True)
+    shown = ":".join(dict.fromkeys(folders))
+    raise NotStarted("exec", f"no such file `{name}` on its PATH", True, f"PATH is {shown}")
 
 
 def _checked(path: str, missing: str) -> str:
