@@ -34,26 +34,38 @@ def lease_missing(state: State, now: float) -> None:
 
 
 def give_up_waiting(state: State, now: float) -> None:
-    """The answer was lost; whoever misses ports asks again. A late answer is still taken in."""
+    """The answer was lost, or takes its time; whoever misses ports asks again."""
     if state.batch_deadline is not None and state.batch_deadline <= now:
-        state.batch_open = state.batch_deadline = None
+        _close_batch(state)
 
 
 def leased(state: State, fact: PortsLeased) -> None:
     """Batches below zero were asked for by the runtime, for the plan that follows in the same step."""
     if fact.batch > 0 and state.asked.pop(fact.batch, None) is None:
         return  # told twice
-    _close_batch(state, fact.batch)
-    requests = _requests(state)
+    if fact.batch > 0 and fact.batch != state.batch_open:
+        _too_late(state, fact)
+        return
+    if fact.batch == state.batch_open:
+        _close_batch(state)
     for lease in fact.leases:
-        key = (lease.service, lease.name)
-        request = requests.get(key)
-        kept = request is not None and fits(state.leases.get(key), request)
-        if fact.batch > 0 and kept and state.leases[key] != lease:
-            _let_go(state, lease)
-        else:
-            take(state, lease)
+        take(state, lease)
     state.leases_changed = True
+
+
+def _too_late(state: State, fact: PortsLeased) -> None:
+    """What was asked for again is answered again; the rest is wanted by nobody."""
+    for lease in fact.leases:
+        unit = state.units.get(lease.service)
+        known = lease in state.leases.values() or (unit is not None and lease in unit.old_leases)
+        if not known and not is_asked_for(state, lease):
+            state.wishes.append(ReleasePorts((lease,)))
+
+
+def is_asked_for(state: State, lease: Lease) -> bool:
+    """The open request may be answered with this very lease: it must not be let go before that."""
+    requests = state.asked.get(state.batch_open or 0, ())
+    return any((one.service, one.name) == (lease.service, lease.name) for one in requests)
 
 
 def take(state: State, lease: Lease) -> None:
@@ -73,7 +85,7 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
     requests = state.asked.pop(fact.batch, ())
     if fact.batch != state.batch_open:
         return
-    _close_batch(state, fact.batch)
+    _close_batch(state)
     if _is_about_to_be_free(state, fact):
         state.ports_wait = True
         return
@@ -90,9 +102,11 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
             moves.enter(state, unit, Phase.FAILED, now, text)
 
 
-def _close_batch(state: State, batch: int) -> None:
-    if batch == state.batch_open:
-        state.batch_open = state.batch_deadline = None
+def _close_batch(state: State) -> None:
+    state.batch_open = state.batch_deadline = None
+    for unit in state.units.values():
+        if unit.old_leases:
+            state.touch(unit.name)
 
 
 def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:

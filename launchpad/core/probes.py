@@ -110,6 +110,7 @@ def _hit(state: State, unit: Unit, name: str, check: Check, probes: Probes, now:
         probes.flying.clear()
         moves.become_ready(state, unit, now)
     else:
+        unit.signs.lively_at = now  # it answers
         probes.next_at = now + min(1.0, check.interval_s or 1.0)
 
 

@@ -76,7 +76,7 @@ def forget_the_end(state: State, unit: Unit, now: float) -> bool:
 
 
 def release_unfit(state: State, unit: Unit, now: float) -> bool:
-    free = [lease for lease in unit.old_leases if not uses(unit, lease)]
+    free = [x for x in unit.old_leases if not uses(unit, x) and not ports.is_asked_for(state, x)]
     if not free:
         return False
     state.wishes.append(ReleasePorts(tuple(free)))

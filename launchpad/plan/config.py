@@ -98,7 +98,7 @@ def _service(loaded: Loaded, name: str, one: Server | Job, shown: _Shown) -> dic
         found["primary"] = one.primary or None
         if one.retries is not None:
             found["retries"] = one.retries
-            del found["restart"]
+            found["backoff"] = found.pop("restart").get("backoff")
     return {key: value for key, value in found.items() if value not in (None, [], {})}
 
 

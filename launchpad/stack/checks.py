@@ -42,6 +42,8 @@ def _http(value: object) -> Template:
     hint = f"write `http://{value}`" if re.match(r"[\w.\[\]:$-]+:[0-9$]", value) else f"write `/{value}`"
     if re.match(r"[a-z]+://", value):
         hint = "`http://…`, `https://…`, or `tcp: host:port`"
+    elif isinstance(value.value, int):
+        hint = f"write `{{tcp: {value}}}`"
     raise wrong(CHECK, f"{said(value)} is neither a path nor a URL", hint=hint)
 
 

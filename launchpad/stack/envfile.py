@@ -38,7 +38,8 @@ def read_env(path: Path, environ: Mapping[str, str], *, required: bool, wanted_a
     is taken from `environ`."""
     result = EnvRead(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
         result.found = True
         if len(data) > MAX_BYTES:
             raise Stop(

@@ -88,7 +88,9 @@ def _word(text: str) -> Word:
 def _line(value: object) -> str:
     word = _scalar(value, "text")
     if not isinstance(word.value, str):
-        raise wrong(VALUE, f"text is wanted, and {said(word)} is {kind_of(word.value)}", hint=f'write `"{word}"`')
+        raise wrong(
+            VALUE, f"text is wanted, and {said(word)} is {kind_of(word.value)}", hint=f'write `"{word}"`'
+        )
     if not word:
         raise wrong(VALUE, "this is empty")
     return str(word)
@@ -120,7 +122,9 @@ def integer(value: object, low: int, high: int | None = None, wanted: str = "a w
     number = word.value
     if isinstance(number, str):
         if re.match(r"[-+]?0[0-9]", number):
-            raise wrong(VALUE, f"{said(word)} has a leading zero", hint=f"write `{number.lstrip('0') or '0'}`")
+            raise wrong(
+                VALUE, f"{said(word)} has a leading zero", hint=f"write `{number.lstrip('0') or '0'}`"
+            )
         number = int(number) if re.fullmatch(r"[-+]?[0-9]{1,15}", number) else None
     if isinstance(number, bool) or not isinstance(number, int):
         raise wrong(VALUE, f"{wanted} is wanted, not {said(word)}")
@@ -242,7 +246,8 @@ def signal_number(value: object) -> int:
         return SIGNALS[name]
     if word.isascii() and word.isdigit() and int(word[:9]) in SIGNALS.values():
         return int(word)
-    hint = did_you_mean(name, SIGNALS) or "write `SIGTERM`, `SIGINT`, `SIGQUIT` or a number"
+    near = "" if word[:1].isdigit() else did_you_mean(name, SIGNALS)
+    hint = near or "write `SIGTERM`, `SIGINT`, `SIGQUIT` or a number"
     raise wrong(VALUE, f"{said(word)} is not a signal", hint=hint)
 
 

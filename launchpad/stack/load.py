@@ -232,11 +232,15 @@ class _Loader:
 
     def _var(self, name: str, entry: Entry) -> None:
         node = entry.value
-        if not isinstance(node, Scalar) or node.value is None:
-            what = (
-                "has no value" if isinstance(node, Scalar) else f"is a single value, and this is {kind(node)}"
-            )
-            self.problems.append(error(VALUE, f"the variable `{shown(name)}` {what}", entry.span))
+        if not isinstance(node, Scalar):
+            message = f"the variable `{shown(name)}` is a single value, and this is {kind(node)}"
+            self.problems.append(error(VALUE, message, entry.span))
+            return
+        if node.value is None:
+            if name not in self.world.set_vars:
+                hint = f"`--set {name}=…` gives it one"
+                message = f"the variable `{shown(name)}` has no value"
+                self.problems.append(error(VALUE, message, entry.span, hint=hint))
             return
         try:
             self.world.var(name)

@@ -168,9 +168,7 @@ class Sink(Strict):
     rotate: Size = Field(
         0, description="Begin a new file at this size; 0, the default, is never.", examples=["50MB"]
     )
-    keep: Annotated[int, whole(0)] = Field(
-        5, description="So many old files are kept.", examples=[5]
-    )
+    keep: Annotated[int, whole(0)] = Field(5, description="So many old files are kept.", examples=[5])
     _word: str = PrivateAttr("")
 
     @property

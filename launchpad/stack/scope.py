@@ -211,7 +211,10 @@ class View:
 
     def _fd(self, symbol: Symbol) -> str:
         if not symbol.fd:
-            raise unknown("`${self.fd}` is there only with `handover: inherit`", "write `handover: inherit` beside the port")
+            raise unknown(
+                "`${self.fd}` is there only with `handover: inherit`",
+                "write `handover: inherit` beside the port",
+            )
         if not symbol.ports:
             raise _no_port(symbol, "self")
         return "3"

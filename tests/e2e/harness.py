@@ -84,17 +84,24 @@ class Stack:
             assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def start(self, *args: str, stdout: int | IO[Any] | None = None, **more: Any) -> subprocess.Popen[str]:
-        """Begin a command and go on; its output goes to `out.txt` and `err.txt` unless told otherwise."""
+    def start(
+        self,
+        *args: str,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        **more: Any,
+    ) -> subprocess.Popen[str]:
+        """Begin a command and go on; its output goes to `outN.txt` and `errN.txt` unless told otherwise."""
         number = len(self.started)
         out = stdout if stdout is not None else (self.folder / f"out{number}.txt").open("w")
+        err = stderr if stderr is not None else (self.folder / f"err{number}.txt").open("w")
         process = subprocess.Popen(
             [*LAUNCHPAD, *args],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=out,
-            stderr=(self.folder / f"err{number}.txt").open("w"),
+            stderr=err,
             text=True,
             **more,
         )

@@ -30,7 +30,7 @@ def all_shapes(make_stack: Make) -> tuple[Stack, int]:
     """A stack of all of them, and how many processes it comes to at least."""
     lines = "".join(
         f"""
-          s{number}: {{command: "{command.replace("pids", f"pids{number}")}", stop_grace: 300ms}}"""
+          s{number}: {{command: "{command.replace("--pids pids", f"--pids pids{number}")}", stop_grace: 300ms}}"""
         for number, (command, _) in enumerate(SHAPES.values())
     )
     return make_stack(f"\n        servers:{lines}\n"), len(SHAPES) + sum(n for _, n in SHAPES.values())

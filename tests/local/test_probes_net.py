@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from launchpad.core.model import CheckKind
+from launchpad.hosts.local import sockets_netlink
 from tests.local.probing import bench, free_port, has_ipv6, http, lease, process, server
 
 HTTP, TCP = CheckKind.HTTP, CheckKind.TCP
+from tests.local.test_sockets import refuse
+
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 
 LISTEN = """
@@ -276,10 +279,13 @@ def test_p4_a_port_shared_with_a_stranger_is_not_ready(tmp_path: Path) -> None:
 
 
 @needs_ipv6
+@pytest.mark.parametrize("netlink", [True, False])
 @pytest.mark.parametrize(("bound", "shown"), [("::1", "[::1]"), ("::", "[::]")])
 def test_p6_the_very_port_at_another_address_is_final_after_a_second_look(
-    tmp_path: Path, bound: str, shown: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, shown: str, netlink: bool
 ) -> None:
+    if not netlink:
+        monkeypatch.setattr(sockets_netlink, "listening", refuse)
     now = [100.0]
 
     async def run(port: int, pid: int) -> None:

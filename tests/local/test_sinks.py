@@ -16,7 +16,7 @@ import pytest
 
 from launchpad.core.model import Sink
 from launchpad.hosts.local.sinks_file import FileTarget
-from launchpad.hosts.local.sinks_format import Json
+from launchpad.hosts.local.sinks_format import Json, Raw
 from launchpad.hosts.local.sinks_pool import Pool
 from launchpad.hosts.local.spool import Spools
 from launchpad.paths import StackPaths
@@ -160,6 +160,20 @@ def test_json_lines_with_odd_bytes(tmp_path: Path) -> None:
         "mark \u2028 \x1b[1m\0",
         "rest",
     ]
+
+
+def test_how_much_of_a_piece_can_be_written_yet(tmp_path: Path) -> None:
+    target = FileTarget(tmp_path / "a.log", 0, 0)
+    raw, form = Raw(target), Json("llm")
+    target.users = 1
+    assert raw.take(b"one\ntw", False) == (b"one\ntw", 6)
+    target.users = 2
+    assert raw.take(b"one\ntw", False) == (b"one\n", 4)
+    assert raw.take(b"tw", False) == (b"", 0)
+    assert raw.take(b"tw", True) == (b"tw", 2)
+    assert form.take(b"a\nb\r", False)[1] == 2, "it may be half of a line's end"
+    assert form.take(b"b\r\n", False)[1] == 3
+    assert form.take(b"b\rc", False)[1] == 2
 
 
 def test_a_line_without_end_is_cut_at_a_mebibyte() -> None:

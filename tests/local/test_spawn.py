@@ -110,7 +110,7 @@ def test_working_dir_is_a_file(tmp_path: Path) -> None:
 def test_no_such_command_names_the_path_that_the_child_gets(tmp_path: Path) -> None:
     found = failure(["vllm", "serve"], tmp_path, {"PATH": "/nowhere:/bin"})
     assert (found.stage, found.final) == ("exec", True)
-    assert found.text == "no such file `vllm` on its PATH (/nowhere:/bin)"
+    assert (found.text, found.detail) == ("no such file `vllm` on its PATH", "PATH is /nowhere:/bin")
 
 
 def test_no_such_file_is_looked_for_in_the_working_dir(tmp_path: Path) -> None:

@@ -138,6 +138,33 @@ def test_a_log_is_cut_while_it_is_written_and_nothing_is_lost(tmp_path: Path) ->
     assert tail == numbered(count - 100_000, count)
 
 
+def test_a_cut_in_the_middle_of_a_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "llm.log"
+    log.write_bytes(numbered(0, 5000))
+    pread, pending = os.pread, [True]
+
+    def cut_first(descriptor: int, size: int, at: int) -> bytes:
+        if pending:
+            pending.clear()
+            assert spool_cut.cut(log, 1 << 40, 10)
+        return pread(descriptor, size, at)
+
+    monkeypatch.setattr(os, "pread", cut_first)
+    assert SpoolReader(log).read_from(500, 200)[0] == numbered(0, 5000)[500:700]
+    assert not pending
+
+
+def test_parts_behind_a_gap_are_not_read(tmp_path: Path) -> None:
+    log = tmp_path / "llm.log"
+    log.write_bytes(b"newest")
+    (tmp_path / "llm.old").mkdir()
+    for name, content in (("0", b"0123456789"), ("90", b"ten bytes\n"), ("100", b"")):
+        (tmp_path / "llm.old" / name).write_bytes(content)
+    reader = SpoolReader(log)
+    assert (reader.start(), reader.end()) == (90, 106)
+    assert everything_kept(reader) == b"ten bytes\nnewest"
+
+
 def everything_kept(reader: SpoolReader) -> bytes:
     parts, at = [], reader.start()
     while data_after := reader.read_from(at, 1 << 20):
@@ -230,7 +257,7 @@ def test_a_drop_that_a_crash_interrupted(tmp_path: Path, done: bool) -> None:
 def test_a_cut_that_a_crash_interrupted(tmp_path: Path, done: bool, same: bool) -> None:
     """Between the copy and the end of the cut: the head is gone from the log, or not yet."""
     log = tmp_path / "llm.log"
-    data = b"the same line\n" * 5000 if same else numbered(0, 5000)
+    data = b"the same line..\n" * 5000 if same else numbered(0, 5000)
     log.write_bytes(data)
     head = 8192
     (tmp_path / "llm.old").mkdir()

@@ -190,7 +190,8 @@ class Checks:
 
     def _grace_is_over(self, unit: Unit) -> None:
         since = self.entered.get(unit.name, self.now)
-        if not self.killed and unit.handle is not None and self.now - since < self.grace_s[unit.name] - EPS:
+        grace_s = min(self.grace_s[unit.name], unit.service.stop.grace_s)
+        if not self.killed and unit.handle is not None and self.now - since < grace_s - EPS:
             raise Broken(f"{unit.name} is killed before its grace period is over")
 
     def _waited(self, unit: Unit, attempt: int) -> None:

@@ -79,7 +79,7 @@ MUTANTS = (
     Mutant("adopted twice is started twice", fold._adopted, "not in (Phase.LOST, Phase.SPAWNING)", "in ()"),
     Mutant("adopted without its ports", fold._adopted, "lease.service == unit.name", "False"),
     Mutant("what comes back with its host is gone", fold._adopted, "moves.spawned(state, unit, fact.handle, now)", "pass"),
-    Mutant("ports are let go while they are used", rules.release_unfit, " if not uses(unit, lease)", ""),
+    Mutant("ports are let go while they are used", rules.release_unfit, "not uses(unit, x) and ", ""),
     Mutant("ports that fit nobody are kept", ports.sort_out, "request is None or not fits(lease, request)", "False"),
     Mutant("a lease told twice is taken twice", ports.leased, "fact.batch > 0 and state.asked.pop", "False and state.asked.pop"),
     Mutant("a lost lease is waited for", ports.give_up_waiting, "state.batch_deadline <= now", "False"),

@@ -15,8 +15,11 @@ from launchpad.core.facts import (
     GoalsSet,
     KillAsked,
     PlanApplied,
+    PortsLeased,
+    PortsRefused,
     RestartAsked,
 )
+from launchpad.core.identity import fits
 from launchpad.core.model import Phase
 from launchpad.core.wishes import HostWish
 from launchpad.hosts.sim import Behaviour
@@ -47,6 +50,8 @@ class RandomFaults:
 
     def answer(self, fact: Fact) -> tuple[float, ...]:
         if not self.on:
+            return (0.0,)
+        if isinstance(fact, PortsLeased | PortsRefused) and fact.batch < 0:
             return (0.0,)
         dice = self.rng.random()
         if dice < self.lose:
@@ -135,7 +140,7 @@ class Schedule:
             words.append(f"ready={rng.choice(('http', 'http', 'log', 'exec', 'file', 'notify'))}")
             words.append(f"interval={rng.choice((0, 1, 5))}")
             words += [f"stall={rng.choice((1, 5))}"] if rng.random() < 0.6 else []
-            words += [f"timeout={rng.choice((1, 8))}"] if rng.random() < 0.4 else []
+            words += [f"timeout={rng.choice((2, 8))}"] if rng.random() < 0.4 else []
             words += ["successes=2"] if rng.random() < 0.2 else []
         if kind == "server" and rng.random() < 0.3:
             words.append(f"alive={rng.choice((0.5, 3))}")
@@ -164,6 +169,26 @@ class Schedule:
             self.world.remark(line)
         up = tuple((name, True) for name in changed if name not in old and self.rng.random() < 0.95)
         return PlanApplied(notation.plan(self.rev, list(changed.values())), up)
+
+    def _reload(self) -> None:
+        """As the runtime does it: what the new plan needs besides is leased first, and none of it applied if
+        that is refused. Or, now and then, the plan at once."""
+        changed, world = self._edited(), self.world
+        if self.rng.random() < 0.4 or world.host.away:
+            world.step(self._apply(changed))
+            return
+        units, leases = world.engine.units, world.engine.state.leases
+        requests = tuple(
+            port
+            for service in notation.plan(0, list(changed.values())).services
+            if service.name not in units or units[service.name].goal
+            for port in service.ports
+            if not fits(leases.get((service.name, port.name)), port)
+        )
+        answer = world.lease(requests) if requests else None
+        if isinstance(answer, PortsRefused):
+            return
+        world.step(*([answer] if answer is not None else []), self._apply(changed))
 
     def _edited(self) -> dict[str, str]:
         """Another stack: some lines new, some gone, most as before."""
@@ -208,7 +233,7 @@ class Schedule:
         )  # fmt: skip
         world.remark(what)
         if what == "reload":
-            world.step(self._apply(self._edited()))
+            self._reload()
         elif what in ("goals", "up"):
             up = what == "up"
             world.step(GoalsSet(tuple((n, up or rng.random() < 0.3) for n in self._names())))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Fact
-from launchpad.core.model import Phase
-from launchpad.core.wishes import HostWish, Note, Wish
+from launchpad.core.facts import Fact, PortsLeased, PortsRefused
+from launchpad.core.model import Phase, PortRequest
+from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
 from tests.sim.checks import Broken, Checks
 from tests.sim.transcript import fact_line, wish_line
@@ -24,12 +24,29 @@ class World:
     ) -> None:
         self.inbox: list[Fact] = []
         self.now = 0.0
-        self.host = SimHost(self.inbox.append, behave, faults)
+        self.host = SimHost(self._tell, behave, faults)
+        self.leased: dict[int, PortsLeased | PortsRefused] = {}
         self.engine = Engine(1)
         self.epoch = 1
         self.checks = Checks(self) if checked else None
         self.trace: list[tuple[float, tuple[Fact, ...], list[Wish]]] = []
         self.remarks: list[tuple[int, str]] = []
+
+    def _tell(self, fact: Fact) -> None:
+        if isinstance(fact, PortsLeased | PortsRefused) and fact.batch < 0:
+            self.leased[fact.batch] = fact
+        else:
+            self.inbox.append(fact)
+
+    def lease(self, requests: tuple[PortRequest, ...]) -> PortsLeased | PortsRefused:
+        """As the runtime does before it applies a plan: the core learns of it only with that plan."""
+        batch = -1 - len(self.leased)
+        self.host.submit([LeasePorts(batch, requests)])
+        while batch not in self.leased:
+            at = self.next_time()
+            assert at is not None, "nobody answers"
+            self.run(at)
+        return self.leased[batch]
 
     def step(self, *facts: Fact) -> None:
         """The core sees what the host told, then these facts, in one batch."""

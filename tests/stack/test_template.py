@@ -85,6 +85,15 @@ def test_set_overrides_vars(tmp_path: Path) -> None:
     assert loaded(tmp_path, text, set_vars={"m": "b c"}).service("w").command == (("x",), ("b",), ("c",))
 
 
+def test_a_variable_without_a_value_has_to_be_set(tmp_path: Path) -> None:
+    text = "vars: {m: }\nservers: {w: {command: 'x ${vars.m}'}}\n"
+    assert loaded(tmp_path, text, set_vars={"m": "b"}).service("w").command == (("x",), ("b",))
+    with pytest.raises(Refused) as caught:
+        loaded(tmp_path, text)
+    (problem,) = caught.value.diagnostics
+    assert (problem.code, problem.hint) == ("E107", "`--set m=…` gives it one")
+
+
 def test_the_environment_wins_over_env_files(tmp_path: Path) -> None:
     text = "env_file: ['${STAGE:-dev}.env']\nservers: {w: {command: 'x ${A} ${B} ${C}'}}\n"
     files = {"dev.env": "A=file\nB=file\nC=file\n", "more.env": "C=more\n"}

@@ -128,7 +128,9 @@ class LocalHost:
             try:
                 running = self._start(wish, undo)
             except NotStarted as why:
-                fact: Fact = SpawnFailed(wish.service, wish.attempt, why.stage, why.text, why.final, why.detail)
+                fact: Fact = SpawnFailed(
+                    wish.service, wish.attempt, why.stage, why.text, why.final, why.detail
+                )
             else:
                 undo.pop_all()
                 fact = Spawned(wish.service, wish.attempt, running.handle)
