@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from launchpad.core.model import Identity, Lease, PortRequest
+from launchpad.core.model import Identity, Lease, Phase, PortRequest
 from launchpad.core.state import State, Unit
 
 
@@ -79,9 +79,11 @@ def stale_definition(unit: Unit) -> bool:
 
 
 def doomed(state: State, unit: Unit) -> bool:
-    """It lives and has to go: not wanted, to be replaced, or bound to something that is."""
+    """It lives and has to go: on its way already, not wanted, to be replaced, or bound to something that is."""
     if not unit.is_alive:
         return False
+    if unit.phase in (Phase.STOPPING, Phase.KILLING):
+        return True
     if not unit.wanted or unit.leaving is not None or stale(state, unit):
         return True
     return any(

@@ -12,6 +12,8 @@ from launchpad.core.model import Lease, Outcome, Phase, PortRequest
 from launchpad.core.state import State
 from launchpad.core.wishes import LeasePorts, ReleasePorts
 
+REFUSED = 2
+"""The exit code of a stack of which nothing was started, because it did not get its ports."""
 LEASE_ANSWER_S = 30.0
 """A request that a host has not answered by then is made anew."""
 
@@ -100,12 +102,15 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
             unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
             unit.identity = wanted_identity(state, unit)
             moves.enter(state, unit, Phase.FAILED, now, text)
+    if state.is_untouched:
+        moves.close(state, now, REFUSED, "the stack does not get its ports")
 
 
 def _close_batch(state: State) -> None:
     state.batch_open = state.batch_deadline = None
+    untouched = state.is_untouched
     for unit in state.units.values():
-        if unit.old_leases:
+        if unit.old_leases or untouched:
             state.touch(unit.name)
 
 

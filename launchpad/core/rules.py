@@ -33,11 +33,11 @@ def settle(state: State, now: float) -> None:
         _ask(state, now, asked)
         if close_if_over(state, now):
             continue
+        ports.lease_missing(state, now)
         found = (state.units[name] for name in list(asked) if name in state.units)
         started = [start_what_is_wanted(state, unit, now) for unit in found]
         asked.clear()
         if not any(started):
-            ports.lease_missing(state, now)
             return
 
 
@@ -88,6 +88,8 @@ def release_unfit(state: State, unit: Unit, now: float) -> bool:
 def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
     if unit.phase is not Phase.IDLE or not unit.wanted or state.closing is not None:
         return False
+    if state.batch_open is not None and state.is_untouched:
+        return False  # nothing of the stack is started before it has all its ports
     if holds(state, unit):
         return False
     moves.start(state, unit, now)

@@ -186,6 +186,11 @@ class State:
     heap: list[tuple[float, str]] = field(default_factory=list)
     starting: int = 0
 
+    @property
+    def is_untouched(self) -> bool:
+        """Nothing was started yet, and nothing was found running."""
+        return self.counter == 0 and not any(unit.attempt for unit in self.units.values())
+
     def next_attempt(self) -> int:
         """Never repeats, also not across supervisor lives: the epoch is in the high bits."""
         self.counter += 1

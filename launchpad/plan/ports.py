@@ -45,7 +45,7 @@ def problems(loaded: Loaded, asked: Mapping[str, tuple[PortRequest, ...]]) -> It
     for request in (one for some in asked.values() for one in some if one.low == one.high):
         for other in seen:
             if request.low == other.low and _same_host(request.host, other.host):
-                if False and not _together(loaded, request.service, other.service):
+                if not _together(loaded, request.service, other.service):
                     continue
                 yield _twice(loaded, other, request)
                 break

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from launchpad.control.api import Snapshot
 from launchpad.errors import ExitCode
+from launchpad.hosts.local.guardian import Guardian
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime.control import Control
@@ -39,6 +40,17 @@ class Session:
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
+        guardian = Guardian(self.paths) if self._is_guarded() else None
+        try:
+            return self._run()
+        finally:
+            if guardian is not None:
+                guardian.dismiss()
+
+    def _is_guarded(self) -> bool:
+        return bool(self.options.job) or self.reading.when_supervisor_dies == "stop"
+
+    def _run(self) -> int:
         loop = asyncio.new_event_loop()
         self.loop = loop
         try:

@@ -105,7 +105,7 @@ class Supervisor:
             self._loop.call_soon(self._after_start)
             self._after_start = None
         if self._verdict.phase == "finished" and not self.finished.done():
-            self.finished.set_result(self._code())
+            self.finished.set_result(self._verdict.code or 0)
 
     def _new_problems(self, touched: set[str]) -> list[Event]:
         """A problem is told once, when it comes up; told again when it comes up again."""
@@ -126,11 +126,6 @@ class Supervisor:
             traceback.print_exception(error, file=log)
         if not self.finished.done():
             self.finished.set_exception(error)
-
-    def _code(self) -> int:
-        refused = any(u.last is not None and u.last.kind == "ports" for u in self.engine.units.values())
-        code = self._verdict.code or 0
-        return 2 if refused and code == 1 and not any(u.attempt for u in self.engine.units.values()) else code
 
     def _too_late(self) -> None:
         if self._verdict.phase != "starting":
@@ -165,7 +160,7 @@ class Supervisor:
             pid=os.getpid(),
             started_at=self.started_at,
             phase=self._verdict.phase,
-            code=self._code() if self._verdict.phase == "finished" else None,
+            code=self._verdict.code,
             failed=self._verdict.failed,
             services=tuple(views),
             diagnostics=(*found, *self._extra),

@@ -325,14 +325,13 @@ class _Loader:
 
     def _environment(self, service: Server | Job, tree: Map) -> tuple[Variable, ...]:
         """Later wins: the stack's env files (over which launchpad's own environment wins), the service's own,
-        its `environment`."""
+        its `environment`. A name without a value that is set nowhere changes nothing."""
         found: dict[str, Variable] = {}
         for name, value in self.world.env_files.items():
             found[name] = _hidden(name, (self.environ.get(name, value),))
         for read_file in self._env_files(service, tree):
             found.update({name: _hidden(name, (value,)) for name, value in read_file.values.items()})
         for name, given in service.environment.items():
-            found.pop(name, None)
             if given is None:
                 piece = self.world.variable(name)
                 if piece is None:

@@ -78,10 +78,16 @@ class Console:
             self._over.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """Show what is still to be shown and end; false if the terminal did not take it in time."""
+        """Show what is still to be shown and end; false if for `timeout_s` nobody took any of it."""
         self._stopping.set()
         self._news.alarm.ring()
-        return self._over.wait(timeout_s)
+        begun = time.monotonic()
+        while not self._over.is_set():
+            left = max(begun, self._surface.moved_at) + timeout_s - time.monotonic()
+            if left <= 0:
+                return False
+            self._over.wait(left)
+        return True
 
     def _loop(self, until: Callable[[Snapshot], bool]) -> None:
         while True:

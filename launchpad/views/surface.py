@@ -10,11 +10,16 @@ from __future__ import annotations
 import io
 import os
 import select
+import time
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
+
+
+PIECE = 16 * 1024
+"""Bytes of one write: small enough that a slow reader is seen to move."""
 
 
 class Pipe(io.TextIOBase):
@@ -24,6 +29,8 @@ class Pipe(io.TextIOBase):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.broken = False
+        self.moved_at = 0.0
+        """When something was taken off us last, by the monotonic clock."""
         try:
             stream.flush()
             self._descriptor: int | None = stream.fileno()
@@ -45,7 +52,8 @@ class Pipe(io.TextIOBase):
         data = memoryview(text.encode("utf-8", "replace"))
         while data:
             try:
-                data = data[os.write(self._descriptor, data) :]
+                data = data[os.write(self._descriptor, data[:PIECE]) :]
+                self.moved_at = time.monotonic()
             except BlockingIOError:  # somebody made the descriptor non-blocking
                 select.select([], [self._descriptor], [])
 
@@ -75,6 +83,11 @@ class Surface:
         self._err = self._out if tty else Pipe(err)
         self._console = console
         self._live: Live | None = None
+
+    @property
+    def moved_at(self) -> float:
+        """When a reader took something last, by the monotonic clock."""
+        return max(self._out.moved_at, self._err.moved_at)
 
     @property
     def width(self) -> int:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from launchpad.cli.journal import Journal
+from launchpad.cli.log_printers import JsonPrinter
 from launchpad.paths import StackPaths
 from tests.cli.conftest import Cli
 from tests.cli.fake import FakeSupervisor
+from tests.views.samples import view
 
 LIMIT_S = 60.0
 
@@ -143,6 +146,32 @@ def test_following_as_json_carries_the_time(
     assert process.wait(LIMIT_S) == 0
 
 
+def test_only_what_comes_after_the_beginning_carries_the_time(
+    logs: StackPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printer = JsonPrinter()
+    printer.add("llm", logs.log("llm"), 1)
+    with open(logs.log("llm"), "ab") as llm:
+        llm.write(b"four\n")
+    printer.finish(last=False)
+    printer.pump()
+    first, second = (json.loads(text) for text in capsys.readouterr().out.splitlines())
+    assert (first["line"], "time" in first) == ("three \ufffd", False)
+    assert (second["line"], "time" in second) == ("four", True)
+
+
+def test_a_service_that_joins_the_stack_is_followed(
+    logs: StackPaths, supervisor: FakeSupervisor, following: list[subprocess.Popen[str]]
+) -> None:
+    process = follow(following, "logs", "-f", "-n", "1")
+    assert [line(process), line(process)] == ["llm    │ three \ufffd\n", "train  │ no end\n"]
+    logs.log("judge").write_text("hello\n")
+    supervisor.put(
+        services=(*supervisor.snapshot.services, view("judge", "starting", log=str(logs.log("judge"))))
+    )
+    assert line(process) == "judge  │ hello\n"
+
+
 def test_a_service_started_for_the_first_time_is_followed(
     logs: StackPaths, supervisor: FakeSupervisor, following: list[subprocess.Popen[str]]
 ) -> None:
@@ -202,3 +231,25 @@ def test_following_events_over_a_fresh_journal(journal: Path, following: list[su
     journal.write_text(event("llm", "in the fresh one"))
     assert json.loads(line(process))["text"] == "in the fresh one"
     assert process.poll() is None
+
+
+def test_what_is_written_before_the_journal_is_replaced_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(event("llm", "one"))
+
+    class Late(Journal):
+        """Between two looks somebody writes, and then puts a fresh file in its place."""
+
+        def _is_current(self) -> bool:
+            if path.with_suffix(".old").exists():
+                return super()._is_current()
+            with open(path, "a") as file:
+                file.write(event("llm", "two"))
+            path.rename(path.with_suffix(".old"))
+            path.write_text(event("llm", "three"))
+            return False
+
+    journal = Late(path)
+    journal._reopen()
+    assert [found["text"] for found in journal.new()] == ["one", "two", "three"]
+    assert journal.new() == []

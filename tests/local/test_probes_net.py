@@ -12,10 +12,9 @@ import pytest
 from launchpad.core.model import CheckKind
 from launchpad.hosts.local import sockets_netlink
 from tests.local.probing import bench, free_port, has_ipv6, http, lease, process, server
-
-HTTP, TCP = CheckKind.HTTP, CheckKind.TCP
 from tests.local.test_sockets import refuse
 
+HTTP, TCP = CheckKind.HTTP, CheckKind.TCP
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 
 LISTEN = """

@@ -99,6 +99,21 @@ def test_a_log_that_is_no_ordinary_file_is_refused(tmp_path: Path, kind: str) ->
     assert not (tmp_path / "victim").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".launchpad").write_text("a file in the way")
+    told: list[str] = []
+
+    async def run() -> None:
+        spools = Spools(paths(tmp_path), lambda service, text: told.append(text))
+        spools.route("llm", (Sink("file", "a.log"),))
+        assert told == ["its output cannot be sent anywhere: Not a directory"]
+        with pytest.raises(OSError):
+            spools.open("llm")
+        await spools.close()
+
+    asyncio.run(run())
+
+
 def test_reading_the_tail(tmp_path: Path) -> None:
     log = tmp_path / "llm.log"
     reader = SpoolReader(log)
@@ -158,8 +173,8 @@ def test_parts_behind_a_gap_are_not_read(tmp_path: Path) -> None:
     log = tmp_path / "llm.log"
     log.write_bytes(b"newest")
     (tmp_path / "llm.old").mkdir()
-    for name, content in (("0", b"0123456789"), ("90", b"ten bytes\n"), ("100", b"")):
-        (tmp_path / "llm.old" / name).write_bytes(content)
+    for name, part in (("0", b"0123456789"), ("90", b"ten bytes\n"), ("100", b"")):
+        (tmp_path / "llm.old" / name).write_bytes(part)
     reader = SpoolReader(log)
     assert (reader.start(), reader.end()) == (90, 106)
     assert everything_kept(reader) == b"ten bytes\nnewest"

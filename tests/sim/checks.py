@@ -302,7 +302,7 @@ class Checks:
 
     def _has_to_go(self, unit: Unit) -> bool:
         was = unit.identity
-        if not wanted(unit) or unit.leaving is not None:
+        if not wanted(unit) or unit.leaving is not None or unit.phase in (Phase.STOPPING, Phase.KILLING):
             return True
         if was is not None and (was.digest, was.nonce) != (unit.service.digest, unit.nonce):
             return True

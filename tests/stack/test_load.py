@@ -83,7 +83,7 @@ def test_environment_layers(tmp_path: Path) -> None:
           a:
             command: x
             env_file: [a.env, {path: no.env, required: false}]
-            environment: {OWN: 1, FLAG: true, RATE: 1e-5, MODE: 0755, HOST_VAR: , UNSET: , EMPTY: "", FILE: own}
+            environment: {OWN: 1, FLAG: true, RATE: 1e-5, MODE: 0755, HOST_VAR: , UNSET: , EMPTY: "", FILE: own, SERVICE: }
           b: {command: x, environment: [HOST_VAR, UNSET, "TEXT=a=b", EMPTY=]}
     """
     files = {".env": "TOP=file\nSHELL_WINS=file\nFILE=top\n", "a.env": "FILE=a\nSERVICE=a\nSHELL_WINS=a\n"}

@@ -147,7 +147,7 @@ def test_mutations(data: st.DataObject) -> None:
     read(bytes(text))
 
 
-@pytest.mark.parametrize("size", [10, 1000, 100_000])
+@pytest.mark.parametrize("size", [10, 1000, 30_000])
 def test_floods(size: int) -> None:
     for piece in (
         b"${",

@@ -160,6 +160,28 @@ def test_stop_shows_what_is_left_and_ends(room: Room) -> None:
     assert "grpo" not in room.err.getvalue().replace("grpo is up", "")
 
 
+def test_stop_looks_once_more(tmp_path: Path) -> None:
+    """The end may come while the question for something newer is still on its way."""
+    room = Room(tmp_path)
+    first, rest = threading.Event(), threading.Event()
+    feed_wait = room.feed.wait
+
+    def wait(after_rev: int, timeout_s: float) -> Snapshot:
+        if after_rev >= 0:
+            first.set()
+            rest.wait(LIMIT_S)
+        return feed_wait(after_rev, timeout_s)
+
+    room.feed.wait = wait  # type: ignore[method-assign]
+    room.thread.start()
+    assert first.wait(LIMIT_S)
+    room.fails()
+    assert room.console.stop(LIMIT_S)
+    room.join()
+    rest.set()
+    assert room.err.getvalue().endswith("grpo failed: train (exit 1 after 3.0 s)\n")
+
+
 def test_without_output_only_progress_is_shown(tmp_path: Path) -> None:
     room = Room(tmp_path, output=False)
     room.prints("llm", b"loading\n")
@@ -245,3 +267,27 @@ def test_stop_after_the_end_is_harmless(room: Room) -> None:
     room.fails()
     room.join()
     assert room.console.stop(LIMIT_S)
+
+
+def test_a_slow_reader_is_waited_for_as_long_as_it_reads(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    got: list[int] = []
+
+    def read_slowly() -> None:
+        while data := os.read(reader, 32 * 1024):
+            got.append(len(data))
+            slow.wait(0.02)
+
+    slow = threading.Event()
+    with os.fdopen(writer, "w") as stream:
+        room = Room(tmp_path, out=stream)
+        room.prints("llm", b"x" * 99 + b"\n" + (b"y" * 99 + b"\n") * 30_000)
+        thread = threading.Thread(target=read_slowly)
+        thread.start()
+        room.thread.start()
+        room.fails()
+        assert room.console.stop(0.5)
+        room.join()
+    thread.join(LIMIT_S)
+    os.close(reader)
+    assert sum(got) == 30_001 * (100 + len("llm │ ".encode()))

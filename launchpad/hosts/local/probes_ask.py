@@ -38,6 +38,12 @@ class Asker:
         self._ownership = Ownership(pids)
         self._elsewhere = Elsewhere(pids, time.monotonic)
         self._blamed: dict[tuple[int, str], tuple[float, str]] = {}
+        self._http: asyncio.Future[None] | None = None
+
+    async def http_is_loaded(self) -> None:
+        """Its import takes some ten milliseconds, which a thread spends while servers are starting."""
+        assert self._http is not None
+        await asyncio.shield(self._http)
 
     def forget(self, attempt: int) -> None:
         """It has ended."""
@@ -53,6 +59,8 @@ class Asker:
         except ValueError as error:
             self._answer(wish, False, Seen("error", f"cannot be asked: {error}", final=True))
             return
+        if target.scheme and self._http is None:
+            self._http = asyncio.ensure_future(asyncio.to_thread(_load_http))
         knock = Knock(target.host, target.port) if target.is_literal else None
         if knock is not None and knock.state == "refused":
             self.nobody(wish, running, knock)
@@ -150,12 +158,15 @@ class _Asking:
             await self._converse()
 
     def close(self) -> None:
-        if self._writer is not None:
+        if self._writer is not None and self._target.scheme == "https":
+            self._writer.transport.abort()  # a farewell would be waited for
+        elif self._writer is not None:
             self._writer.close()
         if self.knock is not None:
             self.knock.close()
 
     async def _converse(self) -> None:
+        await self._asker.http_is_loaded()
         from launchpad.hosts.local import probes_http
 
         assert self.knock is not None
@@ -187,6 +198,12 @@ class _Asking:
     def _bad(self, seen: Seen) -> None:
         self.answered = True
         self._asker.bad(self._wish, self._running, self.knock, seen)
+
+
+def _load_http() -> None:
+    import h11  # noqa: F401
+
+    from launchpad.hosts.local import probes_http  # noqa: F401
 
 
 def _status_seen(status: int, body: str) -> Seen:

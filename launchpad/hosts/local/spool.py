@@ -92,7 +92,13 @@ class Spools:
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         """Copy the output to these sinks from now on. One that goes gets what was printed so far, one that
         is new begins here, and one that a supervisor before this one had goes on where it was. Whether
-        output is kept at all (see above) changes with the next `open`."""
+        output is kept at all (see above) changes with the next `open`. Never raises."""
+        try:
+            self._route(service, sinks)
+        except OSError as error:
+            self._problem(service, f"its output cannot be sent anywhere: {error.strerror or error}")
+
+    def _route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         self._silent.discard(service)
         if sinks and all(sink.kind == "null" for sink in sinks):
             self._silent.add(service)
