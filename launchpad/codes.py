@@ -319,6 +319,13 @@ CODES: dict[str, Entry] = {
         ("it hangs", "it is overloaded and answers too late"),
         ("`launchpad logs NAME`", "raise `failures`, `interval` or `probe_timeout` of `alive`"),
     ),
+    "E505": Entry(
+        "a sink cannot be written",
+        "The output of a service could not be copied to one of its sinks. The service is not held up by that, and "
+        "nothing is lost: the run's log has everything, and the sink goes on where it was once it can be written again.",
+        ("the disk is full", "the folder is read-only or gone", "nobody reads a named pipe"),
+        ("make room, or mend the path", "see `launchpad logs NAME` meanwhile"),
+    ),
     # --- control and hosts ---
     "E601": Entry(
         "another version of launchpad runs the stack",

@@ -174,5 +174,16 @@ def one_name(names: Sequence[str], what: str = "NAME") -> str:
 
 
 def not_running(paths: StackPaths, stack: str = "") -> str:
-    name = stack or paths.file.parent.name
-    return f"`{name}` is not running ({paths.file}); start it with `launchpad up`"
+    """What to say when no supervisor answers; names what lives all the same."""
+    from launchpad.hosts.local.orphans import left_of
+
+    where = f"`{stack}` ({paths.file})" if stack else f"{paths.file}"
+    left = left_of(paths)
+    if not left.all:
+        return f"{where} is not running; start it with `launchpad up`"
+    mains = ", ".join(f"`{name}` (pid {one.pid})" for name, one in left.mains.items())
+    names = mains or f"{len(left.all)} processes"
+    return (
+        f"{where} has no supervisor any more, but {names} still live; "
+        "`launchpad down` ends them, `launchpad up` starts the stack anew"
+    )

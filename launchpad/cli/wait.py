@@ -15,6 +15,7 @@ from launchpad.paths import StackPaths
 
 if TYPE_CHECKING:
     from launchpad.control.api import Snapshot
+    from launchpad.plan.read import Reading
 
 
 @click.command("wait", cls=StackCommand)
@@ -81,10 +82,15 @@ def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
     if not phases:
         say(not_running(paths))
         return ExitCode.FAILED
-    services = read(paths).plan.services
-    kinds = {service.name: service.kind.value for service in services}
+    reading = read(paths)
+    kinds = {service.name: service.kind.value for service in reading.plan.services}
     check_names(names, list(kinds), paths.file.parent.name)
     _refuse_servers([name for name in names if kinds[name] != "job"])
-    jobs = names or tuple(name for name in kinds if kinds[name] == "job" and name in phases)
-    ended = {name: phases.get(name, ("idle", "it has not run")) for name in jobs}
+    jobs = names or _meant(reading, kinds)
+    ended = {name: phases.get(name, ("idle", "it was not started")) for name in jobs}
     return _tell(jobs, {name: text or phase for name, (phase, text) in ended.items() if phase != "done"})
+
+
+def _meant(reading: Reading, kinds: dict[str, str]) -> tuple[str, ...]:
+    """The jobs that a plain `up` runs."""
+    return tuple(name for name, up in reading.goals() if up and kinds[name] == "job")

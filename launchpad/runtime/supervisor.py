@@ -67,7 +67,8 @@ class Supervisor:
         self._stored = store.begin(paths)
         self._journal = Journal(paths.journal)
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
-        self._host = LocalHost(self._tell, paths, reading.name, run_id=self._stored.run_id)
+        run_id = self._stored.run_id
+        self._host = LocalHost(self._tell, paths, reading.name, run_id=run_id, trouble=self._on_trouble)
         self.driver.attach(self._host)
 
     def start(self) -> None:
@@ -127,6 +128,13 @@ class Supervisor:
         if not self.finished.done():
             self.finished.set_exception(error)
 
+    def _on_trouble(self, service: str, text: str) -> None:
+        """A sink that cannot be written, or can again. The run's log has the output all the same."""
+        self._journal.write([Event(time.time(), service, "output", text)])
+        self.rev += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     def _too_late(self) -> None:
         if self._verdict.phase != "starting":
             return
@@ -163,8 +171,22 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=tuple(views),
-            diagnostics=(*found, *self._extra),
+            diagnostics=(*found, *self._sink_problems(), *self._extra),
         )
+
+    def _sink_problems(self) -> list[Diagnostic]:
+        found = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
+        return [
+            Diagnostic(
+                "E505",
+                f"the output of `{sink.service}` cannot be written to `{sink.path}`",
+                severity="warning",
+                notes=(sink.problem,),
+                consequence=f"nothing is lost: `launchpad logs {sink.service}` has it, and it is tried again",
+            )
+            for sink in found
+            if sink.problem
+        ]
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
         """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""

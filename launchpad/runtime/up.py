@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launchpad.control.api import Reply, Snapshot
@@ -30,9 +31,8 @@ OTHER_START_S = 10.0
 
 def up(options: UpOptions) -> int:
     """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused."""
-    reading = read(options)
-    reading.goals(options.names)
     paths = stack_paths(options.file)
+    reading = _read(options, paths)
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
@@ -44,8 +44,8 @@ def up(options: UpOptions) -> int:
 
 def run(options: UpOptions) -> int:
     """What the job needs, then the job, then stop it all; returns the job's code. Raises Refused."""
-    reading = read(options)
     paths = stack_paths(options.file)
+    reading = _read(options, paths)
     if _lock_or_client(paths) is not None:
         raise Refused(
             [
@@ -59,6 +59,24 @@ def run(options: UpOptions) -> int:
         )
     _end_leftovers(paths)
     return _foreground(Session(options, reading, paths), options)
+
+
+def _read(options: UpOptions, paths: StackPaths) -> Reading:
+    """The stack file and the names asked for; a refusal says what did not happen."""
+    from launchpad.control.client import Client, NotRunning
+
+    try:
+        reading = read(options)
+        reading.goals(options.names)
+        return reading
+    except Refused as refused:
+        try:
+            Client(paths.socket).status()
+            consequence = "nothing was changed, the stack runs as before"
+        except NotRunning:
+            consequence = "nothing was started"
+        *others, last = refused.diagnostics
+        raise Refused([*others, replace(last, consequence=last.consequence or consequence)]) from None
 
 
 def _lock_or_client(paths: StackPaths) -> Client | None:

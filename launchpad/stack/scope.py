@@ -6,6 +6,7 @@ Decides what each dotted name is worth. A port's number is not known here: it st
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -191,7 +192,7 @@ class View:
         return self._service(self.world.symbols[first], rest, connectable(self.world.host(first)))
 
     def _stack(self, rest: list[str]) -> str:
-        known = {"dir": self.world.directory, "name": self.world.name}
+        known = {"dir": self.world.directory, "name": self.world.name, "python": sys.executable}
         if len(rest) != 1 or rest[0] not in known or (rest[0] == "name" and not self.world.name):
             raise _no_part("stack", rest, known)
         return known[rest[0]]

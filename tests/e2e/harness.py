@@ -113,8 +113,10 @@ class Stack:
         return self.cli("up", "-d", *args, check=check)
 
     def down(self) -> None:
-        """`down`, and then nothing lives."""
+        """`down`, and then nothing lives; who waited for the stack to be up is told and leaves as well."""
         self.cli("down", check=0)
+        for process in self.started:
+            process.wait(30)
         assert not self.survivors()
 
     def log(self, service: str) -> Path:

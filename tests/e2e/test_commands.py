@@ -168,9 +168,9 @@ def test_events(make_stack: Make) -> None:
     follow = stack.start("events", "-f", "--json")
     stack.cli("restart", "llm", check=0)
     eventually(lambda: '"stopping"' in stack.output(0), "what happens from now on is shown")
+    follow.kill()
     stack.down()
     assert len(stack.events()) > len(events)
-    follow.kill()
 
 
 def test_wait(make_stack: Make) -> None:

@@ -40,6 +40,7 @@ from launchpad.hosts.local.process_oom import OomWatch
 from launchpad.hosts.local.records import Record, complete_record, intent, remove_record, write_record
 from launchpad.hosts.local.registry import private_runtime_dir
 from launchpad.hosts.local.running import Running
+from launchpad.hosts.local.sinks import SinkStatus
 from launchpad.hosts.local.spawn_failure import NotStarted
 from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.tree import Trees
@@ -63,7 +64,15 @@ class Here:
 class LocalHost:
     """Has to be made within a running event loop. The state folders must exist or be possible to make."""
 
-    def __init__(self, tell: Tell, paths: StackPaths, stack_name: str, *, run_id: str) -> None:
+    def __init__(
+        self,
+        tell: Tell,
+        paths: StackPaths,
+        stack_name: str,
+        *,
+        run_id: str,
+        trouble: Callable[[str, str], None] | None = None,
+    ) -> None:
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop = asyncio.get_running_loop()
         self._here: dict[int, Here] = {}
@@ -74,7 +83,7 @@ class LocalHost:
         self._trees = Trees(run_id, complete=become_subreaper())
         self._reaper = Reaper(self._loop, self._trees.is_session, self._children_ended)
         self._oom = OomWatch()
-        self._spools = Spools(paths)
+        self._spools = Spools(paths, trouble)
         self._prober = Prober(self._tell, self._pids)
         self._ports = Ports(paths, stack_name, run_id, self._main_pid)
         self._do: dict[type, Callable[[Any], None]] = {
@@ -93,6 +102,10 @@ class LocalHost:
 
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         self._spools.route(service, sinks)
+
+    def sinks(self, service: str) -> list[SinkStatus]:
+        """Where the sinks of a service stand."""
+        return self._spools.sinks(service)
 
     def log_start(self, service: str) -> int:
         """Where, in its log, the output of a service's latest attempt begins."""

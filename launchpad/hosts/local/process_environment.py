@@ -6,6 +6,7 @@ Decides which of launchpad's own variables pass; refuses to know why the stack d
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 from launchpad.core.model import Launch
@@ -24,12 +25,19 @@ def child_environment(
 ) -> dict[str, str]:
     """Complete; `own` is launchpad's own environment."""
     env = inherited(launch.inherit, own)
-    env.setdefault("PATH", os.defpath)
+    env["PATH"] = with_own_programs(env.get("PATH", os.defpath))
     if launch.inherit is True:
         env["PWD"] = launch.working_dir
     env.update(launch.environment)
     env.update({RUN: run_id, ATTEMPT: str(attempt), SERVICE: service})
     return env
+
+
+def with_own_programs(path: str) -> str:
+    """PATH, with the folder of launchpad's own programs at the end: `launchpad`, and what is installed beside it,
+    is found also where its environment is not activated; everything else comes first."""
+    own = os.path.dirname(sys.executable)
+    return path if own in path.split(":") else f"{path}:{own}"
 
 
 def inherited(rule: bool | tuple[str, ...], own: Mapping[str, str]) -> dict[str, str]:
