@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], every: bool, timeout_s: float | None, given:
     stacks = list(_all_stacks()) if every else [locate(given)]
     if not stacks:
         say("no stack of yours runs")
-    return max((_end(paths, timeout_s) for paths in stacks), default=ExitCode.OK)
+    return max((_end(paths, timeout_s, quiet=every) for paths in stacks), default=ExitCode.OK)
 
 
 def _all_stacks() -> Iterator[StackPaths]:
@@ -56,7 +56,8 @@ def _all_stacks() -> Iterator[StackPaths]:
             yield stack_paths(registration.file)
 
 
-def _end(paths: StackPaths, timeout_s: float | None) -> int:
+def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
+    """`quiet`: nothing is said about a stack of which nothing runs."""
     from launchpad.control.client import Client, NotRunning
 
     client = Client(paths.socket)
@@ -65,7 +66,7 @@ def _end(paths: StackPaths, timeout_s: float | None) -> int:
         supervisor = _open_process(before.pid)
         client.down()
     except NotRunning:
-        return _end_orphans(paths, timeout_s)
+        return _end_orphans(paths, timeout_s, quiet=quiet)
     _wait_for_end(client, before, timeout_s)
     _wait_for_exit(supervisor, before.pid)
     ended = [view.name for view in before.services if view.pid is not None]
@@ -124,7 +125,7 @@ def _say_what_holds(snapshot: Snapshot, said: set[str]) -> None:
                 say(line)
 
 
-def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool = False) -> int:
+def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
     """What runs without a supervisor, by the records it left."""
     import asyncio
 

@@ -1,7 +1,7 @@
 """The core: one object, one door. Facts in, wishes out; no clock, no randomness, no I/O.
 
-A batch of facts is folded in first, then the rules are asked until nothing changes, then deadlines that
-have come are met, and the rules asked again. Wishes come out in the order in which they must be carried out.
+A batch of facts is folded in first, then deadlines that have come are met, then the rules are asked until
+nothing changes; so nothing is decided on half of what is known. Wishes come out in the order in which they must be carried out.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ class Engine:
         for fact in facts:
             fold(state, fact, now)
         ports.give_up_waiting(state, now)
-        settle(state, now)
-        for _ in range(MAX_ROUNDS):
+        for rounds in range(MAX_ROUNDS):
             state.arm()
             due = state.due(now)
-            if not due:
+            if not due and rounds:
                 break
             for unit in due:
                 ticks.tick(state, unit, now)

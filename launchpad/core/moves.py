@@ -101,7 +101,7 @@ def check_again(state: State, unit: Unit, old: Service, now: float) -> None:
         unit.give_up_at = unit.signs.next_at = None
         if unit.phase is Phase.STARTING or (unit.phase is Phase.UNREADY and service.ready is None):
             _await_ready(state, unit, now)
-        elif unit.phase is Phase.READY and service.ready is not None and not stale_definition(unit):
+        elif unit.phase is Phase.READY and service.ready is not None:
             enter(state, unit, Phase.UNREADY, now, "its readiness check changed")
     if service.alive != old.alive:
         first_at = None if service.alive is None else now + service.alive.interval_s

@@ -60,14 +60,14 @@ def _too_late(state: State, fact: PortsLeased) -> None:
     for lease in fact.leases:
         unit = state.units.get(lease.service)
         known = lease in state.leases.values() or (unit is not None and lease in unit.old_leases)
-        if not known and not is_asked_for(state, lease):
+        if not known and not _is_asked_for(state, lease):
             state.wishes.append(ReleasePorts((lease,)))
 
 
-def is_asked_for(state: State, lease: Lease) -> bool:
+def _is_asked_for(state: State, lease: Lease) -> bool:
     """The open request may be answered with this very lease: it must not be let go before that."""
     requests = state.asked.get(state.batch_open or 0, ())
-    return any((one.service, one.name) == (lease.service, lease.name) for one in requests)
+    return any((r.service, r.name) == (lease.service, lease.name) and fits(lease, r) for r in requests)
 
 
 def take(state: State, lease: Lease) -> None:
@@ -94,24 +94,25 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
     for refusal in fact.refusals:
         if (unit := state.units.get(refusal.service)) is not None:
             state.note(now, unit, "ports", f"no free port in {refusal.low}-{refusal.high}")
+    untouched, failed = state.is_untouched, False
     for unit in state.units.values():
         waits = unit.wanted and unit.phase is Phase.IDLE
         if waits and any(port in requests for port in missing_ports(state, unit)):
+            failed = True
             own = any(refusal.service == unit.name for refusal in fact.refusals)
             text = "no free port" if own else "ports were refused"
             unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
             unit.identity = wanted_identity(state, unit)
             moves.enter(state, unit, Phase.FAILED, now, text)
-    if state.is_untouched:
+    if untouched and failed and state.closing is None:
         moves.close(state, now, REFUSED, "the stack does not get its ports")
 
 
 def _close_batch(state: State) -> None:
     state.batch_open = state.batch_deadline = None
-    untouched = state.is_untouched
-    for unit in state.units.values():
-        if unit.old_leases or untouched:
-            state.touch(unit.name)
+    if state.is_untouched:
+        for name in list(state.units):
+            state.touch(name)
 
 
 def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:

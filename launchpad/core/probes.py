@@ -23,7 +23,7 @@ CPU_SHARE = 0.01
 def pace_s(state: State, unit: Unit, name: str, check: Check, now: float) -> float:
     """Seconds to the next probe. Liveness keeps its own interval, whatever readiness says."""
     if name == "ready" and unit.phase is Phase.UNREADY:
-        return min(check.interval_s, 1.0)
+        return min(check.interval_s or 1.0, 1.0)
     if unit.phase is not Phase.STARTING:
         return check.interval_s or 1.0
     first = FIRST_S if not check.argv else 0.1

@@ -8,8 +8,8 @@ again, until nobody has anything to do; so it does not matter which fact made a 
     3  let go of ports that no longer fit
     4  forget what was removed
     5  end the stack when its primary job has ended or cannot start
-    6  start what is wanted and not held
-    7  lease missing ports: the whole batch or none
+    6  lease missing ports: the whole batch or none
+    7  start what is wanted and not held
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def forget_the_end(state: State, unit: Unit, now: float) -> bool:
 
 
 def release_unfit(state: State, unit: Unit, now: float) -> bool:
-    free = [x for x in unit.old_leases if not uses(unit, x) and not ports.is_asked_for(state, x)]
+    free = [lease for lease in unit.old_leases if not uses(unit, lease)]
     if not free:
         return False
     state.wishes.append(ReleasePorts(tuple(free)))

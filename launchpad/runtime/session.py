@@ -109,6 +109,8 @@ class Session:
         self._reporting = self.loop.create_task(self._report(send))
 
     async def _report(self, send: Callable[[Snapshot], bool]) -> None:
+        if self._serving is not None:  # who is told that the stack is up may ask for it at once
+            await asyncio.wait([self._serving])
         snapshot = await self.supervisor.status()
         while send(snapshot):
             snapshot = await self.supervisor.status(snapshot.rev, 60.0)

@@ -139,7 +139,15 @@ def _console(feed: Feed, options: UpOptions, starts: dict[str, int] | None = Non
     """`starts`: where in each log to begin to show it; None: where it ends now."""
     from launchpad.views.console import Console
 
-    return Console(feed, tty=options.tty, color=options.color, out=sys.stdout, err=sys.stderr, starts=starts)
+    return Console(
+        feed,
+        tty=options.tty,
+        color=options.color,
+        out=sys.stdout,
+        err=sys.stderr,
+        starts=starts,
+        output=not options.detach,
+    )
 
 
 def _log_ends(session: Session) -> dict[str, int]:
@@ -191,9 +199,8 @@ def _join(options: UpOptions, client: Client) -> int:
     }
     reply = client.apply(**{key: value for key, value in body.items() if value})
     _show(reply)
-    feed = ClientFeed(client)
     try:
-        _console(feed, options).run(until=decided if options.detach else None)
+        _console(client, options).run(until=decided if options.detach else None)
         return _start_code(client.status())
     except KeyboardInterrupt:
         return int(ExitCode.OK)  # it only lets go; the stack runs on
@@ -206,16 +213,6 @@ def _show(reply: Reply) -> None:
         raise Refused(reply.diagnostics)
     for line in reply.changes:
         print(f"launchpad: {line}", file=sys.stderr)  # noqa: T201
-
-
-class ClientFeed:
-    """A `views.console.Feed` over the control socket."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def wait(self, after_rev: int, timeout_s: float) -> Snapshot:
-        return self._client.status(after_rev, timeout_s)
 
 
 # --- dry run -------------------------------------------------------------------------------------------

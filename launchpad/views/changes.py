@@ -41,10 +41,17 @@ def changes(before: Snapshot | None, after: Snapshot, now: float) -> list[Change
     for view in after.services:
         text, weight = _difference(old.get(view.name), view)
         if text:
-            found.append(Change(view.since or now, view.name, text, weight, state_word(view)))
+            found.append(
+                Change(_at(old.get(view.name), view, now), view.name, text, weight, state_word(view))
+            )
     gone = [name for name in old if name not in {view.name for view in after.services}]
     found += [Change(now, name, "is no longer part of the stack", NORMAL, "stopped") for name in gone]
     return sorted(found, key=lambda change: change.at)
+
+
+def _at(old: ServiceView | None, view: ServiceView, now: float) -> float:
+    """A state has its own time; another reason for the same state is news of this moment."""
+    return now if old is not None and old.since == view.since else view.since or now
 
 
 def _difference(old: ServiceView | None, view: ServiceView) -> tuple[str, int]:

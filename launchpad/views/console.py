@@ -97,8 +97,9 @@ class Console:
             snapshot, gone = self._news.take()
             if snapshot is not None and snapshot is not self._last:
                 self._show(snapshot)
-            if stopping or gone or (self._last and (self._last.phase == "finished" or until(self._last))):
-                return self._end(gone)
+            seen_all = self._last is not None and (self._last.phase == "finished" or until(self._last))
+            if stopping or gone or seen_all:
+                return self._end(gone and not seen_all)
             more = self._follower.pump()
             self._follower.pump_unfinished()
             self._draw()

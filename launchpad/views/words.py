@@ -5,8 +5,11 @@ Decides how things are called towards people. Refuses to know where they are sho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from launchpad.control.api import ServiceView
 
+WAITS = "waits for "
 GLYPHS = {
     "idle": "·",
     "spawning": "◌",
@@ -55,7 +58,7 @@ def state_word(view: ServiceView) -> str:
 
 def why(view: ServiceView) -> str:
     """Why it is not where it should be, or how it ended; empty when all is as it should be."""
-    held = "; ".join(dict.fromkeys(hold.text for hold in view.holds if hold.kind != "goal"))
+    held = _together([hold.text for hold in view.holds if hold.kind != "goal"])
     if view.state in ("ready", "spawning"):
         return plain(held)
     if view.state == "done" and not view.exit_code:
@@ -69,6 +72,13 @@ def why(view: ServiceView) -> str:
     if view.state in ("stopping", "killing"):
         return plain(held)
     return plain("" if view.outcome in ("stopped", "done") else view.outcome)
+
+
+def _together(texts: Sequence[str]) -> str:
+    """`waits for a to be ready`, `waits for b to be done` → `waits for a to be ready, b to be done`."""
+    waits = [text.removeprefix(WAITS) for text in texts if text.startswith(WAITS)]
+    others = [text for text in texts if not text.startswith(WAITS)]
+    return "; ".join(dict.fromkeys([*others, *([WAITS + ", ".join(waits)] if waits else [])]))
 
 
 def plain(text: str) -> str:

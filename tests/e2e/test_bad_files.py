@@ -130,7 +130,9 @@ def test_p10_kind(checked: Checked, kind: str) -> None:
     for problem in errors:
         assert re.fullmatch(r"E[123]\d\d", problem["code"])
         assert problem["message"].strip()
-        assert not re.search(r"Traceback|pydantic|NoneType|<class|Error\b|dict|\bstr\b", problem["message"]), said
+        assert not re.search(
+            r"Traceback|pydantic|NoneType|<class|Error\b|dict|\bstr\b", problem["message"]
+        ), said
 
 
 @pytest.mark.parametrize("kind", WHOLE_FILE)

@@ -36,7 +36,9 @@ def test_run_of_a_job_that_dies_of_a_signal(make_stack: Make) -> None:
 
 def test_run_hands_arguments_on(make_stack: Make) -> None:
     """`run JOB -- ARGS`: added to the command, as they are: blanks, quotes, dashes, dollars, braces."""
-    stack = make_stack('jobs: {show: {command: [python3, -c, "import sys, json; print(json.dumps(sys.argv[1:]))", fixed]}}')
+    stack = make_stack(
+        'jobs: {show: {command: [python3, -c, "import sys, json; print(json.dumps(sys.argv[1:]))", fixed]}}'
+    )
     given = ["--epochs", "3", "two words", "'quoted'", "$HOME ${self.port}", "--", "-f", "x.yaml", ""]
     done = stack.cli("run", "show", "--", *given, check=0)
     assert json.loads(done.stdout.partition("[")[1] + done.stdout.partition("[")[2]) == ["fixed", *given]
@@ -51,7 +53,9 @@ def test_run_of_a_server_or_of_nothing(make_stack: Make) -> None:
 
 
 def test_run_beside_a_running_stack_is_refused(make_stack: Make) -> None:
-    stack = make_stack("servers: {llm: {command: PRETEND}}\njobs: {t: {command: PRETEND --exit 0, profiles: [x]}}")
+    stack = make_stack(
+        "servers: {llm: {command: PRETEND}}\njobs: {t: {command: PRETEND --exit 0, profiles: [x]}}"
+    )
     stack.up()
     pid = stack.ps()["llm"]["pid"]
     done = stack.cli("run", "t")
@@ -90,7 +94,9 @@ def test_run_timeout(make_stack: Make) -> None:
 
 
 def test_up_of_jobs_alone_ends_when_they_are_done(make_stack: Make) -> None:
-    stack = make_stack("jobs: {a: {command: PRETEND --exit 0}, b: {command: PRETEND --exit 0, depends_on: [a]}}")
+    stack = make_stack(
+        "jobs: {a: {command: PRETEND --exit 0}, b: {command: PRETEND --exit 0, depends_on: [a]}}"
+    )
     stack.cli("up", check=0)
 
 
@@ -186,7 +192,7 @@ def test_depends_on_done(make_stack: Make) -> None:
     stack.wait_state("after_good", "ready")
     assert stack.marks_of("good", "exit")[0].at < stack.marks_of("after_good", "start")[0].at
     assert not stack.marks_of("after_bad", "start")
-    assert stack.ps()["after_bad"]["holds"][0]["text"] == "`bad` failed"
+    assert "`bad` failed" in stack.ps()["after_bad"]["holds"][0]["text"]
     stack.down()
 
 
@@ -202,7 +208,9 @@ def test_restart_true_dependents(make_stack: Make) -> None:
     before = stack.ps()
     stack.cli("restart", "llm", check=0)
     stack.wait_for(
-        lambda s: all(v.state == "ready" and (v.name == "free" or v.pid != before[v.name]["pid"]) for v in s.services)
+        lambda s: all(
+            v.state == "ready" and (v.name == "free" or v.pid != before[v.name]["pid"]) for v in s.services
+        )
     )
     assert stack.ps()["free"]["pid"] == before["free"]["pid"]
     assert not alive(before["bound"]["pid"])

@@ -295,7 +295,9 @@ def test_p3_ephemeral_connections_never_get_a_held_port(make_stack: Make) -> Non
         f"servers: {{a: {{command: PRETEND, port: {first}}}, b: {{command: PRETEND, port: {inside}-{inside + 99}}}}}"
     )
     stack.up()
-    held = {number for row in json.loads(stack.cli("ps", "--json").stdout) for number in row["ports"].values()}
+    held = {
+        number for row in json.loads(stack.cli("ps", "--json").stdout) for number in row["ports"].values()
+    }
     for _ in range(2000):
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
@@ -306,5 +308,3 @@ def test_p3_ephemeral_connections_never_get_a_held_port(make_stack: Make) -> Non
 def connects(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
-
-

@@ -69,7 +69,7 @@ def test_p9_secrets_are_masked(make_stack: Make) -> None:
 def test_p9_errors_do_not_tell(make_stack: Make, failure: str) -> None:
     """P9: nor in a diagnostic, its evidence, or the journal."""
     more = {
-        "readiness": 'command: PRETEND --port ${self.port} --ready-after never, port: auto, '
+        "readiness": "command: PRETEND --port ${self.port} --ready-after never, port: auto, "
         'ready: {http: "/health?key=${HF_TOKEN}", timeout: 500ms}',
         "no such program": 'command: "/nowhere/${HF_TOKEN}/program --key ${HF_TOKEN}"',
         "exit 1": 'command: ["sh", "-c", "exit 1", "${HF_TOKEN}"]',
@@ -177,9 +177,7 @@ def tcp_listeners(pid: int) -> list[str]:
         target = os.readlink(descriptor)
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
-    rows = [
-        line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{table}").open()
-    ]
+    rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{table}").open()]
     return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
 
 

@@ -112,6 +112,29 @@ def test_the_summary_comes_when_all_is_up(room: Room) -> None:
     assert room.console.last.phase == "up"
 
 
+def test_a_feed_that_ends_with_the_deciding_picture_is_no_loss(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up -d`: the supervisor closes the pipe once the start is decided; nobody died."""
+    room.comes_up()
+    up = room.feed.wait(-1, 0)
+
+    def last_word(after_rev: int, timeout_s: float) -> Any:
+        if after_rev >= up.rev:
+            raise ConnectionError
+        return up
+
+    monkeypatch.setattr(room.feed, "wait", last_word)
+    # All that the feed has to say is there before the console looks for the first time.
+    monkeypatch.setattr(room.console._news, "start", room.console._news._ask)
+    room.until = lambda shown: shown.phase == "up"
+    room.thread.start()
+    room.join()
+    said = without_times(room.err.getvalue())
+    assert "is up" in said
+    assert "gone" not in said
+
+
 def test_output_is_complete_up_to_the_end(room: Room) -> None:
     room.thread.start()
     room.comes_up()
