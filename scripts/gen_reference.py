@@ -121,7 +121,7 @@ KEYS_TAIL = """\
 | `${self.name}`, `${self.host}`, `${self.port}`, `${self.url}`, `${self.ports.x}` | this service's own |
 | `${self.fd}` | the descriptor of the listening socket, with `handover: inherit` |
 | `${llm.url}`, `${llm.host}`, `${llm.port}`, `${llm.ports.x}` | those of the service `llm` |
-| `${stack.name}`, `${stack.dir}` | the stack's name, and the folder of its file |
+| `${stack.name}`, `${stack.dir}`, `${stack.python}` | the stack's name, the folder of its file, the Python that runs launchpad |
 | `$$` | a dollar |
 
 ## Keys that come later

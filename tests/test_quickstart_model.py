@@ -455,7 +455,7 @@ def test_the_stack_names_files_and_options_that_exist() -> None:
     assert set(services) == {"train", "llm", "evaluate"}
     for service in services.values():
         python, script, *arguments = service["command"]
-        assert python == "python"
+        assert python == "${stack.python}"
         source = (STACKS / script).read_text()
         assert all(f'"{option}"' in source for option in arguments if option.startswith("--"))
     assert services["llm"]["depends_on"] == {"train": "done"}

@@ -15,10 +15,17 @@ def main() -> None:
 
         print(f"launchpad {__version__}")
         sys.exit(0)
-    try:
-        from launchpad.cli.outcome import guarded
+    _leave_when_interrupted()
+    from launchpad.cli.outcome import guarded
 
-        code = guarded(arguments)
-    except KeyboardInterrupt:  # before there was anything to guard
-        code = 130
-    sys.exit(code)
+    sys.exit(guarded(arguments))
+
+
+def _leave_when_interrupted() -> None:
+    """Ctrl-C ends launchpad at once until a command that has something to end says otherwise. Python's own way,
+    an exception out of nowhere, gets lost or turns into another one in the middle of an import."""
+    import os
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))

@@ -119,14 +119,15 @@ RULES: tuple[Callable[[State, Unit, float], bool], ...] = (
 
 
 def close_if_over(state: State, now: float) -> bool:
-    """A `primary` job that has ended, or can no longer start, ends the stack."""
+    """A `primary` job that has ended, or can no longer start, ends the stack. What somebody holds down by
+    hand may come back: that is no end."""
     if state.closing is not None:
         return False
     for unit in state.units.values():
         if not unit.service.primary or not unit.wanted:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)
-        if over or is_blocked(state, unit):
+        if over or (is_blocked(state, unit) and not any(u.held_down for u in state.units.values())):
             why = f"`{unit.name}` {'ended' if over else 'cannot start'}, the stack ends"
             moves.close(state, now, exit_code(unit) if over else 1, why)
             return True

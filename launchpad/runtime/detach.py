@@ -23,8 +23,10 @@ def decided(snapshot: Snapshot) -> bool:
 
 
 def fork_supervisor(session: Session, paths: StackPaths) -> tuple[int, PipeFeed]:
-    """Returns, in the caller, the supervisor's pid and what it tells. Must be called without threads."""
+    """Returns, in the caller, the supervisor's pid and what it tells, with SIGINT blocked until the caller can
+    hand it on. Must be called without threads."""
     read_end, write_end = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if pid:
         os.close(write_end)
@@ -41,6 +43,7 @@ def fork_supervisor(session: Session, paths: StackPaths) -> tuple[int, PipeFeed]
 
 def _become_daemon(paths: StackPaths) -> None:
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     log = os.open(paths.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)

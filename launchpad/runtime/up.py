@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -166,15 +167,30 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
     starts = _log_ends(session)
     pid, feed = fork_supervisor(session, paths)
     try:
-        _console(feed, options, starts).run(until=decided)
+        console = _console(feed, options, starts)
+        _let_interrupts_in()
+        console.run(until=decided)
     except KeyboardInterrupt:
-        os.kill(pid, 2)
-        os.waitpid(pid, 0)
-        return int(ExitCode.INTERRUPTED)
+        return _end_detached(pid)
     except EOFError:
         print(f"launchpad: the supervisor ended; see {paths.supervisor_log}", file=sys.stderr)  # noqa: T201
         return int(ExitCode.BROKEN)
     return _start_code(feed.last)
+
+
+def _end_detached(pid: int) -> int:
+    """Every Ctrl-C goes on to the supervisor: it knows what the second and the third one mean."""
+    signal.signal(signal.SIGINT, lambda *_: os.kill(pid, signal.SIGINT))
+    os.kill(pid, signal.SIGINT)
+    os.waitpid(pid, 0)
+    return int(ExitCode.INTERRUPTED)
+
+
+def _let_interrupts_in() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt, unless whoever started us has it ignored."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _start_code(snapshot: Snapshot | None) -> int:
@@ -200,7 +216,9 @@ def _join(options: UpOptions, client: Client) -> int:
     reply = client.apply(**{key: value for key, value in body.items() if value})
     _show(reply)
     try:
-        _console(client, options).run(until=decided if options.detach else None)
+        console = _console(client, options)
+        _let_interrupts_in()
+        console.run(until=decided if options.detach else None)
         return _start_code(client.status())
     except KeyboardInterrupt:
         return int(ExitCode.OK)  # it only lets go; the stack runs on

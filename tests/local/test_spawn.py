@@ -198,6 +198,8 @@ OWN = {
     "LAUNCHPAD_ATTEMPT": "3",
     "OLDPWD": "/",
 }
+FOUND = f"/bin:{os.path.dirname(sys.executable)}"
+"""PATH as a child sees it: launchpad's own programs come last."""
 MARKS = {"LAUNCHPAD_RUN": "run-1", "LAUNCHPAD_ATTEMPT": "12", "LAUNCHPAD_SERVICE": "llm"}
 
 
@@ -208,17 +210,17 @@ def given(inherit: bool | tuple[str, ...], own: dict[str, str] = OWN, **declared
 
 def test_everything_is_inherited_but_what_is_addressed_to_launchpad() -> None:
     assert given(True) == {
-        "PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "TOKEN": "t", "PWD": "/work", **MARKS,
+        "PATH": FOUND, "HOME": "/root", "LC_ALL": "C", "TOKEN": "t", "PWD": "/work", **MARKS,
     }  # fmt: skip
 
 
 def test_the_bare_minimum() -> None:
-    assert given(False) == {"PATH": "/bin", "HOME": "/root", "LC_ALL": "C", **MARKS}
+    assert given(False) == {"PATH": FOUND, "HOME": "/root", "LC_ALL": "C", **MARKS}
 
 
 def test_named_variables_and_path() -> None:
-    assert given(("TOKEN", "ABSENT")) == {"PATH": "/bin", "TOKEN": "t", **MARKS}
-    assert given((), own={})["PATH"] == os.defpath
+    assert given(("TOKEN", "ABSENT")) == {"PATH": FOUND, "TOKEN": "t", **MARKS}
+    assert given((), own={})["PATH"] == f"{os.defpath}:{os.path.dirname(sys.executable)}"
 
 
 def test_what_is_declared_wins_over_what_is_inherited() -> None:
