@@ -40,11 +40,7 @@ CODES: dict[str, Entry] = {
     "E104": Entry(
         "the file is larger than any stack file",
         "Too many values, too deep, or aliases and variables that make each other grow without end.",
-        (
-            "the wrong file was named",
-            "an anchor that contains itself",
-            "a variable used many times in others",
-        ),
+        ("the wrong file was named", "an anchor that contains itself", "a variable used often in others"),
         ("check the path", "write the repeated part once, under `defaults`"),
     ),
     "E105": Entry(
@@ -380,6 +376,18 @@ CODES: dict[str, Entry] = {
         "`launchpad wait` returns when jobs are done. A server is never done.",
         ("a name under `servers:`",),
         ("`launchpad start NAME` returns when a server is ready",),
+    ),
+    "E612": Entry(
+        "a save that waits for your word",
+        "It would end most of what runs, or cut it off within a line. A half-written file can look just like that.",
+        ("an editor or a full disk that left half a file", "services that were taken out on purpose"),
+        ("if it is meant: `launchpad reload --yes`", "`launchpad diff` shows what it would do"),
+    ),
+    "E613": Entry(
+        "the kernel does not tell about changed files",
+        "The files are looked at a few times a second instead, or watching failed. All else works.",
+        ("the user's inotify watches are used up", "LAUNCHPAD_WATCH=poll in the environment"),
+        ("raise `fs.inotify.max_user_watches`", "`launchpad reload` applies the file at once"),
     ),
     # --- launchpad itself ---
     "E901": Entry(

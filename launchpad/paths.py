@@ -67,7 +67,9 @@ class StackPaths:
 
 
 def stack_paths(file: str | os.PathLike[str]) -> StackPaths:
-    return StackPaths(Path(os.path.realpath(file)))
+    """A symbolic link to a stack file is that stack, wherever it leads: it may be led elsewhere while it runs."""
+    folder, name = os.path.split(os.path.abspath(file))
+    return StackPaths(Path(os.path.realpath(folder)) / name)
 
 
 def runtime_dir() -> Path:

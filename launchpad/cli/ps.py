@@ -49,4 +49,6 @@ def _show(snapshot: Snapshot) -> None:
         )
     else:
         say(table.heading(snapshot, time.time()))
+        if snapshot.stale:
+            say(snapshot.stale)
         print(table.plain_table(snapshot, time.time()), end="")

@@ -16,19 +16,24 @@ from launchpad.cli.target import StackCommand, locate
 @click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
 @click.option("-d", "--detach", is_flag=True, help="Return once all is up, and leave it running.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--no-watch", is_flag=True, help="Do not apply the file by itself when it is saved.")
+@click.option("--yes", is_flag=True, help="On a running stack: also when most of what runs would be ended.")
 @timeout_option("Give up, and stop everything, when the stack is not up by then.")
 @reading_options
 def command(
     names: tuple[str, ...],
     detach: bool,
     dry_run: bool,
+    no_watch: bool,
+    yes: bool,
     timeout_s: float | None,
     profiles: tuple[str, ...],
     set_vars: tuple[tuple[str, str], ...],
     env_files: tuple[Path, ...],
     given: Path | None,
 ) -> int:
-    """Start services and what they need, follow their output, stop them with Ctrl-C.
+    """Start services and what they need, follow their output, apply the file when it is saved, stop all with
+    Ctrl-C.
 
     On a stack that already runs: apply the file and follow its output; Ctrl-C then only lets go of it.
     """
@@ -45,6 +50,8 @@ def command(
             env_files=env_files,
             timeout_s=timeout_s,
             dry_run=dry_run,
+            watch=not no_watch,
+            yes=yes,
             color=wants_color(sys.stdout),
             tty=is_terminal(sys.stdout) and is_terminal(sys.stderr),
         )

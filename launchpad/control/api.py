@@ -6,6 +6,9 @@ HTTP with JSON bodies over a unix socket. Versioned; fields are only ever added.
     POST /v1/start    {"names": [...]}    Reply; also `stop`, `restart`
     POST /v1/down     {"kill": false}     Reply at once; the supervisor ends when nothing is alive
     POST /v1/apply    {"names": [...], …} Reply: read the stack file again and apply it, or refuse
+    POST /v1/reload   {"yes": false}      Reply: likewise, with the names and options that the stack has; `yes`: also
+                                          what waits for a confirmation (`apply` takes it, too)
+    POST /v1/diff     {"names": [...], …} Reply: what `apply` would do, and why; nothing is done
 """
 
 from __future__ import annotations
@@ -62,6 +65,27 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class EffectView:
+    """What applying the file does to one service. `verb`: start, restart, stop, update (in place), signal, keep,
+    stale (it runs on with its old definition), rerun, add (not started), remove (was not running)."""
+
+    service: str
+    verb: str
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to be told once, about the stack as a whole: a save that was applied, or was not. `number` only grows."""
+
+    number: int
+    at: float
+    text: str
+    lines: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A whole stack at one moment. `phase`: starting, up (every server ready, every job started or done),
     degraded (something failed, the rest is up), stopping, finished. `code` is the exit code if it is finished; `failed` names what failed for good."""
@@ -77,6 +101,10 @@ class Snapshot:
     services: tuple[ServiceView, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     """What is wrong now: failures, and warnings about services that cannot become ready."""
+    stale: str = ""
+    """Why the file on disk is not what runs; empty when it is."""
+    notices: tuple[Notice, ...] = ()
+    """The last few."""
     version: int = VERSION
 
 
@@ -85,6 +113,7 @@ class Reply:
     ok: bool
     changes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    effects: tuple[EffectView, ...] = ()
     version: int = VERSION
 
 
@@ -108,7 +137,10 @@ T = TypeVar("T")
 _NESTED: dict[tuple[type, str], type] = {
     (Snapshot, "services"): ServiceView,
     (Snapshot, "diagnostics"): Diagnostic,
+    (Snapshot, "notices"): Notice,
+    (Notice, "diagnostics"): Diagnostic,
     (Reply, "diagnostics"): Diagnostic,
+    (Reply, "effects"): EffectView,
     (Event, "diagnostic"): Diagnostic,
     (ServiceView, "holds"): HoldView,
     (Diagnostic, "labels"): Label,

@@ -56,8 +56,17 @@ class Client:
         return self._post("down", {"kill": kill})
 
     def apply(self, **options: Any) -> Reply:
-        """Read the stack file again and apply it, or refuse. `options`: names, profiles, set_vars."""
+        """Read the stack file again and apply it, or refuse. `options`: names, profiles, set_vars, env_files, yes."""
         return self._post("apply", options)
+
+    def reload(self, *, yes: bool = False) -> Reply:
+        """Apply the file with the options that the stack has. `yes`: also what waits for a confirmation."""
+        return self._post("reload", {"yes": yes})
+
+    def diff(self, **options: Any) -> Reply:
+        """What `apply` with these options would do; nothing is done. `retry`: as `up` does it, which tries again
+        what has failed."""
+        return self._post("diff", options)
 
     def _post(self, action: str, body: dict[str, Any]) -> Reply:
         return self._ask(Reply, "POST", f"/v1/{action}", body, ANSWER_S)

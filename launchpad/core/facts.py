@@ -33,6 +33,13 @@ class RestartAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedChanged:
+    """Files that these services watch were changed; told once for what belongs together."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CloseAsked:
     """The stack is to end: everything down, then finished with this exit code."""
 
@@ -166,6 +173,7 @@ Fact = (
     PlanApplied
     | GoalsSet
     | RestartAsked
+    | WatchedChanged
     | CloseAsked
     | KillAsked
     | Adopted

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from signal import Signals
 from typing import Any
 
-from launchpad.core import facts, moves, ports, probes
+from launchpad.core import changes, facts, moves, ports, probes
 from launchpad.core.identity import rebind
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Probes, State, Unit
@@ -33,7 +32,8 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
     state.units = {s.name: old.get(s.name) or Unit(s, since=now) for s in fact.plan.services}
     for service in fact.plan.services:
         unit = state.units[service.name]
-        unit.service, unit.removed = service, False
+        changes.redefine(unit, service)
+        unit.removed = False
     for name, unit in old.items():
         if name not in state.units:
             unit.removed, unit.goal = True, False
@@ -76,8 +76,9 @@ def _set_goal(state: State, name: str, up: bool, now: float) -> None:
 def _goals_set(state: State, fact: facts.GoalsSet, now: float) -> None:
     for name, up in fact.goals:
         _set_goal(state, name, up, now)
-        if name in state.units and not up:
-            state.units[name].held_down = True
+        if (unit := state.units.get(name)) is not None:
+            unit.held_down = unit.held_down or not up
+            changes.resume(unit)
     for name in fact.rerun:
         unit = state.units.get(name)
         if unit is not None and unit.phase is Phase.DONE:
@@ -91,9 +92,16 @@ def _restart_asked(state: State, fact: facts.RestartAsked, now: float) -> None:
         if unit is None or unit.removed:
             continue
         unit.nonce += 1
+        changes.resume(unit)
         _set_goal(state, name, True, now)
         moves.reset(state, unit, now, "restart asked")
         state.touch(name)
+
+
+def _watched_changed(state: State, fact: facts.WatchedChanged, now: float) -> None:
+    for name in fact.names:
+        if (unit := state.units.get(name)) is not None:
+            changes.watched(state, unit, now)
 
 
 def _close_asked(state: State, fact: facts.CloseAsked, now: float) -> None:
@@ -178,15 +186,8 @@ def _exited(state: State, fact: facts.Exited, now: float) -> None:
 
 
 def exit_text(code: int, lived_s: float, note: str = "") -> str:
-    how = f"killed by {signal_name(-code)}" if code < 0 else f"exit {code}"
+    how = f"killed by {moves.signal_name(-code)}" if code < 0 else f"exit {code}"
     return f"{how} after {lived_s:.1f} s" + (f"; {note}" if note else "")
-
-
-def signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _tree_gone(state: State, fact: facts.TreeGone, now: float) -> None:
@@ -244,6 +245,7 @@ FOLD: dict[type, Callable[[State, Any, float], None]] = {
     facts.PlanApplied: _plan_applied,
     facts.GoalsSet: _goals_set,
     facts.RestartAsked: _restart_asked,
+    facts.WatchedChanged: _watched_changed,
     facts.CloseAsked: _close_asked,
     facts.KillAsked: _kill_asked,
     facts.Adopted: _adopted,

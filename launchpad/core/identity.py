@@ -7,30 +7,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from launchpad.core.model import Identity, Lease, Phase, PortRequest
+from launchpad.core.model import Identity, Lease, OnChange, Phase, PortRequest
 from launchpad.core.state import State, Unit
 
 
 def wanted_identity(state: State, unit: Unit) -> Identity:
-    service = unit.service
-    bound = tuple(
+    given = (state.leases.get(key) for key in (*_own(unit), *unit.service.refs))
+    leases = tuple(lease for lease in given if lease is not None)
+    return Identity(unit.service.digest, unit.nonce, _bound(state, unit), leases)
+
+
+def _bound(state: State, unit: Unit) -> tuple[tuple[str, int], ...]:
+    return tuple(
         (need.on, state.units[need.on].attempt)
-        for need in service.needs
+        for need in unit.service.needs
         if need.bound and need.on in state.units
     )
-    return Identity(service.digest, unit.nonce, bound, _leases(state, unit))
 
 
-def _leases(state: State, unit: Unit) -> tuple[Lease, ...]:
-    """Its own ports and those whose numbers were handed to it."""
-    names = (unit.name, *unit.service.uses)
-    return tuple(
-        lease
-        for name in names
-        if (other := state.units.get(name)) is not None
-        for port in other.service.ports
-        if (lease := state.leases.get((name, port.name))) is not None
-    )
+def _own(unit: Unit) -> tuple[tuple[str, str], ...]:
+    return tuple((unit.name, port.name) for port in unit.service.ports)
 
 
 def fits(lease: Lease | None, request: PortRequest) -> bool:
@@ -47,8 +43,7 @@ def rebind(state: State, unit: Unit) -> None:
     if unit.identity is None or not unit.is_alive:
         return
     was = dict(unit.identity.bound)
-    now = dict(wanted_identity(state, unit).bound)
-    bound = tuple((name, was.get(name, attempt)) for name, attempt in now.items())
+    bound = tuple((name, was.get(name, attempt)) for name, attempt in _bound(state, unit))
     unit.identity = replace(unit.identity, bound=bound)
 
 
@@ -69,7 +64,21 @@ def has_ports(state: State, unit: Unit) -> bool:
 
 
 def stale(state: State, unit: Unit) -> bool:
-    return unit.identity is not None and unit.identity != wanted_identity(state, unit)
+    was = unit.identity
+    if was is None:
+        return False
+    if (was.digest, was.nonce, was.bound) != (unit.service.digest, unit.nonce, _bound(state, unit)):
+        return True
+    others = () if unit.service.on_change is OnChange.KEEP else unit.service.refs
+    return bool(was.leases and moved(state, unit, (*_own(unit), *others)))
+
+
+def moved(state: State, unit: Unit, ports: tuple[tuple[str, str], ...]) -> list[str]:
+    """Services among these whose numbers are no longer those that its process was told. What it was not
+    told, and what it was told and its definition no longer speaks of, does not matter to it."""
+    assert unit.identity is not None
+    told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
+    return [key[0] for key in ports if key in told and state.leases.get(key) != told[key]]
 
 
 def stale_definition(unit: Unit) -> bool:

@@ -65,6 +65,16 @@ Text = tuple[str | Ref, ...]
 """A string with references in it; `core.render.text` joins it once the ports are known."""
 
 
+class OnChange(StrEnum):
+    """What a change of its definition, or of a watched file, does to a live process. RESTART: it is replaced by
+    a new one. SIGNAL: it is sent a signal and runs on. KEEP: it runs on. What runs on does so with its old
+    definition, and takes the new one when it is restarted or ends."""
+
+    RESTART = "restart"
+    SIGNAL = "signal"
+    KEEP = "keep"
+
+
 class Handover(StrEnum):
     """How a held port passes to the child (CONTRACT: `handover`)."""
 
@@ -189,10 +199,20 @@ class Service:
     stop: Stop = Stop()
     output: tuple[Sink, ...] = (Sink("console"),)
     primary: bool = False
-    uses: tuple[str, ...] = ()
-    """Services whose ports appear in command, environment or checks (itself not counted)."""
+    refs: tuple[tuple[str, str], ...] = ()
+    """Ports of others, (service, port), that appear in command, environment or checks."""
     secrets: tuple[str, ...] = ()
     """Names of environment variables whose values are never shown."""
+    on_change: OnChange = OnChange.RESTART
+    change_signal: int = 0
+    """What SIGNAL sends."""
+    watch: tuple[str, ...] = ()
+    """Globs, absolute: a change of such a file counts as one of the definition."""
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Services whose ports appear in command, environment or checks (itself not counted)."""
+        return tuple(dict.fromkeys(name for name, _ in self.refs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +303,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree."""
+    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree;
+    of something that runs: stale (with another definition than the stack now has), watch (its watched files
+    changed so often that changes have no effect for now)."""
 
     kind: str
     on: str

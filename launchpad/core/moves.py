@@ -5,6 +5,8 @@ A move is made by a fact, a deadline or a rule; none of them changes a phase in 
 
 from __future__ import annotations
 
+from signal import Signals
+
 from launchpad.core import render
 from launchpad.core.identity import stale_definition, wanted_identity
 from launchpad.core.model import Handle, Outcome, Phase, Service
@@ -44,6 +46,7 @@ def start(state: State, unit: Unit, now: float) -> None:
     unit.held_by, unit.sights, unit.looked_at = "", [], now
     unit.ready, unit.alive, unit.signs = Probes(), Probes(), Signs()
     unit.spawned_at, unit.final = now, False
+    unit.signal_due = unit.files_changed = False
     enter(state, unit, Phase.SPAWNING, now)
     unit.deadline = now + SPAWN_S
     launch = render.launch(unit.service, state.leases)
@@ -140,6 +143,13 @@ def kill(state: State, unit: Unit, now: float, why: str) -> None:
 
 def signal(state: State, unit: Unit, number: int, scope: str) -> None:
     state.wishes.append(Signal(unit.name, unit.attempt, unit.handle, number, scope))
+
+
+def signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def quiet(unit: Unit) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from launchpad.core import moves
 from launchpad.core.facts import PortsLeased, PortsRefused
-from launchpad.core.identity import fits, missing_ports, wanted_identity
+from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
 from launchpad.core.state import State
 from launchpad.core.wishes import LeasePorts, ReleasePorts
@@ -139,7 +139,8 @@ def sort_out(state: State) -> None:
         for lease in list(unit.old_leases):
             key = (lease.service, lease.name)
             request = requests.get(key)
-            if request is not None and fits(lease, request) and key not in state.leases:
+            runs_on = unit.pending is not None and uses(unit, lease)
+            if request is not None and fits(lease, request) and (runs_on or key not in state.leases):
                 take(state, lease)
 
 

@@ -56,9 +56,9 @@ def tick(state: State, unit: Unit, now: float) -> None:
 def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now: float) -> None:
     if probes.next_at is None or probes.next_at > now or len(probes.flying) >= flying_limit(check):
         return
-    probing = _probing(unit, check)
+    probing = _probing(state, unit, check)
     if probing is None:
-        probes.next_at = None
+        probes.next_at = now + LOOK_EVERY_S
         return
     state.probe_counter += 1
     look = name == "ready" and unit.phase is Phase.STARTING and now - unit.looked_at >= LOOK_EVERY_S
@@ -70,12 +70,13 @@ def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now
     state.wishes.append(Probe(unit.name, unit.attempt, name, state.probe_counter, probing, look))
 
 
-def _probing(unit: Unit, check: Check) -> Probing | None:
-    """A process is probed at the ports that it was started with. None: it was started without the ports
-    that a new definition speaks of, and has to go."""
+def _probing(state: State, unit: Unit, check: Check) -> Probing | None:
+    """A process is probed at the ports that it was started with; a check that was changed since may speak of
+    others. None: nobody holds those yet."""
     assert unit.identity is not None
+    told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
     try:
-        return render.probing(check, {(x.service, x.name): x for x in unit.identity.leases})
+        return render.probing(check, {**state.leases, **told})
     except KeyError:
         return None
 

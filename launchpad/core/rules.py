@@ -3,13 +3,15 @@
 Each rule looks at one unit and returns whether it did something. They are asked in order, again and
 again, until nobody has anything to do; so it does not matter which fact made a unit worth asking.
 
-    1  replace or stop what has to go, dependents first
-    2  forget how something ended when its definition changed or it was asked for again
-    3  let go of ports that no longer fit
-    4  forget what was removed
-    5  end the stack when its primary job has ended or cannot start
-    6  lease missing ports: the whole batch or none
-    7  start what is wanted and not held
+    1  take the definition that waited for the old process to end
+    2  replace or stop what has to go, dependents first
+    3  forget how something ended when its definition changed or it was asked for again
+    4  let go of ports that no longer fit
+    5  send the signal that says that something changed
+    6  forget what was removed
+    7  end the stack when its primary job has ended or cannot start
+    8  lease missing ports: the whole batch or none
+    9  start what is wanted and not held
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from launchpad.core import moves, ports
+from launchpad.core.changes import send_signal, take_definition
 from launchpad.core.holds import holds, is_blocked
 from launchpad.core.identity import doomed, stale_definition, uses
 from launchpad.core.model import Lease, Phase
@@ -111,23 +114,26 @@ def forget_removed(state: State, unit: Unit, now: float) -> bool:
 
 
 RULES: tuple[Callable[[State, Unit, float], bool], ...] = (
+    take_definition,
     stop_what_has_to_go,
     forget_the_end,
     release_unfit,
+    send_signal,
     forget_removed,
 )
 
 
 def close_if_over(state: State, now: float) -> bool:
     """A `primary` job that has ended, or can no longer start, ends the stack. What somebody holds down by
-    hand may come back: that is no end."""
+    hand, or can restart to make it what the stack says, may come back: that is no end."""
     if state.closing is not None:
         return False
+    may_come = any(unit.held_down or unit.pending is not None for unit in state.units.values())
     for unit in state.units.values():
         if not unit.service.primary or not unit.wanted:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)
-        if over or (is_blocked(state, unit) and not any(u.held_down for u in state.units.values())):
+        if over or (is_blocked(state, unit) and not may_come):
             why = f"`{unit.name}` {'ended' if over else 'cannot start'}, the stack ends"
             moves.close(state, now, exit_code(unit) if over else 1, why)
             return True

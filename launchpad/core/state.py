@@ -107,6 +107,16 @@ class Unit:
     """When the last request for its ports was refused."""
     old_leases: list[Lease] = field(default_factory=list)
     """Leases that no longer fit, to be let go when the process that uses them is gone."""
+    pending: Service | None = None
+    """What the stack says it is, while it runs on as `service`."""
+    signal_due: bool = False
+    """It changed, and has not been told so yet."""
+    files_changed: bool = False
+    """What it watches changed since it was started, and it runs on."""
+    changes: list[float] = field(default_factory=list)
+    """When changes of what it watches lately had an effect."""
+    suspended: bool = False
+    """They have none for now: there were too many."""
     timer: float | None = None
     """The moment that is in the heap for this unit."""
 

@@ -43,6 +43,8 @@ from launchpad.hosts.sim_actors import Behave, Behaviour, Faults, NoFaults, Proc
 __all__ = ["Behave", "Behaviour", "Faults", "NoFaults", "Process", "SimHost", "steady"]
 
 SIGKILL = 9
+HARMLESS = (1, 10, 12)
+"""SIGHUP, SIGUSR1 and SIGUSR2: every simulated process handles them."""
 ANSWER_S = 0.001
 """How long a host takes for what it can answer at once."""
 
@@ -184,6 +186,8 @@ class SimHost:
             assert wish.handle == p.handle, f"{wish} would hit a stranger"
         if wish.signal == SIGKILL:
             self._kill(p, wish.scope)
+        elif wish.signal in HARMLESS:
+            p.signals += [wish.signal] if p.main else []
         elif not p.pending:
             self._terminate(p, wish.scope)
             if wish.scope == "tree":

@@ -87,6 +87,8 @@ class Process:
     """Set by hand: ready or not, whatever the behaviour says."""
     well: bool | None = None
     busy: bool | None = None
+    signals: list[int] = field(default_factory=list)
+    """Those that it got and that do not end it."""
     told: bool = False
     """The core has been told that the main process ended."""
     passed: int = 0

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 
 from launchpad.core.model import (
     Check,
+    CheckKind,
     Condition,
     Kind,
     Need,
+    OnChange,
     Plan,
     PortRequest,
+    Ref,
     Restart,
     Service,
     Sink,
@@ -26,7 +29,7 @@ from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import checks, graph, ports
 from launchpad.plan.digest import digest
 from launchpad.plan.environment import environment, venv_path
-from launchpad.plan.texts import referred, text
+from launchpad.plan.texts import text
 from launchpad.stack import parts
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.problems import unique
@@ -58,6 +61,7 @@ def problems(loaded: Loaded) -> Iterator[Diagnostic]:
 def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
     written = loaded.service(name)
     folder = _folder(loaded, written.working_dir)
+    kind = Kind.JOB if isinstance(written, Job) else Kind.SERVER
     command = tuple(text(one) for one in written.command)
     variables = environment(loaded, name, asked)
     names = [port.name for port in asked[name]]
@@ -65,10 +69,11 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
     alive = checks.alive(loaded, name, names, folder)
     return Service(
         name=name,
-        kind=Kind.JOB if isinstance(written, Job) else Kind.SERVER,
+        kind=kind,
         command=command,
         working_dir=folder,
         digest=digest(
+            kind=kind,
             command=command,
             declared=loaded.environment[name],
             inherit=written.inherit_env,
@@ -77,6 +82,7 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
             ports=asked[name],
             host=written.host,
             handover=written.handover,
+            notify=ready is not None and ready.kind is CheckKind.NOTIFY,
         ),
         environment=variables,
         inherit=written.inherit_env,
@@ -89,8 +95,11 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
         stop=Stop(written.stop_signal, written.stop_grace),
         output=_sinks(loaded, name, written),
         primary=isinstance(written, Job) and written.primary,
-        uses=_uses(loaded, name, [*command, *(value for _, value in variables)], ready, alive),
+        refs=_refs(name, [*command, *(value for _, value in variables)], ready, alive),
         secrets=tuple(variable.name for variable in loaded.environment[name] if variable.secret),
+        on_change=OnChange(written.on_change.action),
+        change_signal=written.on_change.signal,
+        watch=tuple(_folder(loaded, glob) for glob in written.watch),
     )
 
 
@@ -136,11 +145,11 @@ def _sinks(loaded: Loaded, name: str, written: Server | Job) -> tuple[Sink, ...]
     return tuple(dict.fromkeys(found))
 
 
-def _uses(
-    loaded: Loaded, name: str, texts: list[Text], ready: Check | None, alive: Check | None
-) -> tuple[str, ...]:
+def _refs(
+    name: str, texts: list[Text], ready: Check | None, alive: Check | None
+) -> tuple[tuple[str, str], ...]:
     for check in (ready, alive):
         if check is not None:
             texts += [check.target, *check.argv, *(value for _, value in check.headers)]
-    used = set(referred(texts))
-    return tuple(other for other in loaded.order if other in used and other != name)
+    parts = (part for one in texts for part in one if isinstance(part, Ref))
+    return tuple(sorted({(part.service, part.port) for part in parts if part.service != name}))

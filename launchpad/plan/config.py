@@ -20,20 +20,20 @@ MASK = "********"
 
 def config(loaded: Loaded) -> dict[str, Any]:
     """A plain dictionary: text, numbers, lists and maps."""
-    shown = _Shown(loaded.secrets)
+    shown = Shown(loaded.secrets)
     model = loaded.model
     whole: dict[str, Any] = {"name": loaded.name}
     if model.vars:
         whole["vars"] = {k: MASK if looks_secret(k) else shown.plain(v) for k, v in model.vars.items()}
     for group, services in (("servers", model.servers), ("jobs", model.jobs)):
-        named = {name: _service(loaded, name, one, shown) for name, one in services.items()}
+        named = {name: service_as_written(loaded, name, one, shown) for name, one in services.items()}
         if named:
             whole[group] = named
     whole["when_supervisor_dies"] = model.when_supervisor_dies
     return whole
 
 
-class _Shown:
+class Shown:
     """How texts are shown: escaped as a stack file would, without what is secret."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -60,7 +60,8 @@ class _Shown:
         return [self.text(one) for one in templates]
 
 
-def _service(loaded: Loaded, name: str, one: Server | Job, shown: _Shown) -> dict[str, Any]:
+def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Shown) -> dict[str, Any]:
+    """One service, every default said; what says nothing is left out."""
     policy = restart(one)
     found: dict[str, Any] = {
         "command": shown.text(one.command[2]) if one.shell else shown.texts(one.command),
@@ -108,7 +109,7 @@ def _dependency(loaded: Loaded, on: str, one: Server | Job) -> dict[str, Any]:
     return {"condition": condition, **({"restart": True} if written.restart else {})}
 
 
-def _environment(loaded: Loaded, name: str, shown: _Shown) -> Mapping[str, str]:
+def _environment(loaded: Loaded, name: str, shown: Shown) -> Mapping[str, str]:
     return {
         variable.name: MASK if _hidden(variable.value) else shown.text(variable.value)
         for variable in loaded.environment[name]
@@ -119,7 +120,7 @@ def _hidden(value: Template) -> bool:
     return bool(value) and all(isinstance(part, Secret) for part in value)
 
 
-def _sink(sink: Sink, shown: _Shown) -> Any:
+def _sink(sink: Sink, shown: Shown) -> Any:
     if not sink.path:
         return sink.kind
     return {sink.kind: shown.plain(sink.path), "rotate": sink.rotate, "keep": sink.keep}
@@ -129,7 +130,7 @@ def _change(change: OnChange) -> Any:
     return {"signal": change.signal} if change.action == "signal" else change.action
 
 
-def _check(check: Alive, shown: _Shown) -> dict[str, Any]:
+def _check(check: Alive, shown: Shown) -> dict[str, Any]:
     found: dict[str, Any] = {
         "http": shown.text(check.http) if check.http else None,
         "tcp": _tcp(check.tcp, shown) if check.tcp else None,
@@ -157,5 +158,5 @@ def _check(check: Alive, shown: _Shown) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value not in (None, {}, [])}
 
 
-def _tcp(written: Template, shown: _Shown) -> Any:
+def _tcp(written: Template, shown: Shown) -> Any:
     return True if written == ("main",) else shown.text(written)

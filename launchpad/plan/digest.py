@@ -1,7 +1,7 @@
 """What shapes a process, as one short text: if it differs, the process has to be replaced.
 
-Decides what counts: command, declared environment, what is inherited, folder, virtual environment, ports, host,
-handover. Not readiness, restarts, stopping, output, dependencies, comments or the order of keys.
+Decides what counts: server or job, command, declared environment, what is inherited, folder, virtual environment,
+ports, host, handover, and whether it is given a socket to say that it is ready. Not other readiness, restarts, stopping, output, dependencies, comments or the order of keys.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from launchpad.stack.loaded import Variable
 
 def digest(
     *,
+    kind: str,
     command: Sequence[Text],
     declared: Sequence[Variable],
     inherit: bool | tuple[str, ...],
@@ -25,10 +26,12 @@ def digest(
     ports: Sequence[PortRequest],
     host: str,
     handover: str,
+    notify: bool,
 ) -> str:
     """32 hexadecimal digits."""
     asked: list[object] = [[port.name, port.low, port.high, port.auto] for port in ports]
     shape = {
+        "kind": str(kind),
         "command": [canonical(one) for one in command],
         "environment": sorted([one.name, canonical(text(one.value))] for one in declared),
         "inherit": inherit if isinstance(inherit, bool) else sorted(inherit),
@@ -37,6 +40,7 @@ def digest(
         "ports": asked if handover == "inherit" else sorted(asked, key=str),
         "host": host,
         "handover": handover,
+        "notify": notify,
     }
     whole = json.dumps(shape, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()

@@ -36,7 +36,6 @@ def warnings(loaded: Loaded) -> Iterator[Diagnostic]:
         yield from _localhost(loaded, name)
         if not service.shell:
             yield from _shell(loaded, name, service)
-        yield from _not_yet(loaded, name, service)
         yield from _folder(loaded, name, service)
         yield from _same_variables(loaded, name, service)
     yield from _vllm(loaded)
@@ -95,15 +94,6 @@ def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnos
             hint = "put it under `environment:`" if index == 0 and "=" in word else "add `shell: true`"
             span = node.place(written, len(word))
             yield error(UNUSUAL, message, span, hint=hint, severity="warning")
-            return
-
-
-def _not_yet(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnostic]:
-    """Keys whose effect is still to come."""
-    for key in ("watch", "on_change"):
-        if key in loaded.trees[name].entries:
-            message = f"`{key}` has no effect in this version: files are not watched yet"
-            yield error(UNUSUAL, message, loaded.span(name, key), severity="warning")
             return
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from launchpad.core.model import Ref, Text
 from launchpad.stack.template import Reference
 from launchpad.stack.words import Template
@@ -15,14 +13,6 @@ def text(template: Template) -> Text:
         Ref(part.service, part.port, part.form) if isinstance(part, Reference) else str(part)
         for part in template
     )
-
-
-def referred(texts: Iterable[Text]) -> Iterable[str]:
-    """Names of the services whose ports appear."""
-    for one in texts:
-        for part in one:
-            if isinstance(part, Ref):
-                yield part.service
 
 
 def canonical(one: Text) -> list[object]:

@@ -6,48 +6,90 @@ stack stays exactly as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import replace
 
-from launchpad.control.api import Reply
-from launchpad.core.facts import PlanApplied, PortsLeased, PortsRefused
+from launchpad.core.facts import PlanApplied, PortsLeased, PortsRefused, Refusal
 from launchpad.core.identity import fits
-from launchpad.core.model import Plan, PortRequest
+from launchpad.core.model import Lease, Phase, Plan, PortRequest, Service
+from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading
 from launchpad.runtime.supervisor import Supervisor
 
-
-async def apply(supervisor: Supervisor, reading: Reading, names: tuple[str, ...]) -> Reply:
-    """Make the stack what `reading` says. Raises Refused, with nothing changed."""
-    plan = replace(reading.plan, rev=supervisor.engine.state.rev + 1)
-    goals = _goals(supervisor, reading, names)
-    changes = describe(supervisor, plan, dict(goals))
-    leased = await _lease_first(supervisor, plan, dict(goals), reading)
-    supervisor.adopt_reading(reading, names)
-    supervisor.driver.step(*leased, PlanApplied(plan, goals))
-    return Reply(True, changes=changes)
+Goals = tuple[tuple[str, bool], ...]
 
 
-def _goals(supervisor: Supervisor, reading: Reading, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """What is asked for by name, and what is new; what somebody stopped stays stopped."""
+def goals_of(
+    supervisor: Supervisor, reading: Reading, names: tuple[str, ...], asked: tuple[str, ...], retry: bool
+) -> Goals:
+    """What is wanted up. `names` are those the stack was started for (some may be gone); `asked` were named just now.
+    What somebody stopped stays stopped, and what failed and has not changed is tried again only with `retry`,
+    unless it is asked for."""
+    services = {service.name: service for service in reading.plan.services}
     units = supervisor.engine.units
+    up = [unit.name for unit in units.values() if unit.wanted and unit.name in services]
+    wanted = {name for name, _ in _up(reading, names, services, asked)}
+    wanted.update(name for name, _ in _up(reading, tuple(up), services, ()))
     return tuple(
-        (name, up)
-        for name, up in reading.goals(names)
-        if up and (name in names or name not in units or not units[name].held_down)
+        (name, True)
+        for name, service in services.items()
+        if name in wanted and (name in asked or not _rests(units.get(name), service, retry))
     )
 
 
+def _up(
+    reading: Reading, names: tuple[str, ...], known: Container[str], asked: tuple[str, ...]
+) -> list[tuple[str, bool]]:
+    left = tuple(name for name in names if name in known)
+    goals = reading.goals((*left, *asked)) if left or asked or not names else ()
+    return [goal for goal in goals if goal[1]]
+
+
+def _rests(unit: Unit | None, service: Service, retry: bool) -> bool:
+    if unit is None:
+        return False
+    same = (unit.pending or unit.service) == service
+    return unit.held_down or (unit.phase is Phase.FAILED and not retry and same)
+
+
+async def apply(
+    supervisor: Supervisor,
+    reading: Reading,
+    goals: Goals,
+    names: tuple[str, ...],
+    runs_on: Container[str],
+    tell: Callable[[], None],
+) -> None:
+    """Make the stack what `reading` says. `runs_on` are services that keep their process, and its ports, over a
+    change of their definition; `tell` is called when nothing can fail any more. Raises Refused, with nothing
+    changed."""
+    requests = tuple(
+        p for p in _additional(supervisor, reading.plan, dict(goals)) if p.service not in runs_on
+    )
+    leased = await _lease_first(supervisor, requests, reading)
+    plan = replace(reading.plan, rev=supervisor.engine.state.rev + 1)
+    supervisor.adopt_reading(reading, names)
+    tell()
+    supervisor.driver.step(*leased, PlanApplied(plan, goals))
+
+
 async def _lease_first(
-    supervisor: Supervisor, plan: Plan, goals: dict[str, bool], reading: Reading
+    supervisor: Supervisor, requests: tuple[PortRequest, ...], reading: Reading
 ) -> tuple[PortsLeased, ...]:
-    requests = _additional(supervisor, plan, goals)
-    if not requests:
-        return ()
-    answer = await supervisor.driver.lease(requests)
-    if isinstance(answer, PortsRefused):
-        raise Refused(_refused(answer, reading))
-    return (answer,)
+    """A number that a service of this stack is about to let go, because of this very plan, is not refused: the
+    core asks for it once it is free."""
+    freed = _freed(supervisor, reading.plan)
+    while requests:
+        answer = await supervisor.driver.lease(requests)
+        if isinstance(answer, PortsLeased):
+            return (answer,)
+        later = [refusal for refusal in answer.refusals if _take_freed(refusal, freed)]
+        if len(later) < len(answer.refusals):
+            raise Refused(_refused(answer, reading))
+        keys = [(refusal.service, refusal.name) for refusal in later]
+        requests = tuple(port for port in requests if (port.service, port.name) not in keys)
+    return ()
 
 
 def _additional(supervisor: Supervisor, plan: Plan, goals: dict[str, bool]) -> tuple[PortRequest, ...]:
@@ -56,10 +98,32 @@ def _additional(supervisor: Supervisor, plan: Plan, goals: dict[str, bool]) -> t
     return tuple(
         port
         for service in plan.services
-        if goals.get(service.name) or (service.name in units and units[service.name].goal)
+        if goals.get(service.name) or (service.name in units and _holds_on(units[service.name]))
         for port in service.ports
         if not fits(leases.get((service.name, port.name)), port)
     )
+
+
+def _holds_on(unit: Unit) -> bool:
+    """It is wanted, and has not failed: what has failed does not stand in the way of the others."""
+    return unit.goal and unit.phase is not Phase.FAILED
+
+
+def _freed(supervisor: Supervisor, plan: Plan) -> list[Lease]:
+    requests = {(port.service, port.name): port for service in plan.services for port in service.ports}
+    state = supervisor.engine.state
+    leaving = [
+        lease for key, lease in state.leases.items() if key not in requests or not fits(lease, requests[key])
+    ]
+    return leaving + [lease for unit in state.units.values() for lease in unit.old_leases]
+
+
+def _take_freed(refusal: Refusal, freed: list[Lease]) -> bool:
+    for lease in freed:
+        if refusal.low <= lease.number <= refusal.high:
+            freed.remove(lease)
+            return True
+    return False
 
 
 def _refused(answer: PortsRefused, reading: Reading) -> list[Diagnostic]:
@@ -78,24 +142,3 @@ def _refused(answer: PortsRefused, reading: Reading) -> list[Diagnostic]:
             )
         )
     return found
-
-
-def describe(supervisor: Supervisor, plan: Plan, goals: dict[str, bool]) -> tuple[str, ...]:
-    """One line for each service that changes, and how many do not."""
-    units = supervisor.engine.units
-    new = {service.name: service for service in plan.services}
-    lines = [
-        f"stop {name}: no longer in the stack"
-        for name, u in units.items()
-        if name not in new and not u.removed
-    ]
-    kept = 0
-    for name, service in new.items():
-        unit = units.get(name)
-        if unit is None or unit.removed:
-            lines.append(f"start {name}: new" if goals.get(name) else f"add {name}")
-        elif unit.service.digest != service.digest and (unit.is_alive or unit.goal):
-            lines.append(f"restart {name}: its definition changed")
-        else:
-            kept += 1
-    return (*lines, f"keep {kept} service{'s' if kept != 1 else ''}")

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from launchpad.control.api import Reply, Snapshot
 from launchpad.errors import Diagnostic, Refused
-from launchpad.plan.read import Reading
-from launchpad.runtime.apply import apply
+from launchpad.runtime.reload import Reloader
 from launchpad.runtime.supervisor import Supervisor
-
-Reread = Callable[[dict[str, Any]], Reading]
-"""Reads the stack file again, with the options of an `apply` request; raises Refused."""
 
 
 class Control:
-    def __init__(self, supervisor: Supervisor, reread: Reread) -> None:
+    def __init__(self, supervisor: Supervisor, reloader: Reloader) -> None:
         self._supervisor = supervisor
-        self._reread = reread
+        self._reloader = reloader
 
     async def status(self, after: int | None, timeout_s: float) -> Snapshot:
         return await self._supervisor.status(after, timeout_s)
 
     async def ask(self, verb: str, body: dict[str, Any]) -> Reply:
-        """Carry out `start`, `stop`, `restart`, `down` or `apply`. Raises Refused."""
+        """Carry out `start`, `stop`, `restart`, `down`, `apply`, `reload` or `diff`. Raises Refused."""
         supervisor = self._supervisor
         if verb == "down":
             return supervisor.ask_down(body.get("kill") is True)
         names = _names(body)
-        if verb == "apply":
-            return await apply(supervisor, self._reread(body), names or supervisor.names)
+        if verb in ("apply", "reload"):
+            return await self._reloader.asked(body, names, retry=verb == "apply")
+        if verb == "diff":
+            return await self._reloader.compare(body, names)
         asks = {"start": supervisor.ask_start, "stop": supervisor.ask_stop, "restart": supervisor.ask_restart}
         if verb not in asks:
             raise _refused(f"there is no request `{verb}`")

@@ -10,7 +10,7 @@ from pathlib import Path
 class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`. `color`:
-    colours may be used; `tty`: the console is a terminal on which things may move."""
+    colours may be used; `watch`: a save is applied by itself; `yes`: also what would end most of what runs; `tty`: the console is a terminal on which things may move."""
 
     file: Path
     names: tuple[str, ...] = ()
@@ -20,6 +20,8 @@ class UpOptions:
     env_files: tuple[Path, ...] = ()
     timeout_s: float | None = None
     dry_run: bool = False
+    watch: bool = True
+    yes: bool = False
     job: str = ""
     job_args: tuple[str, ...] = ()
     color: bool = False

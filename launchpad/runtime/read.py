@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from launchpad.core.model import Kind, Service
@@ -53,11 +55,13 @@ def _as_primary(service: Service, args: tuple[str, ...]) -> Service:
     return replace(service, primary=True, command=command, digest=digest if args else service.digest)
 
 
-def override(options: UpOptions, body: dict[str, Any]) -> UpOptions:
+def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
     """The options with what another `up` on the running stack brought: what it does not name, stays."""
     changes: dict[str, Any] = {}
     if isinstance(body.get("profiles"), list):
         changes["profiles"] = tuple(str(p) for p in body["profiles"])
+    if isinstance(body.get("env_files"), list):
+        changes["env_files"] = tuple(Path(str(file)) for file in body["env_files"])
     if isinstance(body.get("set_vars"), dict):
         merged = {**dict(options.set_vars), **{str(k): str(v) for k, v in body["set_vars"].items()}}
         changes["set_vars"] = tuple(merged.items())

@@ -16,7 +16,6 @@ from launchpad.plan.read import Reading
 from launchpad.runtime.control import Control
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
-from launchpad.runtime.read import override, read
 from launchpad.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class Session:
         self._server: ControlServer | None = None
         self._serving: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
@@ -87,15 +87,19 @@ class Session:
 
     async def _serve(self) -> None:
         from launchpad.control.server import serve
+        from launchpad.runtime.reload import Reloader
 
-        self._server = await serve(Control(self.supervisor, self._reread), self.paths.socket)
+        reloader = Reloader(self.supervisor, self.options)
+        self._server = await serve(Control(self.supervisor, reloader), self.paths.socket)
+        if self.options.watch and not self.options.job:
+            from launchpad.runtime.watch import Watching
 
-    def _reread(self, body: dict[str, object]) -> Reading:
-        self.options = override(self.options, body)
-        return read(self.options)
+            self._watching = self.loop.create_task(Watching(self.supervisor, reloader).run())
 
     async def _finish(self) -> None:
-        tasks = [task for task in (self._serving, self._reporting) if task is not None]
+        if self._watching is not None:
+            self._watching.cancel()
+        tasks = [t for t in (self._serving, self._reporting, self._watching) if t is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.end is not None:
             await asyncio.to_thread(self.end)

@@ -6,13 +6,14 @@ Decides nothing about services (the core does) and nothing about how things are 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from launchpad.control.api import Event, Reply, ServiceView, Snapshot
+from launchpad.control.api import Event, Notice, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
 from launchpad.core.facts import (
     CloseAsked,
@@ -38,6 +39,8 @@ from launchpad.runtime.picture import service_view
 from launchpad.runtime.problems import problem, problems
 
 TAIL_LINES = 6
+NOTICES = 20
+"""How many of the last ones a picture holds."""
 
 
 class Supervisor:
@@ -64,6 +67,11 @@ class Supervisor:
         self._refusals: dict[str, Refusal] = {}
         self._told: dict[str, Diagnostic] = {}
         self._extra: tuple[Diagnostic, ...] = ()
+        self.on_adopted: Callable[[], None] = lambda: None
+        self.stale = ""
+        self._unapplied: tuple[Diagnostic, ...] = ()
+        self._notices: tuple[Notice, ...] = ()
+        self._numbers = itertools.count(1)
         self._stored = store.begin(paths)
         self._journal = Journal(paths.journal)
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
@@ -99,9 +107,7 @@ class Supervisor:
         touched = {note.service for note in notes if note.what in ("phase", "probe")}
         self._journal.write([*events, *self._new_problems(touched)])
         self._verdict = self.engine.verdict()
-        self.rev += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._ring()
         if self._after_start is not None and any(n.phase == Phase.STARTING for n in notes):
             self._loop.call_soon(self._after_start)
             self._after_start = None
@@ -131,9 +137,55 @@ class Supervisor:
     def _on_trouble(self, service: str, text: str) -> None:
         """A sink that cannot be written, or can again. The run's log has the output all the same."""
         self._journal.write([Event(time.time(), service, "output", text)])
+        self._ring()
+
+    def _ring(self) -> None:
+        """There is a newer picture."""
         self.rev += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+    # --- what became of the file -------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still become something else."""
+        return self.engine.state.closing is None and not self.finished.done()
+
+    def applied(self, text: str, lines: tuple[str, ...]) -> None:
+        """The file on disk is what runs, and that is news."""
+        self.stale, self._unapplied = "", ()
+        self.announce(text, lines)
+
+    def fresh(self, text: str = "") -> None:
+        """The file on disk is what runs; told with a `text` only."""
+        was, self.stale, self._unapplied = self.stale, "", ()
+        if text:
+            self.announce(text)
+        elif was:
+            self._ring()
+
+    def keep_as_it_is(self, text: str, problems: tuple[Diagnostic, ...]) -> None:
+        """The file on disk is not what runs, for these reasons."""
+        self.stale, self._unapplied = f"{text}; the stack runs as before", problems
+        self.announce(text, diagnostics=problems)
+
+    def watched_changed(self, files: dict[str, str]) -> None:
+        """Service → which of the files that it watches."""
+        now = time.time()
+        self._journal.write([Event(now, name, "files", f"{text} changed") for name, text in files.items()])
+
+    def announce(
+        self, text: str, lines: tuple[str, ...] = (), diagnostics: tuple[Diagnostic, ...] = ()
+    ) -> None:
+        """Told once to whoever looks, and kept in the journal."""
+        now = time.time()
+        notice = Notice(next(self._numbers), now, text, lines, diagnostics)
+        self._notices = (*self._notices, notice)[-NOTICES:]
+        whole = f"{text}: {'; '.join(lines)}" if lines else text
+        found = [Event(now, "", "problem", f"{d.code}: {d.message}", diagnostic=d) for d in diagnostics]
+        self._journal.write([Event(now, "", "plan", whole), *found])
+        self._ring()
 
     def _too_late(self) -> None:
         if self._verdict.phase != "starting":
@@ -171,7 +223,9 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=tuple(views),
-            diagnostics=(*found, *self._sink_problems(), *self._extra),
+            diagnostics=(*found, *self._sink_problems(), *self._unapplied, *self._extra),
+            stale=self.stale,
+            notices=self._notices,
         )
 
     def _sink_problems(self) -> list[Diagnostic]:
@@ -241,6 +295,7 @@ class Supervisor:
         """From now on the stack is this (see `apply.apply`, which makes sure that it can be)."""
         self.reading, self.names = reading, names
         self._route()
+        self.on_adopted()
 
     def live_views(self) -> tuple[ServiceView, ...]:
         return tuple(view for view in self.snapshot().services if view.pid is not None)

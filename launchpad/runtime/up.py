@@ -208,13 +208,7 @@ def _start_code(snapshot: Snapshot | None) -> int:
 def _join(options: UpOptions, client: Client) -> int:
     from launchpad.control.client import NotRunning
 
-    body = {
-        "names": list(options.names),
-        "profiles": list(options.profiles),
-        "set_vars": dict(options.set_vars),
-    }
-    reply = client.apply(**{key: value for key, value in body.items() if value})
-    _show(reply)
+    _show(client.apply(**request(options)))
     try:
         console = _console(client, options)
         _let_interrupts_in()
@@ -237,22 +231,51 @@ def _show(reply: Reply) -> None:
 
 
 def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
-    """What `up` would do, in the order in which it would."""
+    """What `up` would do, and why."""
+    from launchpad.plan.diff import Change, lines
+
+    reply = compared(options, paths, retry=True)
+    if reply is not None:
+        shown = reply.changes
+    else:
+        goals = dict(reading.goals(options.names))
+        names = [service.name for service in reading.plan.services]
+        starts = tuple(
+            Change(n, "start" if goals[n] else "add", (_why(reading, n, goals[n]),)) for n in names
+        )
+        shown = lines(starts)[:-1]
+    for line in shown:
+        print(line)  # noqa: T201
+    return int(ExitCode.OK)
+
+
+def _why(reading: Reading, name: str, up: bool) -> str:
+    needs = next(service.needs for service in reading.plan.services if service.name == name)
+    if not up:
+        return "not asked for"
+    return "once " + ", ".join(f"{n.on} is {n.condition.value}" for n in needs) if needs else "at once"
+
+
+def compared(options: UpOptions, paths: StackPaths, *, retry: bool = False) -> Reply | None:
+    """What the supervisor says that applying the file would do; None when none runs. Raises Refused."""
     from launchpad.control.client import Client, NotRunning
 
     try:
-        running = {view.name: view for view in Client(paths.socket).status().services}
+        reply = Client(paths.socket).diff(**request(options), retry=retry)
     except NotRunning:
-        running = {}
-    goals = dict(reading.goals(options.names))
-    for service in reading.plan.services:
-        view = running.pop(service.name, None)
-        if view is not None and view.state not in ("idle", "failed"):
-            verb = "keep" if view.digest == service.digest else "restart"
-        else:
-            verb = "start" if goals.get(service.name) else "leave"
-        needs = ", ".join(f"{need.on} {need.condition.value}" for need in service.needs)
-        print(f"{verb} {service.name}" + (f" (needs {needs})" if needs else ""))  # noqa: T201
-    for name in running:
-        print(f"stop {name}")  # noqa: T201
-    return int(ExitCode.OK)
+        return None
+    if not reply.ok:
+        raise Refused(reply.diagnostics)
+    return reply
+
+
+def request(options: UpOptions) -> dict[str, object]:
+    """What a running supervisor is told of the options."""
+    body: dict[str, object] = {
+        "names": list(options.names),
+        "profiles": list(options.profiles),
+        "set_vars": dict(options.set_vars),
+        "env_files": [os.path.abspath(file) for file in options.env_files],
+        "yes": options.yes,
+    }
+    return {key: value for key, value in body.items() if value}

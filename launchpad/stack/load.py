@@ -201,7 +201,7 @@ class _Loader:
 
     def _take(self, found: EnvRead) -> None:
         self.problems += found.problems
-        if found.found and found.path not in self.inputs:
+        if found.path not in self.inputs:  # also where it is not there: it may appear
             self.inputs.append(found.path)
 
     def path(self, text: str) -> Path:

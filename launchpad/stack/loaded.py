@@ -31,7 +31,7 @@ class Loaded:
     model: Stack
     warnings: tuple[Diagnostic, ...]
     inputs: tuple[Path, ...]
-    """Every file that was read, in order."""
+    """Every file that was read, in order; also env files that were looked for and are not there."""
     secrets: tuple[str, ...]
     """Values that must not be shown wherever they appear, the longest first."""
     profiles: tuple[str, ...]

@@ -175,14 +175,17 @@ class Common(Strict):
     )
     watch: Annotated[tuple[Line, ...], many()] = Field(
         (),
-        description="Globs, relative to the stack file: `on_change` applies when such a file changes.",
+        description="Globs, relative to the stack file: a change of such a file counts as one of the definition, "
+        "see `on_change`. After more than 10 within a minute they are not looked at until it is restarted by hand.",
         examples=[["reward/**/*.py"]],
     )
     on_change: OnChangeField = Field(
         OnChange(),
-        description="What a change of its definition or of a watched file does to it: `restart`, `replace` (start "
-        "the new one, then stop the old), `keep`, or `{signal: SIGHUP}`.",
-        examples=["replace", {"signal": "SIGHUP"}],
+        description="What a change of its definition or of a watched file does to its process: `restart`, `keep` "
+        "(it runs on), or `{signal: SIGHUP}` (it is told, once it is ready, and runs on). What runs on does so with "
+        "its old definition, ports included, is shown as stale, and takes the new one when it is restarted or ends. "
+        "A job that is done runs once more, except with `keep`.",
+        examples=["keep", {"signal": "SIGHUP"}],
     )
 
 

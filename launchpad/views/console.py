@@ -19,7 +19,7 @@ from launchpad.views.changes import LOUD, NORMAL, QUIET, Change, changes, clock
 from launchpad.views.lines import Follower, OpenSpool, open_spool
 from launchpad.views.news import Feed, News
 from launchpad.views.surface import Surface
-from launchpad.views.words import STYLES
+from launchpad.views.words import STYLES, plain
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -119,6 +119,7 @@ class Console:
         news = changes(before, snapshot, time.time())
         ended = [change.name for change in news if change.weight != QUIET]
         self._follower.finish(ended)
+        self._tell_notices(before, snapshot)
         for change in news:
             self._tell(change)
         for diagnostic in snapshot.diagnostics:
@@ -151,6 +152,16 @@ class Console:
         self._surface.styled(
             Text.assemble((f"{clock(change.at)} ", "dim"), (change.name, "bold"), (f" {change.text}", style))
         )
+
+    def _tell_notices(self, before: Snapshot | None, snapshot: Snapshot) -> None:
+        """What became of saves since we look; of those before that, the snapshot says what still matters."""
+        last = max((notice.number for notice in (before or snapshot).notices), default=0)
+        for notice in snapshot.notices:
+            if notice.number > last:
+                lines = [f"{clock(notice.at)} {plain(notice.text)}", *(f"  {line}" for line in notice.lines)]
+                self._surface.message("\n".join(lines) + "\n")
+                for diagnostic in notice.diagnostics:
+                    self._diagnose(diagnostic)
 
     def _diagnose(self, diagnostic: Diagnostic) -> None:
         from launchpad.views.diagnostics import render

@@ -72,6 +72,8 @@ def print_table(snapshot: Snapshot, out: TextIO, *, width: int, color: bool, now
     console.print(_heading(snapshot, now), no_wrap=True, overflow="ellipsis", crop=True)
     for line in _lines([(view, row(view, now)) for view in snapshot.services], width):
         console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+    if snapshot.stale:
+        console.print(plain(snapshot.stale), style="yellow", markup=False, soft_wrap=True)
     for diagnostic in snapshot.diagnostics:
         style = "red" if diagnostic.is_error else "yellow"
         console.print(f"{diagnostic.severity}[{diagnostic.code}]: {plain(diagnostic.message)}",

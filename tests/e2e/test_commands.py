@@ -374,7 +374,7 @@ def test_profiles(make_stack: Make) -> None:
 
 def test_dry_run(make_stack: Make) -> None:
     stack = make_stack(SELECT)
-    lines = stack.cli("up", "--dry-run", check=0).stdout.splitlines()
+    lines = stack.cli("up", "--dry-run", check=0).stdout.replace(":", "").splitlines()
     assert [line.split()[:2] for line in lines if "debug" not in line] == [
         ["start", name] for name in ("base", "llm", "other", "train")
     ] or {tuple(line.split()[:2]) for line in lines} >= {("start", "base"), ("start", "train")}

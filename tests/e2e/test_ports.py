@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from tests.e2e.conftest import Make
-from tests.e2e.harness import Stack, alive, eventually, free_ports, get, listening
+from tests.e2e.harness import alive, eventually, free_ports, get, listening
 
 TOGETHER = 12
 

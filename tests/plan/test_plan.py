@@ -364,7 +364,6 @@ def test_fixed_ports(tmp_path: Path, services: str, refused: bool) -> None:
         ("servers: {a: {command: 'x | tee log'}}", ["E125 1:27"]),
         ("servers: {a: {command: 'x $HOME'}}", ["E125 1:27"]),
         ("servers: {a: {command: 'x $HOME | y', shell: true}}", []),
-        ("servers: {a: {command: x, watch: '*.py'}}", ["E125 1:34"]),
         ("servers: {a: {command: x, working_dir: nowhere}}", ["E125 1:40"]),
     ],
 )

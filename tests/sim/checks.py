@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from launchpad.core import facts as f
 from launchpad.core import wishes as w
 from launchpad.core.facts import Fact
-from launchpad.core.model import CheckKind, Condition, Identity, Kind, Lease, Need, Phase
+from launchpad.core.model import CheckKind, Condition, Identity, Kind, Need, OnChange, Phase, Service
 from launchpad.core.state import Unit
 from launchpad.core.wishes import Wish
 
@@ -25,6 +25,8 @@ EPS = 1e-6
 SPAWN_S = 30.0
 RESWEEP_S = 1.0
 SIGKILL = 9
+HANGUP = 1
+"""What `on_change: signal` sends in these worlds."""
 
 ONCE = (CheckKind.LOG, CheckKind.NOTIFY, CheckKind.FILE)
 """Kinds of checks that are not looked at again once they were passed."""
@@ -75,6 +77,12 @@ class Checks:
         self.initial_s: dict[str, float] = {}
         self.grace_s: dict[str, float] = {}
         self.fresh: list[str] = []
+        self.plan: dict[str, Service] = {}
+        self.news: dict[str, int] = {}
+        self.mine: dict[int, None] = {}
+        """Attempts that this supervisor has started."""
+        self.going: dict[str, None] = {}
+        """What had to go when it was still to be restarted, or was out of the stack."""
         self.goals: dict[str, bool] = {}
         self.killed = False
         self.closing: int | None = None
@@ -90,6 +98,7 @@ class Checks:
         self.just_closed = state.closing is not None and self.closing is None
         self.closing = state.closing
         self.fresh = [wish.service for wish in wishes if isinstance(wish, w.Spawn)]
+        self._read_plans()
         self._fresh_definitions()
         for wish in wishes:
             if isinstance(wish, w.Note) and wish.what == "phase":
@@ -104,6 +113,8 @@ class Checks:
                 self._forget(wish)
         for unit in self.world.engine.units.values():
             self._unit(unit)
+            if not wanted(unit):
+                self.going[unit.name] = None
         self._deadlines()
         self._leases(wishes)
         if self.closing is not None and self.world.engine.verdict().phase == "finished":
@@ -112,6 +123,21 @@ class Checks:
                 raise Broken(f"the stack is finished while {left} live")
 
     # --- each step -----------------------------------------------------------------------------------
+
+    def _read_plans(self) -> None:
+        """What the stack is to be, from the facts alone; and of what a service could be told."""
+        for fact in self.facts:
+            if isinstance(fact, f.PlanApplied):
+                new = {service.name: service for service in fact.plan.services}
+                for name in self.world.engine.units:
+                    if name not in new or new[name].on_change is OnChange.RESTART:
+                        self.going[name] = None
+                for name, service in new.items():
+                    if name in self.plan and self.plan[name].digest != service.digest:
+                        self.news[name] = 1
+                self.plan = new
+            elif isinstance(fact, f.WatchedChanged):
+                self.news.update(dict.fromkeys(fact.names, 1))
 
     def _fresh_definitions(self) -> None:
         """Deaths of another definition, or of before somebody asked for a start, do not count."""
@@ -149,6 +175,7 @@ class Checks:
             self._waited(unit, note.attempt)
         if after == "stopping" and unit is not None:
             self.grace_s[name] = unit.service.stop.grace_s
+            self._may_be_stopped(unit)
             self._order(unit)
         self.phase[name], self.entered[name] = after, self.now
 
@@ -164,7 +191,7 @@ class Checks:
         restart = unit.service.restart
         deaths = self.deaths.setdefault(unit.name, [])
         deaths.append(self.now)
-        recent = [at for at in deaths if self.now - at <= restart.window_s]
+        recent = deaths[:] = [at for at in deaths if self.now - at <= restart.window_s]
         if after == "backoff":
             if restart.policy == "never":
                 raise Broken(f"{unit.name} is restarted against its policy")
@@ -211,15 +238,41 @@ class Checks:
             return
         for other in self.world.engine.units.values():
             depends = any(need.on == unit.name for need in other.service.needs)
-            only_now = any(need.bound and need.on in self.fresh for need in other.service.needs)
-            if depends and not only_now and alive(other) and self._has_to_go(other):
+            if depends and not self._only_now(other) and alive(other) and self._has_to_go(other):
                 raise Broken(f"{unit.name} is stopped before {other.name}, which depends on it")
+
+    def _only_now(self, unit: Unit) -> bool:
+        """It is bound, perhaps by way of others, to something that was started in this very step."""
+        units = self.world.engine.units
+        bound = [need.on for need in unit.service.needs if need.bound and need.on in units]
+        return any(on in self.fresh or self._only_now(units[on]) for on in bound)
+
+    def _may_be_stopped(self, unit: Unit) -> None:
+        """A change alone does not stop what is to run on."""
+        was, now = unit.identity, self.plan.get(unit.name)
+        if now is None or now.on_change is OnChange.RESTART or not wanted(unit) or was is None:
+            return
+        units = self.world.engine.units
+        bound = [units[need.on] for need in unit.service.needs if need.bound and need.on in units]
+        by_others = was.bound != tuple((on.name, on.attempt) for on in bound)
+        by_others = by_others or any(alive(on) and self._has_to_go(on) for on in bound)
+        if unit.leaving is not None or unit.exited is not None or unit.nonce != was.nonce or by_others:
+            return
+        if unit.attempt not in self.mine or unit.name in self.going:
+            return
+        if now.on_change is OnChange.SIGNAL and self._has_another_address(unit, was):
+            return
+        raise Broken(f"{unit.name} is stopped although it is to run on over a change")
 
     def _spawn(self, wish: w.Spawn) -> None:
         unit = self.world.engine.units[wish.service]
         if wish.attempt in self.attempts:
             raise Broken(f"attempt {wish.attempt} of {wish.service} was used before")
         self.attempts[wish.attempt] = wish.identity
+        self.mine[wish.attempt] = None
+        self.going.pop(wish.service, None)
+        if (now := self.plan.get(wish.service)) is not None and wish.identity.digest != now.digest:
+            raise Broken(f"{wish.service} is started with another definition than the stack has")
         if not unit.goal or unit.removed:
             raise Broken(f"{wish.service} is started although nobody wants it")
         if self.world.engine.state.closing is not None:
@@ -256,8 +309,17 @@ class Checks:
         unit = self.world.engine.units.get(wish.service)
         if unit is None or unit.attempt != wish.attempt:
             return
-        if unit.phase in RUNNING or unit.phase is Phase.SPAWNING:
+        if wish.signal == HANGUP:
+            self._told(unit)
+        elif unit.phase in RUNNING or unit.phase is Phase.SPAWNING:
             raise Broken(f"{wish.service} is sent {wish.signal} while it is {unit.phase.value}")
+
+    def _told(self, unit: Unit) -> None:
+        """At most once for each change, and only when it is there to hear it."""
+        if unit.service.on_change is not OnChange.SIGNAL or not self.news.pop(unit.name, 0):
+            raise Broken(f"{unit.name} is sent a signal although nothing changed")
+        if unit.handle is None or unit.ready_at is None:
+            raise Broken(f"{unit.name} is sent a signal before it is ready")
 
     def _asked_for_ports(self, wish: w.LeasePorts) -> None:
         self.asked = [x for x in self.asked if x[0] > self.now - 1.0] + [(self.now, wish.batch)]
@@ -305,7 +367,7 @@ class Checks:
             return True
         if was is not None and (was.digest, was.nonce) != (unit.service.digest, unit.nonce):
             return True
-        if was is not None and was.leases != self._wanted_leases(unit):
+        if was is not None and self._has_another_address(unit, was):
             return True
         units = self.world.engine.units
         bound = [units[need.on] for need in unit.service.needs if need.bound and need.on in units]
@@ -313,14 +375,14 @@ class Checks:
             return True
         return any(alive(on) and self._has_to_go(on) for on in bound)
 
-    def _wanted_leases(self, unit: Unit) -> tuple[Lease, ...]:
-        units, leases = self.world.engine.units, self.world.engine.state.leases
-        return tuple(
-            leases[name, port.name]
-            for name in (unit.name, *unit.service.uses)
-            if name in units
-            for port in units[name].service.ports
-            if (name, port.name) in leases
+    def _has_another_address(self, unit: Unit, was: Identity) -> bool:
+        """A port that it was started with, and that its definition still speaks of, has another number."""
+        kept = unit.service.on_change is OnChange.KEEP
+        own = [(unit.name, port.name) for port in unit.service.ports]
+        speaks_of = [*own, *(() if kept else unit.service.refs)]
+        leases = self.world.engine.state.leases
+        return any(
+            (x.service, x.name) in speaks_of and leases.get((x.service, x.name)) != x for x in was.leases
         )
 
     def _waits_for_dependents(self, unit: Unit) -> bool:
@@ -415,6 +477,10 @@ class Checks:
         return ""
 
     def is_blocked(self, unit: Unit) -> bool:
+        units = self.world.engine.units
+        for name, port in unit.service.refs:
+            if all(own.name != port for own in units[name].service.ports):
+                return True  # it keeps a definition without it
         for need in unit.service.needs:
             on = self.world.engine.units.get(need.on)
             if on is None or on.phase is Phase.FAILED:

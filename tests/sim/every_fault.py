@@ -1,7 +1,7 @@
 """One well-known course of events, broken at every single point in every way.
 
 The course: three services with ports, readiness and a bound dependent; a crash; a reload that changes one,
-adds one and removes one; a job that ends; an end of the stack. `points` says how many answers and wishes
+adds one, removes one and changes two that run on over it; watched files that change; a job that ends; an end of the stack. `points` says how many answers and wishes
 pass between core and host in it; `run` breaks some of them and expects the world to come to rest where it
 should, with every promise kept on the way.
 """
@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from launchpad.core.facts import CloseAsked, Fact, PlanApplied, Probed, Sampled, Spawned, SpawnFailed
+from launchpad.core.facts import (
+    CloseAsked,
+    Fact,
+    PlanApplied,
+    Probed,
+    Sampled,
+    Spawned,
+    SpawnFailed,
+    WatchedChanged,
+)
 from launchpad.core.wishes import HostWish, Probe, Sample
 from launchpad.hosts.sim import Behaviour, SimHost
 from tests.sim import notation
@@ -23,12 +32,16 @@ FIRST = (
     "server api ports=8100-8109 ready=http needs=db:ready! uses=db interval=5 stall=5 grace=1 backoff=0.2",
     "job train needs=api:ready uses=api policy=on-failure max=3 grace=1 backoff=0.2",
     "server gone grace=1 backoff=0.2",
+    "server kept v=1 ports=8300-8309 grace=1 backoff=0.2 change=keep",
+    "server told v=1 ready=http interval=5 stall=5 needs=kept:started hears=kept grace=1 backoff=0.2 change=signal",
 )
 SECOND = (
     "server db ports=8000-8009 ready=http interval=5 stall=5 grace=1 backoff=0.2",
     "server api v=2 ports=8200-8209 ready=http needs=db:ready! uses=db interval=5 stall=5 grace=1 backoff=0.2",
     "job train needs=api:ready uses=api policy=on-failure max=3 grace=1 backoff=0.2",
     "server new ports=8100-8109 needs=db:started grace=1 backoff=0.2",
+    "server kept v=2 ports=8305-8319 grace=1 backoff=0.2 change=keep",
+    "server told v=2 ready=http interval=5 stall=5 needs=kept:started hears=kept grace=1 backoff=0.2 change=signal",
 )
 
 
@@ -93,6 +106,8 @@ class Course:
         world.run(2.5)
         world.step(PlanApplied(notation.plan(2, list(SECOND)), (("new", True),)))
         world.run(4.0)
+        world.step(WatchedChanged(("new", "kept", "told")))
+        world.run(5.0)
         self._rest()
         self._end()
 
@@ -104,7 +119,14 @@ class Course:
         world, checks = self.world, self.world.checks
         assert checks is not None
         until = world.now + 300.0
-        up = {"db": "ready", "api": "ready", "new": "ready", "train": "done"}
+        up = {
+            "db": "ready",
+            "api": "ready",
+            "new": "ready",
+            "train": "done",
+            "kept": "ready",
+            "told": "ready",
+        }
         while (why := checks.unsettled()) or self._phases() != up:
             if world.now > until:
                 raise Broken(f"the world does not come to rest: {self._phases()} " + "; ".join(why))

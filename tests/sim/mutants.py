@@ -14,7 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from launchpad.core import fold, holds, identity, moves, ports, probes, restarts, rules, ticks, verdict
+from launchpad.core import (
+    changes,
+    fold,
+    holds,
+    identity,
+    moves,
+    ports,
+    probes,
+    restarts,
+    rules,
+    ticks,
+    verdict,
+)
 from launchpad.core.state import State
 from launchpad.hosts.sim import SimHost
 
@@ -90,7 +102,7 @@ MUTANTS = (
     Mutant("a batch is half kept", SimHost._lease, "if refused:", "self.leases.update(granted)\n    if refused:"),
     Mutant("starts without its ports", holds.holds, "not has_ports(state, unit)", "False"),
     Mutant("nobody is bound", identity.doomed, "need.bound and ", "False and "),
-    Mutant("another identity is good enough", identity.stale, "!= wanted_identity(state, unit)", "is None"),
+    Mutant("another identity is good enough", identity.stale, "!= (unit.service.digest, unit.nonce, _bound(state, unit))", "is None"),
     Mutant("ended on another definition, stays so", rules.forget_the_end, "not stale_definition(unit)", "True"),
     Mutant("starting is ready", holds.satisfied, "dep.phase is Phase.READY", "dep.phase in RUNNING"),
     Mutant("done once is done for ever", holds.satisfied, "not stale_definition(dep)", "True"),
@@ -109,6 +121,30 @@ MUTANTS = (
     Mutant("forgotten alive", rules.forget_removed, "or unit.is_alive ", ""),
     Mutant("dependents are not asked", State.touch, "self.dirty[other] = None", "pass"),
     Mutant("a new check is not looked at", fold._redefined, "moves.check_again(state, unit, old, now)", "pass"),
+    Mutant("keep means nothing", changes.runs_on, "new.on_change is not OnChange.RESTART and ", "False and "),
+    Mutant("done under keep runs again", changes.runs_on, "new.on_change is OnChange.KEEP and unit.phase is Phase.DONE", "False"),
+    Mutant("added again, it keeps what was removed", changes.runs_on, " or unit.removed", ""),
+    Mutant("what waits is lost", changes.take_definition, "unit.service, unit.pending = unit.service, unit.pending, None", "unit.pending = unit.service, None"),
+    Mutant("what waits is taken under a running process", changes.take_definition, "(not goes and (unit.is_alive or unit.phase is Phase.DONE))", "False"),
+    Mutant("what waits is taken only at the end", changes.take_definition, "not unit.wanted or was is None or was.nonce != unit.nonce", "False"),
+    Mutant("kept with the new ports", changes._shaped_as, "ports=old.ports", "ports=new.ports"),
+    Mutant("kept with a check of ports that it has not", changes._speaks_of, "ref.port in ports", "True"),
+    Mutant("the port of what is kept goes", ports.sort_out, "(runs_on or key not in state.leases)", "key not in state.leases"),
+    Mutant("a port that waits ends the stack", rules.close_if_over, " or unit.pending is not None", ""),
+    Mutant("ports that wait are there", holds._ports_to_come, "other.pending is not None", "False"),
+    Mutant("told before it is ready", changes.send_signal, "(Phase.READY, Phase.UNREADY)", "(Phase.STARTING, Phase.READY, Phase.UNREADY)"),
+    Mutant("told on its way out", changes.send_signal, " or doomed(state, unit)", ""),
+    Mutant("told of an edit that was none", changes.redefine, "    if changed:", "    if True:"),
+    Mutant("never told of an edit", changes.redefine, "waits and unit.is_alive and new.on_change is OnChange.SIGNAL", "False"),
+    Mutant("its old news is news to the next process", moves.start, "unit.signal_due = unit.files_changed = False", "unit.files_changed = False"),
+    Mutant("a moved address does not matter", identity.stale, "(*_own(unit), *others)", "_own(unit)"),
+    Mutant("what is kept goes with an address", identity.stale, "() if unit.service.on_change is OnChange.KEEP else unit.service.refs", "unit.service.refs"),
+    Mutant("what it was not told matters", identity.moved, "key in told and state.leases.get(key) != told[key]", "state.leases.get(key) != told.get(key)"),
+    Mutant("watched files are never suspended", changes._too_often, "unit.suspended = True", "pass"),
+    Mutant("watched files are suspended for ever", changes.resume, "unit.suspended, unit.changes = False, []", "pass"),
+    Mutant("changes of files never grow old", changes._too_often, "if now - at < WATCH_WINDOW_S", ""),
+    Mutant("changed files are not shown", changes.watched, "unit.files_changed = True", "pass"),
+    Mutant("every change of files counts", changes._has_read_them, " or was.nonce != unit.nonce or unit.signal_due", ""),
     Mutant("the primary job's code is lost", rules.exit_code, "code or 1", "1"),
     Mutant("finished before all is gone", verdict.verdict, "not alive and state.closing is not None", "state.closing is not None"),
 )  # fmt: skip

@@ -3,7 +3,7 @@
     server llm v=1 ports=main:8000-8009 ready=http needs=db:ready! max=3
     job train needs=llm:ready uses=llm policy=never primary
 
-`!` is `restart: true`. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
+`!` is `restart: true`. `uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from launchpad.core.model import (
     Condition,
     Kind,
     Need,
+    OnChange,
     Plan,
     PortRequest,
     Ref,
@@ -39,12 +40,14 @@ DEFAULTS = {
     "alive": "",
     "needs": "",
     "uses": "",
+    "hears": "",
     "policy": "",
     "backoff": "0.5",
     "max": "5",
     "window": "600",
     "grace": "10",
     "primary": "",
+    "change": "restart",
 }
 
 
@@ -62,7 +65,9 @@ def service(line: str) -> Service:
             raise ValueError(f"unknown word `{word}` for {name}")
         given[key] = value or "yes"
     uses = tuple(given["uses"].split(",")) if given["uses"] else ()
+    hears = tuple(given["hears"].split(",")) if given["hears"] else ()
     policy = given["policy"] or ("on-failure" if kind == "server" else "never")
+    change = given["change"]
     restart = Restart(
         policy, float(given["backoff"]), 30.0, 2.0, int(given["max"]), window_s=float(given["window"])
     )
@@ -79,7 +84,9 @@ def service(line: str) -> Service:
         restart=restart,
         stop=Stop(15, float(given["grace"])),
         primary=bool(given["primary"]),
-        uses=uses,
+        refs=tuple((other, "main") for other in (*uses, *hears)),
+        on_change=OnChange(change),
+        change_signal=1 if change == "signal" else 0,
     )
 
 

@@ -18,8 +18,8 @@ from launchpad.core.facts import (
     PortsLeased,
     PortsRefused,
     RestartAsked,
+    WatchedChanged,
 )
-from launchpad.core.identity import fits
 from launchpad.core.model import Phase
 from launchpad.core.wishes import HostWish
 from launchpad.hosts.sim import Behaviour
@@ -134,8 +134,8 @@ class Schedule:
         if needs := self._needs(earlier):
             words.append(f"needs={','.join(needs)}")
             ported = [w.partition(":")[0] for w in needs if "ports=" in self.stack[w.partition(":")[0]]]
-            if ported and rng.random() < 0.7:
-                words.append(f"uses={ported[0]}")
+            if ported and rng.random() < 0.8:
+                words.append(f"{rng.choice(('uses', 'uses', 'hears'))}={ported[0]}")
         if kind == "server" and rng.random() < 0.7:
             words.append(f"ready={rng.choice(('http', 'http', 'log', 'exec', 'file', 'notify'))}")
             words.append(f"interval={rng.choice((0, 1, 5))}")
@@ -148,6 +148,7 @@ class Schedule:
             words.append(f"policy={rng.choice(('never', 'on-failure', 'always'))}")
         words += [f"max={rng.randrange(4)}", f"window={rng.choice((5, 60))}"] if rng.random() < 0.6 else []
         words += [f"grace={rng.choice((0, 0.3, 2))}", f"backoff={rng.choice((0.05, 0.5))}"]
+        words += [f"change={rng.choice(('keep', 'signal'))}"] if rng.random() < 0.35 else []
         if kind == "job" and rng.random() < 0.08:
             words.append("primary")
         return " ".join(words)
@@ -173,22 +174,12 @@ class Schedule:
     def _reload(self) -> None:
         """As the runtime does it: what the new plan needs besides is leased first, and none of it applied if
         that is refused. Or, now and then, the plan at once."""
-        changed, world = self._edited(), self.world
+        changed, world, old = self._edited(), self.world, self.stack
+        fact = self._apply(changed)
         if self.rng.random() < 0.4 or world.host.away:
-            world.step(self._apply(changed))
-            return
-        units, leases = world.engine.units, world.engine.state.leases
-        requests = tuple(
-            port
-            for service in notation.plan(0, list(changed.values())).services
-            if service.name not in units or units[service.name].goal
-            for port in service.ports
-            if not fits(leases.get((service.name, port.name)), port)
-        )
-        answer = world.lease(requests) if requests else None
-        if isinstance(answer, PortsRefused):
-            return
-        world.step(*([answer] if answer is not None else []), self._apply(changed))
+            world.step(fact)
+        elif not world.apply(fact.plan, fact.goals):
+            self.stack = old
 
     def _edited(self) -> dict[str, str]:
         """Another stack: some lines new, some gone, most as before."""
@@ -212,9 +203,9 @@ class Schedule:
         words = []
         for word in line.split():
             key, _, value = word.partition("=")
-            if key in ("needs", "uses"):
+            if key in ("needs", "uses", "hears"):
                 kept = [v for v in value.split(",") if v.partition(":")[0] in known]
-                if key == "uses":
+                if key != "needs":
                     kept = [v for v in kept if "ports=" in known[v]]
                 words += [f"{key}={','.join(kept)}"] if kept else []
             else:
@@ -228,8 +219,8 @@ class Schedule:
     def _something(self) -> None:
         rng, world = self.rng, self.world
         what = rng.choice(
-            ("reload", "reload", "goals", "goals", "up", "restart", "rerun", "hand", "hand",
-             "host", "crash", "ports", "kill")
+            ("reload", "reload", "reload", "goals", "goals", "up", "restart", "rerun", "touch", "touch",
+             "hand", "hand", "host", "crash", "ports", "kill")
         )  # fmt: skip
         world.remark(what)
         if what == "reload":
@@ -239,6 +230,10 @@ class Schedule:
             world.step(GoalsSet(tuple((n, up or rng.random() < 0.3) for n in self._names())))
         elif what == "restart":
             world.step(RestartAsked(tuple(self._names())))
+        elif what == "touch":
+            for _ in range(rng.choice((1, 1, 2, 14))):
+                world.step(WatchedChanged(tuple(self._names())))
+                world.run(world.now + rng.choice((0.0, 0.3, 2.0)) * rng.random())
         elif what == "rerun":
             names = self._names()
             world.step(GoalsSet(tuple((n, True) for n in names), tuple(names)))

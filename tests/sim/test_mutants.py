@@ -8,7 +8,7 @@ from tests.sim import every_fault, swarm
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.stories.test_stories import STORIES, told
 
-SCHEDULES = 300
+SCHEDULES = 1000
 
 
 def by_story() -> str:

@@ -7,7 +7,7 @@ from launchpad.core import wishes as w
 from launchpad.core.model import Lease
 from launchpad.core.wishes import Wish
 
-NAMES = {2: "INT", 9: "KILL", 15: "TERM"}
+NAMES = {1: "HUP", 2: "INT", 9: "KILL", 15: "TERM"}
 
 
 def short(attempt: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Fact, PortsLeased, PortsRefused
-from launchpad.core.model import Phase, PortRequest
+from launchpad.core.facts import Fact, PlanApplied, PortsLeased, PortsRefused
+from launchpad.core.identity import fits
+from launchpad.core.model import Phase, Plan, PortRequest
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
 from tests.sim.checks import Broken, Checks
@@ -47,6 +48,23 @@ class World:
             assert at is not None, "nobody answers"
             self.run(at)
         return self.leased[batch]
+
+    def apply(self, plan: Plan, goals: tuple[tuple[str, bool], ...] = ()) -> bool:
+        """As the runtime does it: what the new plan needs besides is leased first; False if that is refused, and
+        then nothing is changed."""
+        units, leases = self.engine.units, self.engine.state.leases
+        requests = tuple(
+            port
+            for service in plan.services
+            if service.name not in units or units[service.name].goal
+            for port in service.ports
+            if not fits(leases.get((service.name, port.name)), port)
+        )
+        answer = self.lease(requests) if requests else None
+        if isinstance(answer, PortsRefused):
+            return False
+        self.step(*([answer] if answer is not None else []), PlanApplied(plan, goals))
+        return True
 
     def step(self, *facts: Fact) -> None:
         """The core sees what the host told, then these facts, in one batch."""

@@ -2,11 +2,13 @@
 
 stack / reload      the stack from now on, one indented line for each service (`tests.sim.notation`);
                     what is new is wanted up
+apply               the same as the runtime does it: ports that it needs besides are leased first
 behave NAME …       what its processes are going to do (`launchpad.hosts.sim.Behaviour`)
 run S · at T CMD    let S seconds pass · let time pass until T, then do CMD
 ready, unready, sick, well, busy, still NAME       by hand, to the process that lives
 exit NAME CODE [LEFT]                              its main process ends, LEFT others of its tree live on
 start, stop, restart, rerun NAME…                  what people ask
+touch NAME…                                        files that these watch were changed
 close [CODE] · kill                                the end of the stack · no more grace
 lose, late, double FACT [NAME] [S]                 what happens to the next such answer (after S seconds)
 lose-wish WISH [NAME]                              the next such wish is not carried out
@@ -19,7 +21,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from launchpad.core.facts import CloseAsked, Fact, GoalsSet, KillAsked, PlanApplied, RestartAsked
+from launchpad.core.facts import (
+    CloseAsked,
+    Fact,
+    GoalsSet,
+    KillAsked,
+    PlanApplied,
+    RestartAsked,
+    WatchedChanged,
+)
 from launchpad.core.wishes import HostWish
 from launchpad.hosts.sim import Behaviour, Process
 from tests.sim import notation
@@ -84,6 +94,9 @@ class Teller:
         world = self.world
         if command in ("stack", "reload"):
             world.step(self._plan())
+        elif command == "apply":
+            fact = self._plan()
+            assert world.apply(fact.plan, fact.goals), "refused"
         elif command == "behave":
             self.behaviours[args[0]] = notation.behaviour(["ready_s=never", "leaves_s=0.1", *args[1:]])
         elif command == "run":
@@ -93,6 +106,8 @@ class Teller:
             world.step(GoalsSet(goals, tuple(args) if command == "rerun" else ()))
         elif command == "restart":
             world.step(RestartAsked(tuple(args)))
+        elif command == "touch":
+            world.step(WatchedChanged(tuple(args)))
         elif command == "close":
             world.step(CloseAsked(int(args[0]) if args else 0))
         elif command == "kill":

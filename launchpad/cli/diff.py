@@ -1,0 +1,51 @@
+"""`launchpad diff`: what applying the file would do, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from launchpad.cli.params import reading_options
+from launchpad.cli.screen import complain, print_json, say
+from launchpad.cli.target import StackCommand, locate, not_running
+from launchpad.errors import ExitCode
+
+
+@click.command("diff", cls=StackCommand)
+@click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+@reading_options
+def command(
+    names: tuple[str, ...],
+    as_json: bool,
+    profiles: tuple[str, ...],
+    set_vars: tuple[tuple[str, str], ...],
+    env_files: tuple[Path, ...],
+    given: Path | None,
+) -> int:
+    """What applying the stack file to the running stack would do, and why. Does nothing.
+
+    Exit 0 whether or not there is anything to do, 2 when the file cannot be applied.
+    """
+    from dataclasses import asdict
+
+    from launchpad.runtime.options import UpOptions
+    from launchpad.runtime.up import compared
+
+    paths = locate(given)
+    options = UpOptions(paths.file, names, profiles=profiles, set_vars=set_vars, env_files=env_files)
+    reply = compared(options, paths)
+    if reply is None:
+        say(not_running(paths))
+        return ExitCode.FAILED
+    if as_json:
+        print_json([asdict(effect) for effect in reply.effects])
+    elif all(effect.verb == "keep" for effect in reply.effects):
+        say(f"nothing to do: what {paths.file.name} says is what runs")
+    else:
+        for line in reply.changes:
+            print(line)
+    if reply.diagnostics:
+        complain(reply.diagnostics)
+    return ExitCode.OK

@@ -1,0 +1,147 @@
+"""What another version of a stack would do to one that runs, and why, without doing it.
+
+Decides by the same comparison as the core (digests, ports that move, what is bound to what), so that what is said
+here is what happens. Refuses to know how a running stack is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from launchpad.core.model import OnChange, PortRequest, Service
+from launchpad.plan.read import Reading
+from launchpad.plan.reasons import Reasons, reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
+    by itself (done, failed, backoff); `down`: what is not wanted so far; `held_down`: what somebody stopped;
+    `ports`: the number held for (service, port name); `goals`: what the new stack is asked to run."""
+
+    running: Mapping[str, str] = field(default_factory=dict)
+    ended: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+    held_down: tuple[str, ...] = ()
+    ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    goals: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`verb`: start, restart, stop, rerun (a job that has ended), signal, stale (it runs on with its old definition),
+    update (in place), keep (nothing changes), add (new, and not to be started), remove (gone, and was not running).
+    `because`: why, each in a few words; empty for keep."""
+
+    service: str
+    verb: str
+    because: tuple[str, ...] = ()
+
+
+def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
+    """One for each service of either, in the order of the new stack; then what is gone. `old` is what the stack
+    was last told to be. Pure; secrets are masked."""
+    before = {service.name: service for service in old.plan.services}
+    found: dict[str, Change] = {}
+    for service in new.plan.services:
+        was = before.get(service.name)
+        why = reasons(old, new, service.name) if was is not None else Reasons()
+        found[service.name] = _direct(was, service, why, now)
+    for service in new.plan.services:
+        if (was := before.get(service.name)) is not None:
+            found[service.name] = _drawn_along(found, before, new, service, now)
+    gone = (name for name in before if name not in found)
+    return (*found.values(), *(_gone(name, now) for name in gone))
+
+
+def _gone(name: str, now: Now) -> Change:
+    verb = "stop" if name in now.running else "remove"
+    return Change(name, verb, ("no longer in the stack",))
+
+
+def _direct(was: Service | None, service: Service, why: Reasons, now: Now) -> Change:
+    """What its own definition does to it."""
+    name, up = service.name, bool(now.goals.get(service.name))
+    if was is None:
+        return Change(name, "start" if up else "add", ("new",))
+    shape = why.replace or ("its definition changed",)
+    keeps = service.on_change is OnChange.KEEP
+    if name in now.running:
+        if now.running[name] != service.digest:
+            told = service.on_change is OnChange.SIGNAL and was.digest != service.digest
+            verb = "stale" if keeps else "signal" if told else "restart"
+            verb = "stale" if service.on_change is OnChange.SIGNAL and not told else verb
+            since = () if was.digest != service.digest else ("its definition changed earlier",)
+            return Change(name, verb, (*(since or shape), *why.in_place))
+    elif name in now.down and name not in now.held_down and up:
+        return Change(name, "start", ("asked for",))
+    elif was.digest != service.digest:
+        if name in now.ended and name not in now.held_down:
+            if keeps and service.kind.value == "job":
+                return Change(name, "stale", shape)
+            return Change(name, "rerun" if service.kind.value == "job" else "start", shape)
+        return Change(name, "update", (*shape, *why.in_place))
+    return Change(name, "update", why.in_place) if why.in_place else Change(name, "keep")
+
+
+def _drawn_along(
+    found: Mapping[str, Change], before: Mapping[str, Service], new: Reading, service: Service, now: Now
+) -> Change:
+    """What happens to it because of others; whoever it needs comes before it."""
+    change = found[service.name]
+    if service.name not in now.running or change.verb == "restart":
+        return change
+    again = [
+        f"restarts with `{need.on}`"
+        for need in service.needs
+        if need.bound and need.on in found and found[need.on].verb in ("restart", "start", "rerun")
+    ]
+    moved = _moved(found, before, new, service, now)
+    if again or (moved and service.on_change is not OnChange.KEEP):
+        return replace(change, verb="restart", because=(*change.because, *again, *moved))
+    if moved:
+        return replace(change, verb="stale", because=(*change.because, *moved))
+    return change
+
+
+def _moved(
+    found: Mapping[str, Change], before: Mapping[str, Service], new: Reading, service: Service, now: Now
+) -> list[str]:
+    """Addresses that its process was given and that are no longer true."""
+    asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
+    told = before[service.name].refs
+    moved = []
+    for key in service.refs:
+        stays = key[0] in found and found[key[0]].verb in ("stale", "signal")
+        if key in told and key in asked and key in now.ports and not stays:
+            host = next(p.host for p in before[key[0]].ports if p.name == key[1])
+            if not _fits(now.ports[key], host, asked[key]):
+                moved.append(
+                    f"restarts because `{key[0]}`, whose address it was given, moves"
+                    if service.on_change is not OnChange.KEEP
+                    else f"`{key[0]}`, whose address it was given, moves"
+                )
+    return list(dict.fromkeys(moved))
+
+
+def _fits(number: int, host: str, asked: PortRequest) -> bool:
+    return host == asked.host and asked.low <= number <= asked.high
+
+
+WORDS = {"update": "update", "stale": "keep", "rerun": "run again"}
+
+
+def lines(changes: Sequence[Change]) -> tuple[str, ...]:
+    """`restart llm: …` for each that changes; and at the end how many do not."""
+    found = []
+    for change in changes:
+        if change.verb == "keep":
+            continue
+        tail = {"update": " (in place)", "stale": " (it runs on with its old definition)"}.get(
+            change.verb, ""
+        )
+        why = "; ".join(change.because)
+        found.append(f"{WORDS.get(change.verb, change.verb)} {change.service}: {why}{tail}")
+    kept = sum(change.verb == "keep" for change in changes)
+    return (*found, f"keep {kept} service{'' if kept == 1 else 's'}")

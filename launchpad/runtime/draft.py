@@ -1,0 +1,68 @@
+"""The stack file as it stands on disk right now: what was read, from which bytes, and what is wrong with it.
+
+Decides that a reading and the bytes it is remembered by belong together. Refuses to know what runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launchpad.errors import Diagnostic, Refused
+from launchpad.plan.read import Reading
+from launchpad.runtime.contents import Contents, contents
+from launchpad.runtime.options import UpOptions
+from launchpad.runtime.read import read
+from launchpad.stack import attempt, local_file
+
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`reading` is None where the file was refused, for `problems`. `contents` holds every file that was read or
+    looked for."""
+
+    reading: Reading | None
+    problems: tuple[Diagnostic, ...]
+    contents: Contents
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        return tuple(self.contents)
+
+
+def take(options: UpOptions, besides: Iterable[Path] = ()) -> Draft:
+    """Read the file. `besides` are files to look at as well, since it may want them again. While files change
+    under the reader it reads again, a few times."""
+    files = dict.fromkeys(
+        [options.file, local_file(options.file), *map(_absolute, options.env_files), *besides]
+    )
+    for _ in range(TRIES):
+        before = contents(files)
+        reading, problems, inputs = _read(options)
+        files.update(dict.fromkeys(inputs))
+        after = contents(files)
+        if all(after[file] == data for file, data in before.items()):
+            break
+    return Draft(reading, problems, after)
+
+
+def _absolute(file: Path) -> Path:
+    return Path(os.path.abspath(file))
+
+
+def _read(options: UpOptions) -> tuple[Reading | None, tuple[Diagnostic, ...], tuple[Path, ...]]:
+    try:
+        reading = read(options)
+        return reading, (), reading.inputs
+    except Refused as refused:
+        again = attempt(
+            options.file,
+            set_vars=dict(options.set_vars),
+            env_files=[str(file) for file in options.env_files],
+            profiles=options.profiles,
+        )
+        return None, refused.diagnostics, again.inputs

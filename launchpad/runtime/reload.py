@@ -1,0 +1,218 @@
+"""Hot reload as a transaction: read, wait until the file is finished, plan, compare, take what is needed, then apply.
+
+Decides when a save is finished, when it is too much for a mere save, and what is said about it. Whatever cannot be
+applied changes nothing. Refuses to know how one learns of a save.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from launchpad.control.api import Reply
+from launchpad.errors import Diagnostic, Refused
+from launchpad.plan.diff import Change, lines
+from launchpad.plan.read import Reading
+from launchpad.runtime import effects
+from launchpad.runtime.apply import Goals, apply, goals_of
+from launchpad.runtime.contents import Contents, contents, is_being_written
+from launchpad.runtime.draft import Draft, take
+from launchpad.runtime.options import UpOptions
+from launchpad.runtime.read import override
+from launchpad.runtime.supervisor import Supervisor
+
+UNCHANGED = "nothing was changed, the stack runs as before"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how long, in seconds, a file has to stay the same before it counts as finished. `settle_s` always;
+    `broken_s` while it cannot be used (an editor may be in the middle); `ending_s` while it would end something;
+    `cut_s` while it is the beginning of what runs, and would disturb something; `writing_s` is how long a
+    process may have it open for writing, `most_s` how long all of this may take."""
+
+    settle_s: float = 0.02
+    broken_s: float = 0.6
+    ending_s: float = 0.3
+    cut_s: float = 2.0
+    writing_s: float = 3.0
+    most_s: float = 10.0
+    look_s: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a draft would do."""
+
+    reading: Reading
+    goals: Goals
+    changes: tuple[Change, ...]
+
+
+class Reloader:
+    """The only one who changes what the stack is, one change at a time."""
+
+    def __init__(self, supervisor: Supervisor, options: UpOptions, patience: Patience | None = None) -> None:
+        self._supervisor = supervisor
+        self._options = options
+        self._patience = patience or Patience()
+        self._busy = asyncio.Lock()
+        self._applied: Contents | None = None
+        self._judged: Contents | None = None
+        self._files: dict[Path, None] = dict.fromkeys(supervisor.reading.inputs)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Every file that the stack is made of, also those that could be there and are not."""
+        return tuple(self._files)
+
+    async def saved(self) -> None:
+        """Something may have changed on disk: apply it, or say why not."""
+        async with self._busy:
+            draft = await self._finished(self._options, self._pause)
+            self._remember(draft)
+            if draft.contents == self._judged or not self._supervisor.is_open:
+                return
+            self._judged = draft.contents
+            await self._judge(draft)
+
+    async def asked(self, body: Mapping[str, Any], names: tuple[str, ...], *, retry: bool) -> Reply:
+        """Somebody wants the file applied now. Raises Refused, with nothing changed. `retry`: what has failed
+        is tried again."""
+        async with self._busy:
+            options = override(self._options, body)
+            draft = await self._finished(options, lambda draft: self._patience.settle_s)
+            self._remember(draft)
+            meaning = self._meaning(draft, names, retry)
+            if meaning is None:
+                raise Refused(_told_unchanged(draft.problems))
+            question = effects.held(self._supervisor, meaning.reading, meaning.changes)
+            if question is not None and body.get("yes") is not True:
+                raise Refused([question])
+            said = await self._apply(draft, meaning, names)
+            self._options = options
+            return Reply(True, changes=said, effects=effects.views(meaning.changes))
+
+    async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:
+        """What applying the file would do. Raises Refused where it cannot be applied."""
+        draft = await self._finished(override(self._options, body), lambda draft: self._patience.settle_s)
+        meaning = self._meaning(draft, names, retry=body.get("retry") is True)
+        if meaning is None:
+            raise Refused(_told_unchanged(draft.problems))
+        question = effects.held(self._supervisor, meaning.reading, meaning.changes)
+        return Reply(
+            True,
+            changes=lines(meaning.changes),
+            diagnostics=() if question is None else (question,),
+            effects=effects.views(meaning.changes),
+        )
+
+    # --- when a save is finished -------------------------------------------------------------------
+
+    async def _finished(self, options: UpOptions, pause: Callable[[Draft], float]) -> Draft:
+        """The file once it has been the same for a while. How long, `pause` says of what was read."""
+        loop = asyncio.get_running_loop()
+        begun = since = loop.time()
+        draft = await asyncio.to_thread(take, options, self.inputs)
+        long_enough = pause(draft)
+        while True:
+            now = loop.time()
+            left = since + long_enough - now
+            if now - begun > self._patience.most_s:
+                return draft
+            writing = left <= 0 and now - begun < self._patience.writing_s
+            if left <= 0 and not (writing and any(map(is_being_written, draft.inputs))):
+                return draft
+            pause_s = min(self._patience.look_s, max(left, 0.001))
+            await asyncio.sleep(pause_s)  # nothing tells that a file will not be written any more
+            if await asyncio.to_thread(contents, draft.inputs) != draft.contents:
+                since = loop.time()
+                draft = await asyncio.to_thread(take, options, self.inputs)
+                long_enough = pause(draft)
+
+    def _pause(self, draft: Draft) -> float:
+        if draft.contents in (self._applied, self._judged):
+            return 0.0
+        meaning = self._meaning(draft, (), retry=False)
+        if meaning is None:
+            return self._patience.broken_s
+        if self._is_cut_off(draft) and effects.disturbs(meaning.changes):
+            return self._patience.cut_s
+        return self._patience.ending_s if effects.ends(meaning.changes) else self._patience.settle_s
+
+    def _is_cut_off(self, draft: Draft) -> bool:
+        """The file is nothing but the beginning of what runs: a half-written one looks just like that."""
+        was, is_now = self._main(self._applied), self._main(draft.contents)
+        return was is not None and is_now is not None and len(is_now) < len(was) and was.startswith(is_now)
+
+    def _ends_within_a_line(self, draft: Draft) -> bool:
+        was, is_now = self._main(self._applied) or b"", self._main(draft.contents) or b""
+        return not is_now.endswith(b"\n") and was[len(is_now) : len(is_now) + 1] not in (b"\n", b"\r")
+
+    def _main(self, found: Contents | None) -> bytes | None:
+        return None if found is None else found.get(self._options.file)
+
+    # --- what it means, and whether it may ---------------------------------------------------------
+
+    def _meaning(self, draft: Draft, asked: tuple[str, ...], retry: bool) -> _Meaning | None:
+        if draft.reading is None:
+            return None
+        supervisor = self._supervisor
+        goals = goals_of(supervisor, draft.reading, supervisor.names, asked, retry)
+        return _Meaning(draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
+
+    async def _judge(self, draft: Draft) -> None:
+        supervisor, file = self._supervisor, self._options.file.name
+        meaning = self._meaning(draft, (), retry=False)
+        if meaning is None:
+            gone = draft.contents.get(self._options.file) is None
+            return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
+        if draft.contents == self._applied or self._is_what_runs(meaning):
+            self._applied = draft.contents
+            supervisor.adopt_reading(meaning.reading, supervisor.names)
+            return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
+        question = effects.held(supervisor, meaning.reading, meaning.changes)
+        if question is None and self._is_cut_off(draft) and self._ends_within_a_line(draft):
+            why = "it ends in the middle of a line, and is nothing but the beginning of what runs"
+            question = effects.waits(why) if effects.disturbs(meaning.changes) else None
+        if question is not None:
+            return self._refuse(f"{file} waits for your word", [question])
+        try:
+            await self._apply(draft, meaning, ())
+        except Refused as refused:
+            self._refuse(f"{file} cannot be applied", refused.diagnostics)
+        return None
+
+    def _is_what_runs(self, meaning: _Meaning) -> bool:
+        units = self._supervisor.engine.units
+        same = meaning.reading.plan.services == self._supervisor.reading.plan.services
+        return same and all(name in units and units[name].goal for name, _ in meaning.goals)
+
+    def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
+        self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
+
+    async def _apply(self, draft: Draft, meaning: _Meaning, asked: tuple[str, ...]) -> tuple[str, ...]:
+        supervisor = self._supervisor
+        names = supervisor.names and tuple(dict.fromkeys((*supervisor.names, *asked)))
+        runs_on = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
+        said = lines(meaning.changes)
+
+        def tell() -> None:
+            supervisor.applied(f"{self._options.file.name} was applied", said)
+
+        await apply(supervisor, meaning.reading, meaning.goals, names, runs_on, tell)
+        self._applied = self._judged = draft.contents
+        self._files = dict.fromkeys(draft.inputs)
+        return said
+
+    def _remember(self, draft: Draft) -> None:
+        self._files.update(dict.fromkeys(draft.inputs))
+
+
+def _told_unchanged(problems: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """The last one says what did not happen."""
+    *others, last = problems
+    return [*others, replace(last, consequence=last.consequence or UNCHANGED)]
