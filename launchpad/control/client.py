@@ -56,7 +56,7 @@ class Client:
         return self._post("down", {"kill": kill})
 
     def apply(self, **options: Any) -> Reply:
-        """Read the stack file again and apply it, or refuse. `options`: names, profiles, set_vars."""
+        """Read the stack file again and apply it, or refuse. `options`: names, all, profiles, set_vars, env_files."""
         return self._post("apply", options)
 
     def _post(self, action: str, body: dict[str, Any]) -> Reply:

@@ -11,8 +11,9 @@ from launchpad.plan.read import Reading
 from launchpad.runtime.apply import apply
 from launchpad.runtime.supervisor import Supervisor
 
-Reread = Callable[[dict[str, Any]], Reading]
-"""Reads the stack file again, with the options of an `apply` request; raises Refused."""
+Reread = Callable[[dict[str, Any]], tuple[Reading, Callable[[], None]]]
+"""Reads the stack file again, with the options of an `apply` request, and gives what makes these options the
+stack's own once the reading is applied; raises Refused."""
 
 
 class Control:
@@ -30,7 +31,11 @@ class Control:
             return supervisor.ask_down(body.get("kill") is True)
         names = _names(body)
         if verb == "apply":
-            return await apply(supervisor, self._reread(body), names or supervisor.names)
+            reading, keep_options = self._reread(body)
+            everything = body.get("all") is True
+            reply = await apply(supervisor, reading, names if names or everything else supervisor.names)
+            keep_options()
+            return reply
         asks = {"start": supervisor.ask_start, "stop": supervisor.ask_stop, "restart": supervisor.ask_restart}
         if verb not in asks:
             raise _refused(f"there is no request `{verb}`")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
 from launchpad.core.holds import blocked_by
-from launchpad.core.model import Outcome, Phase
+from launchpad.core.model import Check, CheckKind, Outcome, Phase
 from launchpad.core.state import Unit
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
@@ -111,9 +111,20 @@ def _seen(unit: Unit, last: Outcome) -> tuple[str, ...]:
     for sight in unit.sights:
         times = f"  x {sight.count}" if sight.count > 1 else ""
         rows.append(f"{max(0.0, sight.first_at - start):7.1f} s  {sight.text}{times}")
+    if not unit.sights and (awaited := _awaited(unit.service.ready)):
+        rows.append(f"{last.after_s:7.1f} s  {awaited}")
     known = unit.sights and unit.sights[-1].text == last.text
     rows.append(f"{last.after_s:7.1f} s  given up" + ("" if known else f": {last.text}"))
     return tuple(rows)
+
+
+def _awaited(check: Check | None) -> str:
+    """What has not come: of a check that is waited for, nothing is seen until it passes."""
+    if check is not None and check.kind is CheckKind.LOG:
+        return f"no line of its output matches `{''.join(p for p in check.target if isinstance(p, str))}`"
+    if check is not None and check.kind is CheckKind.NOTIFY:
+        return "no READY=1 has come by NOTIFY_SOCKET"
+    return ""
 
 
 def _address_hint(unit: Unit) -> str:
@@ -158,7 +169,9 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
 
 def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     """What did not happen because of it, and what goes on."""
-    waiting = [u.name for u in engine.units.values() if u.wanted and blocked_by(engine.state, u, unit.name)]
+    waiting = [
+        u.name for u in engine.units.values() if _was_wanted(u) and blocked_by(engine.state, u, unit.name)
+    ]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []
     if waiting:
@@ -167,3 +180,8 @@ def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     if running:
         parts.append("still running: " + ", ".join(f"`{name}`" for name in running))
     return "; ".join(parts)
+
+
+def _was_wanted(unit: Unit) -> bool:
+    """A primary job that cannot start ends the stack, and then nothing is wanted any more."""
+    return unit.wanted or (unit.service.primary and not unit.attempt)

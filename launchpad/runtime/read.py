@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from launchpad.core.model import Kind, Service
@@ -61,4 +62,6 @@ def override(options: UpOptions, body: dict[str, Any]) -> UpOptions:
     if isinstance(body.get("set_vars"), dict):
         merged = {**dict(options.set_vars), **{str(k): str(v) for k, v in body["set_vars"].items()}}
         changes["set_vars"] = tuple(merged.items())
+    if isinstance(body.get("env_files"), list):
+        changes["env_files"] = tuple(Path(str(file)) for file in body["env_files"])
     return replace(options, **changes)

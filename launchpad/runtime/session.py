@@ -90,9 +90,9 @@ class Session:
 
         self._server = await serve(Control(self.supervisor, self._reread), self.paths.socket)
 
-    def _reread(self, body: dict[str, object]) -> Reading:
-        self.options = override(self.options, body)
-        return read(self.options)
+    def _reread(self, body: dict[str, object]) -> tuple[Reading, Callable[[], None]]:
+        options = override(self.options, body)
+        return read(options), lambda: setattr(self, "options", options)
 
     async def _finish(self) -> None:
         tasks = [task for task in (self._serving, self._reporting) if task is not None]

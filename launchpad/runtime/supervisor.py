@@ -36,6 +36,7 @@ from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_view
 from launchpad.runtime.problems import problem, problems
+from launchpad.runtime.veil import Veil
 
 TAIL_LINES = 6
 
@@ -64,6 +65,7 @@ class Supervisor:
         self._refusals: dict[str, Refusal] = {}
         self._told: dict[str, Diagnostic] = {}
         self._extra: tuple[Diagnostic, ...] = ()
+        self._veil = Veil()
         self._stored = store.begin(paths)
         self._journal = Journal(paths.journal)
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
@@ -83,10 +85,12 @@ class Supervisor:
         return self.driver.engine
 
     def _route(self) -> None:
+        self._veil.add(self.reading.secrets)
         for service in self.reading.plan.services:
             self._host.route(service.name, service.output)
 
     def _tell(self, fact: Fact) -> None:
+        fact = self._veil.fact(fact)
         if isinstance(fact, PortsRefused):
             self._refusals = {refusal.service: refusal for refusal in fact.refusals}
         self.driver.tell(fact)
@@ -211,7 +215,7 @@ class Supervisor:
         except OSError:
             return ()
         lines = data.decode(errors="replace").splitlines()
-        return tuple(line.rstrip()[:500] for line in lines if line.strip())[-TAIL_LINES:]
+        return tuple(self._veil.text(line.rstrip()[:500]) for line in lines if line.strip())[-TAIL_LINES:]
 
     # --- what people ask ---------------------------------------------------------------------------
 

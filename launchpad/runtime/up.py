@@ -212,6 +212,8 @@ def _join(options: UpOptions, client: Client) -> int:
         "names": list(options.names),
         "profiles": list(options.profiles),
         "set_vars": dict(options.set_vars),
+        "env_files": [str(file.absolute()) for file in options.env_files],
+        "all": not options.names,
     }
     reply = client.apply(**{key: value for key, value in body.items() if value})
     _show(reply)

@@ -21,6 +21,9 @@ from launchpad.hosts.local.running import Running
 
 _BLAME_EVERY_S = 1.0
 _BODY_WAIT_S = 0.1
+_MOST_AT_ONCE = 20
+"""Probes of one check under way. One more, and the one in the middle is dropped without an answer: the
+earliest are left to a slow server, the latest ask one that begins to answer just now."""
 _QUOTED_CHARS = 60
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -39,6 +42,7 @@ class Asker:
         self._elsewhere = Elsewhere(pids, time.monotonic)
         self._blamed: dict[tuple[int, str], tuple[float, str]] = {}
         self._http: asyncio.Future[None] | None = None
+        self._asking: dict[tuple[int, str], list[asyncio.Task[None]]] = {}
 
     async def http_is_loaded(self) -> None:
         """Its import takes some ten milliseconds, which a thread spends while servers are starting."""
@@ -47,6 +51,8 @@ class Asker:
 
     def forget(self, attempt: int) -> None:
         """It has ended."""
+        for key in [key for key in self._asking if key[0] == attempt]:
+            del self._asking[key]
         for key in [key for key in self._blamed if key[0] == attempt]:
             del self._blamed[key]
         self._ownership.forget(attempt)
@@ -68,6 +74,14 @@ class Asker:
             asking = _Asking(self, wish, running, target, knock)
             task = self._begin(wish, lambda: self._ask(wish, running, target, asking))
             task.add_done_callback(lambda _: asking.close())
+            self._make_room(wish, task)
+
+    def _make_room(self, wish: Probe, task: asyncio.Task[None]) -> None:
+        under_way = self._asking.setdefault((wish.attempt, wish.check), [])
+        under_way.append(task)
+        task.add_done_callback(under_way.remove)
+        if len(under_way) > _MOST_AT_ONCE:
+            under_way[_MOST_AT_ONCE // 2].cancel()
 
     async def _ask(self, wish: Probe, running: Running, target: Target, asking: _Asking) -> None:
         try:
