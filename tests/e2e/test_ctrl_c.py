@@ -61,7 +61,9 @@ def died_before_launchpad(stack: Stack) -> bool:
     """The interpreter was interrupted before launchpad's first line ran: Python's own traceback, or nothing at all
     (death by SIGINT), with no frame of launchpad in it. Nothing can have been started then."""
     said = stack.output()
-    bare = "KeyboardInterrupt" in said or (not said.strip() and stack.started[-1].returncode == -signal.SIGINT)
+    bare = "KeyboardInterrupt" in said or (
+        not said.strip() and stack.started[-1].returncode == -signal.SIGINT
+    )
     return bare and "/launchpad/" not in said and not (stack.folder / ".launchpad").exists()
 
 
