@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "start": "Start services of the running stack.",
     "stop": "Stop services; they stay down until `start`.",
     "restart": "Stop services and start them again.",
+    "reload": "Apply the stack file to the stack that runs.",
+    "diff": "What applying the stack file would do, and why.",
     "check": "Validate stack files: all problems at once.",
     "config": "The stack as resolved, with secrets masked.",
     "graph": "Who waits for whom, and for what.",

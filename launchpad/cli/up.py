@@ -16,12 +16,18 @@ from launchpad.cli.target import StackCommand, locate
 @click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
 @click.option("-d", "--detach", is_flag=True, help="Return once all is up, and leave it running.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option(
+    "--no-watch",
+    is_flag=True,
+    help="Do not apply the file by itself when it is saved; in this version it never does.",
+)
 @timeout_option("Give up, and stop everything, when the stack is not up by then.")
 @reading_options
 def command(
     names: tuple[str, ...],
     detach: bool,
     dry_run: bool,
+    no_watch: bool,
     timeout_s: float | None,
     profiles: tuple[str, ...],
     set_vars: tuple[tuple[str, str], ...],

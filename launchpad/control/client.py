@@ -59,6 +59,10 @@ class Client:
         """Read the stack file again and apply it, or refuse. `options`: names, all, profiles, set_vars, env_files."""
         return self._post("apply", options)
 
+    def diff(self) -> Reply:
+        """What `apply` would change; refused as that would be, but for ports, which are not tried."""
+        return self._post("diff", {})
+
     def _post(self, action: str, body: dict[str, Any]) -> Reply:
         return self._ask(Reply, "POST", f"/v1/{action}", body, ANSWER_S)
 

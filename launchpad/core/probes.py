@@ -15,6 +15,8 @@ AGE_SHARE = 0.04
 SILENT_S, SILENT_CROWD_S = 0.05, 0.0025
 """While probes are under way and unanswered: the least time between two; times those that are starting."""
 LOOK_EVERY_S = 1.0
+SURE = 2
+"""Seen so often, a wrong address or a stranger is no passing state of a start: people are told."""
 ANSWER_SLACK_S = 2.0
 """A probe that a host has not answered this long after its own timeout is lost."""
 EVENT_AGAIN_S = 30.0
@@ -158,6 +160,8 @@ def _remember(state: State, unit: Unit, seen: Seen, now: float) -> None:
     if last is not None and (last.kind, last.text) == (seen.kind, seen.text):
         last.count += 1
         last.last_at = now
+        if last.count == SURE and seen.kind in ("stranger", "elsewhere"):
+            state.note(now, unit, "probe", f"still {seen.text}")
         return
     looked = last is not None and last.kind == "elsewhere" and now - last.last_at < 2 * LOOK_EVERY_S
     if looked and seen.kind in ("refused", "silent"):

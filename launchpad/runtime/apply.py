@@ -28,6 +28,12 @@ async def apply(supervisor: Supervisor, reading: Reading, names: tuple[str, ...]
     return Reply(True, changes=changes)
 
 
+def preview(supervisor: Supervisor, reading: Reading, names: tuple[str, ...]) -> Reply:
+    """What `apply` would change; nothing is. Raises Refused."""
+    goals = _goals(supervisor, reading, names)
+    return Reply(True, changes=describe(supervisor, reading.plan, dict(goals)))
+
+
 def _goals(supervisor: Supervisor, reading: Reading, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
     """What is asked for by name, and what is new; what somebody stopped stays stopped."""
     units = supervisor.engine.units

@@ -8,7 +8,7 @@ from typing import Any
 from launchpad.control.api import Reply, Snapshot
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading
-from launchpad.runtime.apply import apply
+from launchpad.runtime.apply import apply, preview
 from launchpad.runtime.supervisor import Supervisor
 
 Reread = Callable[[dict[str, Any]], tuple[Reading, Callable[[], None]]]
@@ -25,11 +25,13 @@ class Control:
         return await self._supervisor.status(after, timeout_s)
 
     async def ask(self, verb: str, body: dict[str, Any]) -> Reply:
-        """Carry out `start`, `stop`, `restart`, `down` or `apply`. Raises Refused."""
+        """Carry out `start`, `stop`, `restart`, `down`, `apply` or `diff`. Raises Refused."""
         supervisor = self._supervisor
         if verb == "down":
             return supervisor.ask_down(body.get("kill") is True)
         names = _names(body)
+        if verb == "diff":
+            return preview(supervisor, self._reread(body)[0], supervisor.names)
         if verb == "apply":
             reading, keep_options = self._reread(body)
             everything = body.get("all") is True

@@ -11,6 +11,7 @@ from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
 from launchpad.core.holds import blocked_by
 from launchpad.core.model import Check, CheckKind, Outcome, Phase
+from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
@@ -51,7 +52,7 @@ def _labels(label: Label | None) -> tuple[Label, ...]:
 def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
     """A warning while there is still hope."""
     last = unit.sights[-1] if unit.sights else None
-    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < 2:
+    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < SURE:
         return None
     code, title = (
         ("E403", f"another program answers where `{unit.name}` should")
@@ -154,6 +155,9 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
     what = "failed" if unit.is_job else "ended" if last.code == 0 else "crashed"
     before = [o.text for o in unit.history[:-1] if o.kind not in ("stopped", "ports")]
     notes = [last.text + (f" (attempt {len(unit.deaths)})" if len(unit.deaths) > 1 else "")]
+    seen = unit.sights[-1] if unit.sights else None
+    if seen is not None and seen.kind in ("stranger", "elsewhere"):
+        notes.append(f"while it started: {seen.text}")
     if before:
         limit = unit.service.restart.max_restarts
         notes.append(f"before: {', '.join(before[-4:])}; `max_restarts` is {limit}")

@@ -151,11 +151,16 @@ class Supervisor:
             Diagnostic(
                 "E404",
                 f"the stack was not up within {self._timeout_s:g} s",
-                notes=tuple(f"`{name}` is {self.engine.units[name].phase.value}" for name in waiting),
+                notes=tuple(self._where_it_stands(name) for name in waiting),
                 consequence="everything was stopped",
             ),
         )
         self.driver.step(CloseAsked(1))
+
+    def _where_it_stands(self, name: str) -> str:
+        unit = self.engine.units[name]
+        seen = f": {unit.sights[-1].text}" if unit.phase == Phase.STARTING and unit.sights else ""
+        return f"`{name}` is {unit.phase.value}{seen}"
 
     # --- what people see ---------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ STACKS = Path(__file__).resolve().parent.parent.parent / "stacks"
 
 def test_the_quickstart_ends_with_its_table(make_stack: Make) -> None:
     stack = make_stack("")
-    shutil.copytree(STACKS / "quickstart", stack.folder / "quickstart", ignore=shutil.ignore_patterns("*.bin"))
+    shutil.copytree(
+        STACKS / "quickstart", stack.folder / "quickstart", ignore=shutil.ignore_patterns("*.bin")
+    )
     stack.write((STACKS / "quickstart.yaml").read_text())
     done = stack.cli("up", "--set", "steps=60", timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,6 +15,7 @@ from typing import Any
 
 from launchpad.core.model import Seen
 from launchpad.core.wishes import Probe
+from launchpad.hosts.local import descriptors
 from launchpad.hosts.local.diagnose import Elsewhere, Ownership
 from launchpad.hosts.local.probes_net import Knock, Names, Target, target_of
 from launchpad.hosts.local.running import Running
@@ -65,10 +66,13 @@ class Asker:
         except ValueError as error:
             self._answer(wish, False, Seen("error", f"cannot be asked: {error}", final=True))
             return
-        if target.scheme and self._http is None:
+        if target.scheme and (self._http is None or _has_failed(self._http)):
             self._http = asyncio.ensure_future(asyncio.to_thread(_load_http))
         knock = Knock(target.host, target.port) if target.is_literal else None
-        if knock is not None and knock.state == "refused":
+        if knock is not None and knock.sock is not None and descriptors.are_scarce(knock.sock.fileno()):
+            knock.close()
+            self._answer(wish, False, Seen("error", "launchpad may not open more files at once (ulimit -n)"))
+        elif knock is not None and knock.state == "refused":
             self.nobody(wish, running, knock)
         else:
             asking = _Asking(self, wish, running, target, knock)
@@ -212,6 +216,11 @@ class _Asking:
     def _bad(self, seen: Seen) -> None:
         self.answered = True
         self._asker.bad(self._wish, self._running, self.knock, seen)
+
+
+def _has_failed(future: asyncio.Future[None]) -> bool:
+    """It is tried again: what was lacking may be there by now."""
+    return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 def _load_http() -> None:
