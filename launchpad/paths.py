@@ -51,7 +51,7 @@ class StackPaths:
 
     @property
     def key(self) -> str:
-        return hashlib.blake2b(str(self.file).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(os.fsencode(self.file), digest_size=8).hexdigest()
 
     @property
     def socket(self) -> Path:

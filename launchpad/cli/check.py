@@ -67,5 +67,6 @@ def _praise(file: Path, reading: Reading) -> str:
     counts = [
         f"{kinds.count(kind)} {kind}{'' if kinds.count(kind) == 1 else 's'}" for kind in ("server", "job")
     ]
-    warnings = f", {len(reading.warnings)} warnings" if reading.warnings else ""
+    count = len(reading.warnings)
+    warnings = f", {count} warning{'' if count == 1 else 's'}" if count else ""
     return f"{file}: ok, {', '.join(counts)}{warnings}"

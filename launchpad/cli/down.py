@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from launchpad.control.client import Client
 
 POLL_S = 30.0
-ORPHAN_GRACE_S = 10.0
-"""How long what has no supervisor any more may take to end by itself."""
+MUTE_S = 5.0
+"""How long a supervisor that lives may have no control socket."""
+LOOK_S = 0.05
 
 
 @click.command("down", cls=StackCommand)
@@ -59,13 +60,27 @@ def _all_stacks() -> Iterator[StackPaths]:
 def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
     """`quiet`: nothing is said about a stack of which nothing runs."""
     from launchpad.control.client import Client, NotRunning
+    from launchpad.errors import Refused
 
     client = Client(paths.socket)
-    try:
-        before = client.status()
-        supervisor = _open_process(before.pid)
-        client.down()
-    except NotRunning:
+    patient_until = time.monotonic() + MUTE_S
+    while True:
+        try:
+            before = client.status()
+            supervisor = _open_process(before.pid)
+            client.down()
+            break
+        except NotRunning:
+            held = _is_held(paths)
+            if held and time.monotonic() < patient_until:  # it is about to listen, or about to leave
+                time.sleep(LOOK_S)  # neither a file lock nor a socket that is yet to come sends an event
+                continue
+        except Refused as refused:
+            if refused.diagnostics[0].code != "E603":
+                raise
+            held = True
+        if held:
+            _kill_supervisor(paths)
         return _end_orphans(paths, timeout_s, quiet=quiet)
     _wait_for_end(client, before, timeout_s)
     _wait_for_exit(supervisor, before.pid)
@@ -94,6 +109,40 @@ def _wait_for_end(client: Client, snapshot: Snapshot, timeout_s: float | None) -
                 return
     except NotRunning:
         return
+
+
+def _is_held(paths: StackPaths) -> bool:
+    """Whether a supervisor, or what guards its stack, lives, whatever it answers."""
+    import fcntl
+
+    try:
+        fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _kill_supervisor(paths: StackPaths) -> None:
+    """One that does not answer would start again what is ended here."""
+    import signal
+
+    from launchpad.hosts.local import process
+    from launchpad.hosts.local.registry import registration_in
+
+    registration = registration_in(paths.registration)
+    if registration is not None and process.alive(registration.supervisor):
+        one = registration.supervisor
+        say(f"the supervisor (pid {one.pid}) does not answer; it is killed")
+        process.send(one.pid, one.start, signal.SIGKILL)
+    deadline = time.monotonic() + POLL_S
+    while _is_held(paths) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)  # a file lock sends no event
 
 
 def _open_process(pid: int) -> int | None:
@@ -136,7 +185,7 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
         if not quiet:
             say(f"nothing of {paths.file} runs")
         return ExitCode.OK
-    asyncio.run(end_stack(paths, ORPHAN_GRACE_S if timeout_s is None else timeout_s))
+    asyncio.run(end_stack(paths, timeout_s))
     names = ", ".join(f"`{name}`" for name in dict.fromkeys(record.service for record in records))
     left = read_records(paths)
     if left:

@@ -60,10 +60,10 @@ def _print(event: dict[str, Any], as_json: bool) -> None:
 
 
 def _follow(paths: StackPaths, journal: Journal, names: tuple[str, ...], as_json: bool) -> None:
-    from launchpad.runtime.store import prepare
+    from launchpad.runtime.store import made_ready
     from launchpad.views.alarm import Alarm
 
-    prepare(paths)
+    made_ready(paths)
     alarm = Alarm()
     alarm.watch(paths.state_dir)
     while True:

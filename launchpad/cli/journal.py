@@ -40,6 +40,22 @@ def last_phases(paths: StackPaths) -> dict[str, tuple[str, str]]:
     }
 
 
+def last_wanted(paths: StackPaths) -> frozenset[str]:
+    """Services that were wanted up at some time of the last run."""
+    wanted: set[str] = set()
+    fresh: set[str] = set()
+    epoch = 0
+    for event in (*earlier(paths), *Journal(paths.journal).new()):
+        if event.get("what") == "goal" and event.get("text") == "wanted up":
+            fresh.add(str(event.get("service")))
+        elif event.get("what") == "phase":
+            if _epoch(event) > epoch:  # what was wanted before its first attempt is part of a run
+                epoch, wanted = _epoch(event), set()
+            wanted |= fresh
+            fresh = set()
+    return frozenset(wanted)
+
+
 def _epoch(event: dict[str, Any]) -> int:
     return int(event.get("attempt") or 0) >> EPOCH_BITS
 

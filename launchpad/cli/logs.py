@@ -66,10 +66,10 @@ def _follow(paths: StackPaths, printer: Printer, *, every: bool) -> None:
     """Until the stack is finished; where no supervisor answers, while anything may still be printed.
     `every`: also what is started for the first time meanwhile."""
     from launchpad.control.client import Client
-    from launchpad.runtime.store import prepare
+    from launchpad.runtime.store import made_ready
     from launchpad.views.news import News
 
-    prepare(paths)
+    made_ready(paths)
     news = News(Client(paths.socket))
     news.alarm.watch(paths.logs_dir)
     news.start()

@@ -4,11 +4,13 @@ whatever went wrong. Decides exit codes; refuses to know any command.
 
 from __future__ import annotations
 
+import io
 import sys
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code (`errors.ExitCode`)."""
+    _have_streams()
     arguments = sys.argv[1:]
     if arguments[:1] in (["--version"], ["-V"]):
         from launchpad import __version__
@@ -19,6 +21,27 @@ def main() -> None:
     from launchpad.cli.outcome import guarded
 
     sys.exit(guarded(arguments))
+
+
+def _have_streams() -> None:
+    """A stream that was closed by whoever started us leads nowhere: else the next file that is opened would take
+    its number, and be written to. What a locale cannot spell is escaped; it never ends a command."""
+    import os
+
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 (as long as the process)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _leave_when_interrupted() -> None:

@@ -5,6 +5,7 @@ Decides the exit code and what is said on stderr. Refuses to know any command.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ def guarded(arguments: Sequence[str]) -> int:
         return request.exit_code
     except click.ClickException as error:
         return _usage(error)
+    except OSError as error:
+        return _unwritable(error) if _is_of_stdout(error) else _our_bug(error)
     except Exception as error:
         return _our_bug(error)
 
@@ -58,6 +61,17 @@ def _quiet_pipe() -> int:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return ExitCode.OK
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Errors of files have the file's name."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _unwritable(error: OSError) -> int:
+    _quiet_pipe()
+    print(f"launchpad: the output cannot be written: {error.strerror}", file=sys.stderr)
+    return ExitCode.BROKEN
 
 
 def _our_bug(error: Exception) -> int:

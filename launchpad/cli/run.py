@@ -27,7 +27,8 @@ def command(
 ) -> int:
     """Start what a job needs, run the job, stop it all; exit with the job's code.
 
-    What follows `--` is added to the job's command.
+    What follows `--` is added to the job's command. A script (`shell: true`) has it as "$@"; where it names no
+    parameters, at its end.
     """
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import run

@@ -128,14 +128,16 @@ def read(
 
 
 def names_of(paths: StackPaths) -> list[str]:
-    """Services of the stack file and of the logs that it left, in that order; a broken file has none."""
-    names: list[str] = []
+    """Services of the stack file and of the logs that it left, in that order; of a broken file those of the logs.
+    Refused where there are none either."""
+    logs = sorted(log.stem for log in paths.logs_dir.glob("*.log"))
     try:
         names = [service.name for service in read(paths).plan.services]
     except Refused:
-        pass
-    names += sorted(log.stem for log in paths.logs_dir.glob("*.log"))
-    return list(dict.fromkeys(names))
+        if not logs:
+            raise
+        names = []
+    return list(dict.fromkeys([*names, *logs]))
 
 
 def no_names(names: Sequence[str]) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from launchpad.cli.screen import say
-from launchpad.cli.target import StackCommand, check_names, locate, not_running, one_name, running
-from launchpad.errors import ExitCode
+from launchpad.cli.target import StackCommand, check_names, locate, not_running, one_name, read, running
+from launchpad.errors import ExitCode, Refused
+from launchpad.paths import StackPaths
+
+if TYPE_CHECKING:
+    from launchpad.control.api import ServiceView
 
 
 @click.command("url", cls=StackCommand)
@@ -25,8 +30,8 @@ def command(names: tuple[str, ...], given: Path | None) -> int:
         return ExitCode.FAILED
     check_names([name], [view.name for view in snapshot.services], snapshot.stack)
     view = next(view for view in snapshot.services if view.name == name)
-    if view.url is None and not view.ports:
-        say(f"`{name}` has no address: it has no `port`")
+    if view.url is None and (lack := _lack(paths, view)):
+        say(f"`{name}` has no address: {lack}")
         return ExitCode.FAILED
     if view.state != "ready" or view.url is None:
         reason = why(view)
@@ -34,3 +39,19 @@ def command(names: tuple[str, ...], given: Path | None) -> int:
         return ExitCode.FAILED
     print(view.url)
     return ExitCode.OK
+
+
+def _lack(paths: StackPaths, view: ServiceView) -> str:
+    """Why it will never have an address; ports are not taken before the start, so the file is asked as well."""
+    from launchpad.views.words import ports_text
+
+    if view.ports:
+        return f"it has no main port, only {ports_text(view)}"
+    try:
+        services = {service.name: service for service in read(paths).plan.services}
+    except Refused:
+        services = {}
+    service = services.get(view.name)
+    if service is not None and service.ports:
+        return "" if any(port.name == "main" for port in service.ports) else "it has no main port"
+    return "it has no `port`"

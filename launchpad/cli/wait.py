@@ -86,11 +86,15 @@ def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
     kinds = {service.name: service.kind.value for service in reading.plan.services}
     check_names(names, list(kinds), paths.file.parent.name)
     _refuse_servers([name for name in names if kinds[name] != "job"])
-    jobs = names or _meant(reading, kinds)
+    jobs = names or _meant(paths, reading, kinds)
     ended = {name: phases.get(name, ("idle", "it was not started")) for name in jobs}
     return _tell(jobs, {name: text or phase for name, (phase, text) in ended.items() if phase != "done"})
 
 
-def _meant(reading: Reading, kinds: dict[str, str]) -> tuple[str, ...]:
-    """The jobs that a plain `up` runs."""
-    return tuple(name for name, up in reading.goals() if up and kinds[name] == "job")
+def _meant(paths: StackPaths, reading: Reading, kinds: dict[str, str]) -> tuple[str, ...]:
+    """The jobs that were to run last time; where that is not known, those that a plain `up` runs."""
+    from launchpad.cli.journal import last_wanted
+
+    wanted = last_wanted(paths)
+    meant = [name for name, up in reading.goals() if (name in wanted if wanted else up)]
+    return tuple(name for name in meant if kinds[name] == "job")

@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launchpad.control.api import Reply, to_json
+from launchpad.control.api import Reply, Snapshot, to_json
 from launchpad.errors import Diagnostic, Refused
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ LAST_ANSWERS_S = 0.5
 def app(control: Control) -> Starlette:
     """The ASGI application over what a supervisor offers."""
     from starlette.applications import Starlette
-    from starlette.responses import JSONResponse
     from starlette.routing import Route
 
     async def status(request: Request) -> Response:
@@ -41,19 +40,26 @@ def app(control: Control) -> Starlette:
             revision = None if after is None else int(after)
             wait = min(MAX_WAIT_S, max(0.0, float(request.query_params.get("timeout", "0"))))
         except ValueError:
-            return JSONResponse(to_json(_bad("`after` and `timeout` are numbers")), 400)
-        return JSONResponse(to_json(await control.status(revision, wait)))
+            return _answer(_bad("`after` and `timeout` are numbers"), 400)
+        return _answer(await control.status(revision, wait))
 
     async def ask(request: Request) -> Response:
         try:
             body = await _body(request)
             reply = await control.ask(request.path_params["verb"], body)
         except Refused as refused:
-            return JSONResponse(to_json(Reply(False, diagnostics=refused.diagnostics)), 409)
-        return JSONResponse(to_json(reply))
+            return _answer(Reply(False, diagnostics=refused.diagnostics), 409)
+        return _answer(reply)
 
     routes = [Route("/v1/status", status), Route("/v1/{verb}", ask, methods=["POST"])]
     return Starlette(routes=routes)
+
+
+def _answer(value: Reply | Snapshot, status: int = 200) -> Response:
+    """ASCII: paths may hold bytes that are no UTF-8."""
+    from starlette.responses import Response
+
+    return Response(json.dumps(to_json(value)), status, media_type="application/json")
 
 
 async def _body(request: Request) -> dict[str, Any]:

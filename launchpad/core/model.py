@@ -256,6 +256,8 @@ class Launch:
     """Port name → how it is handed over."""
     notify: bool = False
     """Readiness comes by NOTIFY_SOCKET."""
+    stop: Stop = Stop()
+    """How it is to be stopped; kept for whoever has to do that without a supervisor."""
 
 
 @dataclass(frozen=True, slots=True)

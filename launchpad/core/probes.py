@@ -12,7 +12,11 @@ FIRST_S = 0.008
 SLOWEST_S = 0.25
 AGE_SHARE = 0.04
 """While starting, the time between probes is this share of the wait so far, between the two above."""
+SILENT_S, SILENT_CROWD_S = 0.05, 0.0025
+"""While probes are under way and unanswered: the least time between two; times those that are starting."""
 LOOK_EVERY_S = 1.0
+SURE = 2
+"""Seen so often, a wrong address or a stranger is no passing state of a start: people are told."""
 ANSWER_SLACK_S = 2.0
 """A probe that a host has not answered this long after its own timeout is lost."""
 EVENT_AGAIN_S = 30.0
@@ -67,7 +71,23 @@ def _send(state: State, unit: Unit, name: str, check: Check, probes: Probes, now
     wait = EVENT_AGAIN_S if check.kind.is_event else check.probe_timeout_s + ANSWER_SLACK_S
     probes.flying[state.probe_counter] = now + wait
     probes.next_at = now + pace_s(state, unit, name, check, now)
+    if unit.phase is Phase.STARTING:
+        _look_past_silence(state, check, probes, now)
     state.wishes.append(Probe(unit.name, unit.attempt, name, state.probe_counter, probing, look))
+
+
+def _look_past_silence(state: State, check: Check, probes: Probes, now: float) -> None:
+    """A server that accepts and says nothing while it loads may never answer those who came early, and one
+    that is slow answers each of them late. So half of the probes under way are left to their time, and the
+    others make room for new ones: whenever it begins to answer, somebody has just asked."""
+    limit = flying_limit(check)
+    if limit == 1 or len(probes.flying) < limit // 2:
+        return
+    assert probes.next_at is not None
+    calm = max(SILENT_S, SILENT_CROWD_S * state.starting)
+    probes.next_at = max(probes.next_at, now + calm)
+    if len(probes.flying) >= limit:
+        del probes.flying[list(probes.flying)[limit // 2]]
 
 
 def _probing(state: State, unit: Unit, check: Check) -> Probing | None:
@@ -141,6 +161,8 @@ def _remember(state: State, unit: Unit, seen: Seen, now: float) -> None:
     if last is not None and (last.kind, last.text) == (seen.kind, seen.text):
         last.count += 1
         last.last_at = now
+        if last.count == SURE and seen.kind in ("stranger", "elsewhere"):
+            state.note(now, unit, "probe", f"still {seen.text}")
         return
     looked = last is not None and last.kind == "elsewhere" and now - last.last_at < 2 * LOOK_EVERY_S
     if looked and seen.kind in ("refused", "silent"):

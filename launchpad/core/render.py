@@ -44,6 +44,7 @@ def launch(service: Service, leases: Leases) -> Launch:
         ports=tuple(leases[service.name, port.name] for port in service.ports),
         handovers=tuple((port.name, port.handover) for port in service.ports),
         notify=service.ready is not None and service.ready.kind is CheckKind.NOTIFY,
+        stop=service.stop,
     )
 
 

@@ -4,6 +4,7 @@ files. Secrets are masked wherever they appear.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,14 @@ from launchpad.stack.template import Reference
 from launchpad.stack.words import Secret, Template
 
 MASK = "********"
+
+_IN_URL = re.compile(r"(\w://[^/\s:@]*:)(?!\$\{)[^@/\s]+(?=@)")
+"""`user:password@` of an address."""
+_IN_HEADER = re.compile(r"(\bauthorization: *(?:[a-z]+ +)?)(?!\$\{)[^\s'\"]+", re.IGNORECASE)
+_NAMED = re.compile(r"((?:(?<=\s)|^|[?&])-{0,2}([A-Za-z][\w-]*)=)(?!\$\{)[^\s&'\"]+")
+"""`--api-key=…`, `TOKEN=…`, `?token=…`: masked where the name looks secret."""
+_SCHEME = re.compile(r"(?:basic|bearer|digest|token) +", re.IGNORECASE)
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*\Z")
 
 
 def config(loaded: Loaded) -> dict[str, Any]:
@@ -40,24 +49,60 @@ class Shown:
         self.secrets = secrets
 
     def plain(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, MASK)
-        return text.replace("$$", "$$$$").replace("${", "$${")
+        return _veiled(self._escaped(text))
 
     def text(self, template: Template) -> str:
         whole, plain = "", ""
         for part in template:
             if isinstance(part, (Reference, Secret)):
-                whole, plain = (
-                    whole + self.plain(plain) + (str(part) if isinstance(part, Reference) else MASK),
-                    "",
-                )
+                known = str(part) if isinstance(part, Reference) else MASK
+                whole, plain = whole + self._escaped(plain) + known, ""
             else:
                 plain += part
-        return whole + self.plain(plain)
+        return _veiled(whole + self._escaped(plain))
+
+    def secret_header(self, value: Template) -> str:
+        """The scheme stays: `Bearer ********`."""
+        scheme = _SCHEME.match(self.text(value))
+        return f"{scheme.group() if scheme else ''}{MASK}"
+
+    def _escaped(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return text.replace("$$", "$$$$").replace("${", "$${")
 
     def texts(self, templates: Sequence[Template]) -> list[str]:
-        return [self.text(one) for one in templates]
+        """Arguments: what follows an option that looks secret is masked."""
+        found: list[str] = []
+        for before, one in zip(((), *templates), templates, strict=False):
+            is_value = _is_secret_option(before) and not str(one[0] if one else "").startswith("-")
+            found.append(_masked(one) if is_value else self.text(one))
+        return found
+
+
+def _veiled(text: str) -> str:
+    """Without what looks secret by where it stands; references stay."""
+    for pattern in (_IN_URL, _IN_HEADER):
+        text = pattern.sub(rf"\g<1>{MASK}", text)
+    return _NAMED.sub(_mask_named, text)
+
+
+def _mask_named(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}" if looks_secret(found[2]) else found[0]
+
+
+def _is_secret_option(template: Template) -> bool:
+    return (
+        len(template) == 1 and bool(_OPTION.match(str(template[0]))) and looks_secret(_name(str(template[0])))
+    )
+
+
+def _name(option: str) -> str:
+    return option.lstrip("-")
+
+
+def _masked(template: Template) -> str:
+    return "".join(str(part) if isinstance(part, Reference) else MASK for part in template)
 
 
 def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Shown) -> dict[str, Any]:
@@ -139,7 +184,8 @@ def _check(check: Alive, shown: Shown) -> dict[str, Any]:
         "status": [f"{low}-{high}" if high > low else low for low, high in check.status],
         "body": shown.plain(check.body) if check.body else None,
         "headers": {
-            key: MASK if looks_secret(key) else shown.text(value) for key, value in check.headers.items()
+            key: shown.secret_header(value) if looks_secret(key) else shown.text(value)
+            for key, value in check.headers.items()
         },
         "interval": f"{check.interval:g}s" if check.interval else None,
         "probe_timeout": f"{check.probe_timeout:g}s",

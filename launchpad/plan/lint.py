@@ -5,6 +5,7 @@ Decides nothing that changes how a stack runs.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnos
 
 
 def _folder(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnostic]:
-    folder = loaded.dir / Path(service.working_dir).expanduser()
+    folder = Path(os.path.normpath(loaded.dir / Path(service.working_dir).expanduser()))
     if not folder.is_dir():
         message = f"there is no folder `{folder}` yet, and `{name}` runs in it"
         yield error(UNUSUAL, message, loaded.span(name, "working_dir"), severity="warning")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Fact, PortsLeased, PortsRefused
+from launchpad.core.facts import CloseAsked, Fact, PortsLeased, PortsRefused
 from launchpad.core.model import PortRequest
 from launchpad.core.wishes import HostWish, LeasePorts, Note
 from launchpad.hosts.base import Host
@@ -79,7 +79,9 @@ class Driver:
         orders: list[HostWish] = [wish for wish in wishes if not isinstance(wish, Note)]
         if orders and self._host is not None:
             self._host.submit(orders)
-        if notes:
+        if notes or any(
+            isinstance(fact, CloseAsked) for fact in facts
+        ):  # where nothing was up, that is the end
             self._on_notes(notes)
         self._arm()
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
 from launchpad.core.holds import blocked_by
-from launchpad.core.model import Outcome, Phase
+from launchpad.core.model import Check, CheckKind, Outcome, Phase
+from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
@@ -51,7 +52,7 @@ def _labels(label: Label | None) -> tuple[Label, ...]:
 def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
     """A warning while there is still hope."""
     last = unit.sights[-1] if unit.sights else None
-    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < 2:
+    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < SURE:
         return None
     code, title = (
         ("E403", f"another program answers where `{unit.name}` should")
@@ -111,9 +112,20 @@ def _seen(unit: Unit, last: Outcome) -> tuple[str, ...]:
     for sight in unit.sights:
         times = f"  x {sight.count}" if sight.count > 1 else ""
         rows.append(f"{max(0.0, sight.first_at - start):7.1f} s  {sight.text}{times}")
+    if not unit.sights and (awaited := _awaited(unit.service.ready)):
+        rows.append(f"{last.after_s:7.1f} s  {awaited}")
     known = unit.sights and unit.sights[-1].text == last.text
     rows.append(f"{last.after_s:7.1f} s  given up" + ("" if known else f": {last.text}"))
     return tuple(rows)
+
+
+def _awaited(check: Check | None) -> str:
+    """What has not come: of a check that is waited for, nothing is seen until it passes."""
+    if check is not None and check.kind is CheckKind.LOG:
+        return f"no line of its output matches `{''.join(p for p in check.target if isinstance(p, str))}`"
+    if check is not None and check.kind is CheckKind.NOTIFY:
+        return "no READY=1 has come by NOTIFY_SOCKET"
+    return ""
 
 
 def _address_hint(unit: Unit) -> str:
@@ -143,6 +155,9 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
     what = "failed" if unit.is_job else "ended" if last.code == 0 else "crashed"
     before = [o.text for o in unit.history[:-1] if o.kind not in ("stopped", "ports")]
     notes = [last.text + (f" (attempt {len(unit.deaths)})" if len(unit.deaths) > 1 else "")]
+    seen = unit.sights[-1] if unit.sights else None
+    if seen is not None and seen.kind in ("stranger", "elsewhere"):
+        notes.append(f"while it started: {seen.text}")
     if before:
         limit = unit.service.restart.max_restarts
         notes.append(f"before: {', '.join(before[-4:])}; `max_restarts` is {limit}")
@@ -158,7 +173,9 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
 
 def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     """What did not happen because of it, and what goes on."""
-    waiting = [u.name for u in engine.units.values() if u.wanted and blocked_by(engine.state, u, unit.name)]
+    waiting = [
+        u.name for u in engine.units.values() if _was_wanted(u) and blocked_by(engine.state, u, unit.name)
+    ]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []
     if waiting:
@@ -167,3 +184,8 @@ def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     if running:
         parts.append("still running: " + ", ".join(f"`{name}`" for name in running))
     return "; ".join(parts)
+
+
+def _was_wanted(unit: Unit) -> bool:
+    """A primary job that cannot start ends the stack, and then nothing is wanted any more."""
+    return unit.wanted or (unit.service.primary and not unit.attempt)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launchpad.core.model import Kind, Service
+from launchpad.core.model import Kind, Service, Text
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading, read_stack
 from launchpad.runtime.options import UpOptions
+
+_PARAMETER = re.compile(r"\$\{?[@*1-9]")
 
 
 def read(options: UpOptions, rev: int = 1) -> Reading:
@@ -34,7 +38,7 @@ def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
         if service.name != job:
             services.append(replace(service, primary=False))
         elif service.kind is Kind.JOB:
-            services.append(_as_primary(service, args))
+            services.append(_as_primary(service, args, reading.loaded.service(job).shell))
         else:
             raise Refused(
                 [
@@ -49,10 +53,22 @@ def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
     return replace(reading, plan=replace(reading.plan, services=tuple(services)))
 
 
-def _as_primary(service: Service, args: tuple[str, ...]) -> Service:
-    digest = hashlib.blake2b("\0".join((service.digest, *args)).encode(), digest_size=16).hexdigest()
-    command = (*service.command, *((arg,) for arg in args))
+def _as_primary(service: Service, args: tuple[str, ...], shell: bool) -> Service:
+    digest = hashlib.blake2b(os.fsencode("\0".join((service.digest, *args))), digest_size=16).hexdigest()
+    command = (
+        *(_with_parameters(service.command) if shell and args else service.command),
+        *((a,) for a in args),
+    )
     return replace(service, primary=True, command=command, digest=digest if args else service.digest)
+
+
+def _with_parameters(command: tuple[Text, ...]) -> tuple[Text, ...]:
+    """`sh -c SCRIPT`, ready for arguments: they are its parameters, and stand at its end where it names none."""
+    shell, flag, script = command
+    if not any(_PARAMETER.search(part) for part in script if isinstance(part, str)):
+        last = script[-1]
+        script = (*script[:-1], last.rstrip() if isinstance(last, str) else last, ' "$@"')
+    return (shell, flag, script, ("sh",))
 
 
 def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:

@@ -86,20 +86,22 @@ class Reloader:
             options = override(self._options, body)
             draft = await self._finished(options, lambda draft: self._patience.settle_s)
             self._remember(draft)
-            meaning = self._meaning(draft, names, retry)
+            base = () if body.get("all") is True else self._supervisor.names
+            meaning = self._meaning(draft, names, retry, base)
             if meaning is None:
                 raise Refused(_told_unchanged(draft.problems))
             question = effects.held(self._supervisor, meaning.reading, meaning.changes)
             if question is not None and body.get("yes") is not True:
                 raise Refused([question])
-            said = await self._apply(draft, meaning, names)
+            said = await self._apply(draft, meaning, names, base)
             self._options = options
             return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
     async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:
         """What applying the file would do. Raises Refused where it cannot be applied."""
         draft = await self._finished(override(self._options, body), lambda draft: self._patience.settle_s)
-        meaning = self._meaning(draft, names, retry=body.get("retry") is True)
+        base = () if body.get("all") is True else self._supervisor.names
+        meaning = self._meaning(draft, names, body.get("retry") is True, base)
         if meaning is None:
             raise Refused(_told_unchanged(draft.problems))
         question = effects.held(self._supervisor, meaning.reading, meaning.changes)
@@ -136,7 +138,7 @@ class Reloader:
     def _pause(self, draft: Draft) -> float:
         if draft.contents in (self._applied, self._judged):
             return 0.0
-        meaning = self._meaning(draft, (), retry=False)
+        meaning = self._meaning(draft, (), False, self._supervisor.names)
         if meaning is None:
             return self._patience.broken_s
         if self._is_cut_off(draft) and effects.disturbs(meaning.changes):
@@ -157,16 +159,19 @@ class Reloader:
 
     # --- what it means, and whether it may ---------------------------------------------------------
 
-    def _meaning(self, draft: Draft, asked: tuple[str, ...], retry: bool) -> _Meaning | None:
+    def _meaning(
+        self, draft: Draft, asked: tuple[str, ...], retry: bool, base: tuple[str, ...]
+    ) -> _Meaning | None:
+        """`base`: the names that the stack is for, none for all of it; `asked`: those named just now."""
         if draft.reading is None:
             return None
         supervisor = self._supervisor
-        goals = goals_of(supervisor, draft.reading, supervisor.names, asked, retry)
+        goals = goals_of(supervisor, draft.reading, base, asked, retry)
         return _Meaning(draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
 
     async def _judge(self, draft: Draft) -> None:
         supervisor, file = self._supervisor, self._options.file.name
-        meaning = self._meaning(draft, (), retry=False)
+        meaning = self._meaning(draft, (), False, self._supervisor.names)
         if meaning is None:
             gone = draft.contents.get(self._options.file) is None
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
@@ -181,7 +186,7 @@ class Reloader:
         if question is not None:
             return self._refuse(f"{file} waits for your word", [question])
         try:
-            await self._apply(draft, meaning, ())
+            await self._apply(draft, meaning, (), supervisor.names)
         except Refused as refused:
             self._refuse(f"{file} cannot be applied", refused.diagnostics)
         return None
@@ -194,9 +199,11 @@ class Reloader:
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
         self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
-    async def _apply(self, draft: Draft, meaning: _Meaning, asked: tuple[str, ...]) -> tuple[str, ...]:
+    async def _apply(
+        self, draft: Draft, meaning: _Meaning, asked: tuple[str, ...], base: tuple[str, ...]
+    ) -> tuple[str, ...]:
         supervisor = self._supervisor
-        names = supervisor.names and tuple(dict.fromkeys((*supervisor.names, *asked)))
+        names = base and tuple(dict.fromkeys((*base, *asked)))
         runs_on = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from launchpad.control.api import Snapshot
 from launchpad.errors import ExitCode
+from launchpad.hosts.local.descriptors import raise_limit
 from launchpad.hosts.local.guardian import Guardian
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
@@ -40,6 +41,7 @@ class Session:
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
+        raise_limit()
         guardian = Guardian(self.paths) if self._is_guarded() else None
         try:
             return self._run()

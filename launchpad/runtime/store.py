@@ -32,8 +32,8 @@ class Stored:
 def take_lock(paths: StackPaths) -> int | None:
     """A descriptor that holds the stack for this process, or None when another supervisor has it. The
     kernel lets go when the process ends, however it ends. Refused when the folder cannot be written."""
+    made_ready(paths)
     try:
-        prepare(paths)
         fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise _unwritable(paths, error) from error
@@ -43,6 +43,14 @@ def take_lock(paths: StackPaths) -> int | None:
         os.close(fd)
         return None
     return fd
+
+
+def made_ready(paths: StackPaths) -> None:
+    """`prepare`; Refused where that cannot be."""
+    try:
+        prepare(paths)
+    except OSError as error:
+        raise _unwritable(paths, error) from error
 
 
 def prepare(paths: StackPaths) -> None:

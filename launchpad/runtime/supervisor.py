@@ -37,6 +37,7 @@ from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_view
 from launchpad.runtime.problems import problem, problems
+from launchpad.runtime.veil import Veil
 
 TAIL_LINES = 6
 NOTICES = 20
@@ -72,6 +73,7 @@ class Supervisor:
         self._unapplied: tuple[Diagnostic, ...] = ()
         self._notices: tuple[Notice, ...] = ()
         self._numbers = itertools.count(1)
+        self._veil = Veil()
         self._stored = store.begin(paths)
         self._journal = Journal(paths.journal)
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
@@ -91,10 +93,12 @@ class Supervisor:
         return self.driver.engine
 
     def _route(self) -> None:
+        self._veil.add(self.reading.secrets)
         for service in self.reading.plan.services:
             self._host.route(service.name, service.output)
 
     def _tell(self, fact: Fact) -> None:
+        fact = self._veil.fact(fact)
         if isinstance(fact, PortsRefused):
             self._refusals = {refusal.service: refusal for refusal in fact.refusals}
         self.driver.tell(fact)
@@ -199,11 +203,16 @@ class Supervisor:
             Diagnostic(
                 "E404",
                 f"the stack was not up within {self._timeout_s:g} s",
-                notes=tuple(f"`{name}` is {self.engine.units[name].phase.value}" for name in waiting),
+                notes=tuple(self._where_it_stands(name) for name in waiting),
                 consequence="everything was stopped",
             ),
         )
         self.driver.step(CloseAsked(1))
+
+    def _where_it_stands(self, name: str) -> str:
+        unit = self.engine.units[name]
+        seen = f": {unit.sights[-1].text}" if unit.phase == Phase.STARTING and unit.sights else ""
+        return f"`{name}` is {unit.phase.value}{seen}"
 
     # --- what people see ---------------------------------------------------------------------------
 
@@ -265,7 +274,7 @@ class Supervisor:
         except OSError:
             return ()
         lines = data.decode(errors="replace").splitlines()
-        return tuple(line.rstrip()[:500] for line in lines if line.strip())[-TAIL_LINES:]
+        return tuple(self._veil.text(line.rstrip()[:500]) for line in lines if line.strip())[-TAIL_LINES:]
 
     # --- what people ask ---------------------------------------------------------------------------
 

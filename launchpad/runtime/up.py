@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from launchpad.views.console import Console
     from launchpad.views.news import Feed
 
+WARNED_AT_START = ("E123", "E125")
+"""Options that fit nothing in the file, and what is allowed but probably not meant."""
 CONSOLE_END_S = 3.0
 OTHER_START_S = 10.0
 
@@ -69,6 +71,7 @@ def _read(options: UpOptions, paths: StackPaths) -> Reading:
     try:
         reading = read(options)
         reading.goals(options.names)
+        _warn(reading, options)
         return reading
     except Refused as refused:
         try:
@@ -78,6 +81,15 @@ def _read(options: UpOptions, paths: StackPaths) -> Reading:
             consequence = "nothing was started"
         *others, last = refused.diagnostics
         raise Refused([*others, replace(last, consequence=last.consequence or consequence)]) from None
+
+
+def _warn(reading: Reading, options: UpOptions) -> None:
+    """What is probably not meant; `launchpad check` has the rest."""
+    found = [warning for warning in reading.warnings if warning.code in WARNED_AT_START]
+    if found:
+        from launchpad.views.diagnostics import render
+
+        print(render(found, color=options.color).rstrip("\n"), file=sys.stderr)  # noqa: T201
 
 
 def _lock_or_client(paths: StackPaths) -> Client | None:
@@ -118,7 +130,7 @@ def _end_leftovers(paths: StackPaths) -> None:
     if not read_records(paths):
         return
     print("launchpad: ending what an earlier run left behind", file=sys.stderr)  # noqa: T201
-    asyncio.run(end_stack(paths, 10.0))
+    asyncio.run(end_stack(paths))
 
 
 # --- in the foreground ---------------------------------------------------------------------------------
@@ -277,5 +289,6 @@ def request(options: UpOptions) -> dict[str, object]:
         "set_vars": dict(options.set_vars),
         "env_files": [os.path.abspath(file) for file in options.env_files],
         "yes": options.yes,
+        "all": not options.names,
     }
     return {key: value for key, value in body.items() if value}

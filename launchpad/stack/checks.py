@@ -39,6 +39,8 @@ def _http(value: object) -> Template:
     is_url = first.form == "url" if isinstance(first, Reference) else re.match("https?://.", f"{first}.")
     if is_url or str(first).startswith("/"):
         return parts
+    if value.is_secret:
+        raise wrong(CHECK, f"{said(value)} is neither a path nor a URL")
     hint = f"write `http://{value}`" if re.match(r"[\w.\[\]:$-]+:[0-9$]", value) else f"write `/{value}`"
     if re.match(r"[a-z]+://", value):
         hint = "`http://…`, `https://…`, or `tcp: host:port`"

@@ -48,7 +48,7 @@ def read_env(path: Path, environ: Mapping[str, str], *, required: bool, wanted_a
         text = decode(data, str(path))
     except FileNotFoundError:
         if required:
-            hint = f"create it, or `{{path: {path.name}, required: false}}`"
+            hint = f"create it, or `{{path: {path.name}, required: false}}`" if wanted_at else ""
             result.problems.append(error(ENV_FILE, f"there is no file `{path}`", wanted_at, hint=hint))
         return result
     except OSError as problem:

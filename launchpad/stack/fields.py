@@ -53,7 +53,9 @@ def wrong(
 
 
 def said(value: object) -> str:
-    """A value as messages quote it."""
+    """A value as messages quote it; one with a secret in it as it is written."""
+    if isinstance(value, Word) and value.is_secret:
+        return f"`{shown(value.node.text)}`"
     if isinstance(value, str):
         return f"`{shown(value)}`" if value else "an empty text"
     return kind_of(value)

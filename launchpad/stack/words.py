@@ -47,6 +47,11 @@ class Word(str):
         """The first reference to a port in it."""
         return next((piece.reference for piece in self.pieces if piece.reference), None)
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether something in it must not be shown."""
+        return any(piece.secret for piece in self.pieces)
+
 
 def template(pieces: Sequence[Piece]) -> Template:
     """Neighbours of one sort are joined; empty stretches left out."""

@@ -29,6 +29,8 @@ class Pipe(io.TextIOBase):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.broken = False
+        self.trouble = ""
+        """Why it is broken, where somebody may want to know: a reader that went away is no trouble."""
         self.moved_at = 0.0
         """When something was taken off us last, by the monotonic clock."""
         try:
@@ -43,6 +45,8 @@ class Pipe(io.TextIOBase):
                 self._write(text)
             except (BrokenPipeError, ConnectionResetError):
                 self.broken = True
+            except OSError as error:  # no space, a terminal that is gone
+                self.broken, self.trouble = True, error.strerror or str(error)
         return len(text)
 
     def _write(self, text: str) -> None:
@@ -138,6 +142,14 @@ class Surface:
             self._rich().print(_Raw(text), soft_wrap=True)
         else:
             pipe.write(text)
+            self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        trouble, self._out.trouble = self._out.trouble, ""
+        if trouble:
+            self._err.write(
+                f"launchpad: output cannot be written here: {trouble}; `launchpad logs` has it all\n"
+            )
 
     def _rich(self) -> Console:
         if self._console is None:

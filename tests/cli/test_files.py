@@ -54,6 +54,7 @@ def test_warnings_alone_are_fine(cli: Cli, folder: Path) -> None:
     said = cli("check", "a.yaml")
     assert said.code == 0
     assert "warning[" in said.err
+    assert "a.yaml: ok, 1 server, 0 jobs, 1 warning\n" in said.err
 
 
 def test_config_is_yaml_that_means_the_same_and_hides_secrets(cli: Cli, folder: Path) -> None:

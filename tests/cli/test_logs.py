@@ -253,3 +253,11 @@ def test_what_is_written_before_the_journal_is_replaced_is_not_lost(tmp_path: Pa
     journal._reopen()
     assert [found["text"] for found in journal.new()] == ["one", "two", "three"]
     assert journal.new() == []
+
+
+def test_a_name_in_a_broken_file_that_never_ran(cli: Cli, folder: Path) -> None:
+    """What is wrong with the file says more than that it has no such name."""
+    (folder / "stack.yaml").write_text("servers: {a: {comand: x}}\n")
+    said = cli("logs", "a")
+    assert said.code == 2
+    assert "unknown key `comand`" in said.err

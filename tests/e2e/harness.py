@@ -7,6 +7,7 @@ behind without believing launchpad, and the end of the test ends exactly that.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import random
@@ -290,4 +291,10 @@ def rss_bytes(pid: int) -> int:
 
 
 def in_order(times: Sequence[int]) -> bool:
-    return all(earlier < later for earlier, later in zip(times, times[1:], strict=False))
+    return all(earlier < later for earlier, later in itertools.pairwise(times))
+
+
+def environ_of(pid: int) -> dict[str, str]:
+    """The environment that a process was started with."""
+    pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)

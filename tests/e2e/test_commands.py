@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Make
-from tests.e2e.harness import Stack, alive, eventually, fire, free_ports, get
+from tests.e2e.harness import Stack, alive, eventually, fire, free_ports, get, listening
 
 STATES = {
     "idle",
@@ -567,3 +567,29 @@ def test_plain_output_without_a_terminal(make_stack: Make) -> None:
     assert "\r" not in done.stdout + done.stderr
     assert sorted(line.split()[-1] for line in done.stdout.splitlines()) == ["one", "trained", "two"]
     assert "ready" in done.stderr
+
+
+def test_options_of_a_second_up_are_applied_or_forgotten(make_stack: Make) -> None:
+    """--set and --env-file of an `up` on a running stack shape it; what was asked in one that is refused leaves no trace."""
+    taken = listening(free_ports(1))
+    stack = make_stack(f"""
+        vars: {{model: small}}
+        servers:
+          llm: {{command: "PRETEND --name ${{vars.model}}-${{SIZE:-0}}"}}
+          other: {{command: PRETEND}}
+          blocked: {{command: PRETEND, port: {taken[0].getsockname()[1]}, profiles: [more]}}
+    """)
+    (stack.folder / "more.env").write_text("SIZE=7\n")
+    stack.up("llm")
+    assert set(up_names(stack)) == {"llm"}
+    stack.up("--set", "modle=large", check=2)
+    stack.up("--env-file", "nowhere.env", check=2)
+    assert "E301" in stack.up("--profile", "more", check=2).stderr
+    stack.up("--set", "model=large", "--env-file", "more.env")
+    assert any("--name large-7" in command for command in stack.survivors().values())
+    assert up_names(stack) == {"llm", "other"}, "without names it is all of the stack"
+    pids = {name: row["pid"] for name, row in stack.ps().items()}
+    stack.up()
+    assert {name: row["pid"] for name, row in stack.ps().items()} == pids, "they hold"
+    stack.down()
+    taken[0].close()

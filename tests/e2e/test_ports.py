@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Make
-from tests.e2e.harness import alive, eventually, free_ports, get, listening
+from tests.e2e.harness import alive, environ_of, eventually, free_ports, get, listening
 
 TOGETHER = 12
 
@@ -56,7 +57,7 @@ def test_p3_two_stacks_of_two_on_a_range_of_three(make_stack: Make) -> None:
     codes = [process.wait(60) for process in starting]
     assert sorted(codes) == [0, 2], "\n".join(stack.output() for stack in stacks)
     refused, whole = (stacks[codes.index(code)] for code in (2, 0))
-    assert len(set(port for row in whole.ps().values() for port in row["ports"].values())) == 2
+    assert len({port for row in whole.ps().values() for port in row["ports"].values()}) == 2
     assert not refused.marks()
     assert not refused.survivors()
 
@@ -232,11 +233,7 @@ def test_p3_named_ports_and_the_childs_environment(make_stack: Make) -> None:
     assert environ["LLM_HOST"] == "127.0.0.1"
     assert environ["LLM_URL"] == f"http://127.0.0.1:{rows['llm']['ports']['main']}" == rows["llm"]["url"]
     assert len({*rows["llm"]["ports"].values(), *rows["show"]["ports"].values()}) == 3
-    child = dict(
-        pair.split("=", 1)
-        for pair in open(f"/proc/{rows['llm']['pid']}/environ").read().split("\0")
-        if "=" in pair
-    )
+    child = environ_of(rows["llm"]["pid"])
     assert child["PORT"] == str(rows["llm"]["ports"]["main"])
     assert child["PORT_METRICS"] == str(rows["llm"]["ports"]["metrics"])
     stack.down()
@@ -254,8 +251,7 @@ def test_handover(make_stack: Make, handover: str) -> None:
     row = stack.ps()["llm"]
     assert get(f"{row['url']}/").json()["pid"] == row["pid"]
     if handover == "inherit":
-        environ = open(f"/proc/{row['pid']}/environ").read().split("\0")
-        fields = dict(pair.split("=", 1) for pair in environ if "=" in pair)
+        fields = environ_of(row["pid"])
         assert (fields["LISTEN_FDS"], fields["LISTEN_PID"]) == ("1", str(row["pid"]))
     stack.cli("restart", "llm", check=0)
     again = stack.ps()["llm"]
@@ -289,8 +285,8 @@ def test_handover_inherit_holds_connections_over_a_start(make_stack: Make) -> No
 def test_p3_ephemeral_connections_never_get_a_held_port(make_stack: Make) -> None:
     """P3: other programs on the machine ask the kernel for any port, thousands of times: never one of ours."""
     first = free_ports(1)
-    ephemeral = [int(n) for n in open("/proc/sys/net/ipv4/ip_local_port_range").read().split()]
-    inside = ephemeral[0] + 1000
+    ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    inside = int(ephemeral[0]) + 1000
     stack = make_stack(
         f"servers: {{a: {{command: PRETEND, port: {first}}}, b: {{command: PRETEND, port: {inside}-{inside + 99}}}}}"
     )

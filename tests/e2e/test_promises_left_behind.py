@@ -96,6 +96,43 @@ def test_p2_supervisor_killed_then_down(make_stack: Make) -> None:
     nothing_lives(stack, found)
 
 
+def test_p2_down_without_a_supervisor_keeps_to_signal_and_grace(make_stack: Make) -> None:
+    """P2: the supervisor is dead; `down` still asks by `stop_signal`, waits for one that takes its time within its
+    `stop_grace`, and kills the deaf one at the end of its own."""
+    stack = make_stack("""
+        servers:
+          saves: {command: PRETEND --mark marks --name saves --term-after 3s, stop_signal: SIGINT, stop_grace: 60s}
+          deaf: {command: PRETEND --ignore-term --mark marks --name deaf, stop_grace: 200ms}
+    """)
+    stack.up()
+    eventually(lambda: len([m for m in stack.marks() if m.event == "ready"]) == 2, "both run")
+    (deaf,) = stack.marks_of("deaf", "ready")
+    os.kill(stack.client.status().pid, signal.SIGKILL)
+    down = stack.start("down")
+    eventually(lambda: not alive(deaf.pid), "the deaf one is killed")
+    assert not stack.marks_of("saves", "exit"), "nobody waits for the longest grace to kill the shortest"
+    assert down.wait(60) == 0
+    assert [mark.event for mark in stack.marks() if mark.name == "saves"] == [
+        "start",
+        "ready",
+        "SIGINT",
+        "exit",
+    ]
+    assert not stack.survivors()
+
+
+def test_p2_down_of_a_supervisor_that_cannot_be_asked(make_stack: Make) -> None:
+    """P2: one that lives, but at whose socket nobody answers, does not start again what `down` has ended."""
+    stack = make_stack("servers: {a: {command: PRETEND, restart: always, backoff: {initial: 1ms}}}")
+    stack.up()
+    supervisor = stack.client.status().pid
+    stack.client.socket_path.unlink()
+    down = stack.cli("down", check=0)
+    assert f"the supervisor (pid {supervisor}) does not answer; it is killed" in down.stderr
+    assert not alive(supervisor)
+    assert not stack.survivors()
+
+
 def test_p2_supervisor_killed_then_up(make_stack: Make) -> None:
     """P2, P8: after SIGKILL the next `up` leaves nothing running twice, and its `down` leaves nothing at all."""
     stack = make_stack("""

@@ -372,9 +372,9 @@ def test_readiness(make_stack: Make, kind: str) -> None:
         ("{http: /health, status: 404, timeout: 1500ms}", "200"),
         ("{http: /health, body: impossible, timeout: 1500ms}", "body"),
         ("{exec: 'false', timeout: 1500ms}", "exits 1"),
-        ("{log: impossible, timeout: 1500ms}", "impossible"),
+        ("{log: impossible, timeout: 1500ms}", "no line of its output matches `impossible`"),
         ("{file: nowhere, timeout: 1500ms}", "nowhere"),
-        ("{notify: true, timeout: 1500ms}", "READY"),
+        ("{notify: true, timeout: 1500ms}", "no READY=1 has come"),
     ],
 )
 def test_readiness_that_never_comes(make_stack: Make, ready: str, why: str) -> None:

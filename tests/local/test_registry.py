@@ -213,6 +213,42 @@ def test_everything_of_a_dead_supervisor_is_ended(tmp_path: Path, paths: StackPa
     assert asyncio.run(end_stack(paths, 0.3)) == []
 
 
+STRIPPED = """
+import os, signal, subprocess, sys
+code = "import os, signal, sys; signal.signal(15, signal.SIG_IGN); print(os.getpid()); sys.stdout.flush(); "
+code += "open('up.' + sys.argv[1], 'w').write(str(os.getpid())); signal.pause()"
+out = subprocess.DEVNULL if sys.argv[1] == 'child' else None
+subprocess.Popen([sys.executable, '-S', '-c', code, sys.argv[1]], env={}, stdout=out, stderr=out,
+                 start_new_session=True)
+if sys.argv[1] == 'orphan': sys.exit()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("how", ["child", "orphan"])
+def test_what_wiped_its_environment_and_left_its_session_is_ended(
+    how: str, tmp_path: Path, paths: StackPaths
+) -> None:
+    """A child of a live main process is remembered when that has gone; an orphan is known by its log."""
+    run_id = f"run-{os.getpid()}-{how}"
+    orphaned(tmp_path, run_id, f"import sys; sys.argv[1:] = [{how!r}]" + STRIPPED)
+    pid = int(until(lambda: (tmp_path / f"up.{how}").read_text()))
+    found = process.handle_of(pid)
+    assert found is not None
+    assert process.marks(pid) is None
+    with killed_after(found):
+        assert asyncio.run(end_stack(paths, 0.3)) == []
+        assert not process.alive(found)
+
+
+def test_who_only_reads_a_log_is_none_of_the_stack(tmp_path: Path, paths: StackPaths) -> None:
+    run_id = f"run-{os.getpid()}-reader"
+    orphaned(tmp_path, run_id, POLITE)
+    with killed_after(launch(["tail", "-f", str(paths.log("s0"))], tmp_path)) as reader:
+        assert asyncio.run(end_stack(paths, 5)) == []
+        assert process.alive(reader)
+
+
 def test_an_intent_is_enough_to_find_the_process(tmp_path: Path, paths: StackPaths) -> None:
     """The supervisor died between the start and the record of its pid."""
     run_id = f"run-{os.getpid()}-intent"

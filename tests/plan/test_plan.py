@@ -415,3 +415,25 @@ def test_rev_inputs_and_top_level(tmp_path: Path) -> None:
     reading = planned(tmp_path, "when_supervisor_dies: stop\nservers: {a: {command: x}}\n", rev=7)
     assert (reading.plan.rev, reading.when_supervisor_dies) == (7, "stop")
     assert reading.inputs == (tmp_path / "stack.yaml",)
+
+
+def test_config_masks_what_looks_secret_by_where_it_stands(tmp_path: Path) -> None:
+    """A secret that somebody wrote straight into the stack file."""
+    text = """
+        servers:
+          a:
+            command: [x, --hf-token, s3cret1, --wandb-api-key=s3cret2, "https://u:s3cret3@h/?token=s3cret4&n=5",
+                      --token, "${b.port}", --max-tokens, "77", --password, --verbose]
+            environment: {DATABASE: "postgres://u:s3cret5@h/db", PGPASSWORD: s3cret6, N: "a=b"}
+          b: {command: 'curl -H "Authorization: Bearer s3cret7" --password s3cret8 http://x', shell: true, port: auto}
+          c: {command: x, port: auto, ready: {http: /, headers: {Authorization: Basic s3cret9}}}
+    """
+    servers = planned(tmp_path, text).config()["servers"]
+    assert "s3cret" not in str(servers).replace("--password s3cret8", "")
+    mask = "********"
+    assert servers["a"]["command"] == [
+        "x", "--hf-token", mask, f"--wandb-api-key={mask}", f"https://u:{mask}@h/?token={mask}&n=5",
+        "--token", "${b.port}", "--max-tokens", "77", "--password", "--verbose",
+    ]  # fmt: skip
+    assert servers["a"]["environment"]["N"] == "a=b"
+    assert servers["c"]["ready"]["headers"] == {"Authorization": f"Basic {mask}"}

@@ -190,7 +190,20 @@ def test_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["HF_TOKEN", "db_password", "apiKey", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "privateKey"]
+    "name",
+    [
+        "HF_TOKEN",
+        "db_password",
+        "apiKey",
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "privateKey",
+        "PGPASSWORD",
+        "MYSQL_PWD",
+        "HFTOKEN",
+        "REDISCLI_AUTH",
+        "Authorization",
+    ],
 )
 def test_names_that_look_secret(name: str) -> None:
     from launchpad.stack.scope import looks_secret
@@ -209,6 +222,7 @@ def test_names_that_look_secret(name: str) -> None:
         "MAX_TOKENS_PER_BATCH_SIZE",
         "AUTHOR",
         "BYPASS",
+        "X-Key",
     ],
 )
 def test_names_that_do_not(name: str) -> None:
@@ -232,3 +246,18 @@ def test_an_unknown_profile_is_a_warning(tmp_path: Path) -> None:
     (warning,) = loaded(tmp_path, text, profiles=["debgu"]).warnings
     assert (warning.severity, warning.hint) == ("warning", "did you mean `debug`?")
     assert loaded(tmp_path, text, profiles=["debug"]).warnings == ()
+
+
+def test_problems_do_not_tell_secrets(tmp_path: Path) -> None:
+    """A secret in the wrong place is quoted as it is written."""
+    text = """
+        env_file: [.env]
+        servers:
+          a: {command: x, port: "${K}", host: "${K}", ready: "${K}", restart: "${K}", stop_grace: "${K}"}
+    """
+    with pytest.raises(Refused) as refused:
+        loaded(tmp_path, text, {".env": "K=s3cret-value\n"})
+    found = refused.value.diagnostics
+    assert len(found) == 5
+    assert all("`${K}`" in one.message for one in found)
+    assert "s3cret-value" not in str(found)

@@ -30,7 +30,7 @@ from launchpad.core.wishes import (
     Spawn,
 )
 from launchpad.hosts.base import Tell
-from launchpad.hosts.local import process, spawn
+from launchpad.hosts.local import descriptors, process, spawn
 from launchpad.hosts.local.notify import close_notify, open_notify
 from launchpad.hosts.local.ports import Ports
 from launchpad.hosts.local.probes import Prober
@@ -191,11 +191,15 @@ class LocalHost:
         with contextlib.suppress(OSError):  # the intent is there: it is found by its markers
             complete_record(self._paths, record)
         try:
-            running.pidfd = os.pidfd_open(running.handle.pid)
+            pidfd = os.pidfd_open(running.handle.pid)
         except (AttributeError, OSError):
             self._watch_unwatched()
-        else:
-            self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
+            return
+        if descriptors.are_scarce(pidfd) and self._reaper.hears:  # SIGCHLD tells as well
+            os.close(pidfd)
+            return
+        running.pidfd = pidfd
+        self._loop.add_reader(pidfd, self._main_ended, running.attempt)
 
     # -- ending ------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Ends what a stack left behind when its supervisor died.
 
-Finds it by the records, trusted only together with start time and boot, and by the markers in every
-process's environment. The caller must hold the stack's lock: no supervisor may be at work on it.
+Finds it by the records, trusted only together with start time and boot, by the markers in every process's
+environment, and, where a program has wiped that (a title written over it, `env -i`), by the log that it writes
+to. The caller must hold the stack's lock: no supervisor may be at work on it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from launchpad.core.model import Handle
@@ -18,8 +19,12 @@ from launchpad.hosts.local import process
 from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.records import Record, read_records, remove_record
 from launchpad.hosts.local.registry import registration_in
+from launchpad.hosts.local.tree import Key
 from launchpad.hosts.local.tree_end import kill_all, signal_all
 from launchpad.paths import StackPaths
+
+Inode = tuple[int, int]
+"""Device and number: one file for ever."""
 
 REST_S = 2.0
 """How long processes below a main one get after it has gone, or has used up its grace."""
@@ -47,29 +52,39 @@ class Left:
 
 def left_of(paths: StackPaths) -> Left:
     """What lives of this stack now, whoever supervises it."""
-    return _look(read_records(paths), _run_ids(paths))
+    return _look(read_records(paths), _run_ids(paths), _logs(paths))
 
 
 async def end_stack(
-    paths: StackPaths, grace_s: float, signals: Mapping[str, int] | None = None
+    paths: StackPaths, grace_s: float | None = None, signals: Mapping[str, int] | None = None
 ) -> list[Survivor]:
-    """End everything of this stack: the main processes are asked, all at once, with SIGTERM or what
-    `signals` says for a service; then what is left of their trees; then all is killed. Returns what lives
-    even so. Records of what has gone are removed."""
+    """End everything of this stack: the main processes are asked, all at once, each by its own stop signal
+    (or what `signals` says) and given its own grace (or `grace_s`); then what is left of their trees; then all
+    is killed. Returns what lives even so. Records of what has gone are removed."""
     records, run_ids = read_records(paths), _run_ids(paths)
+    stops = {record.service: record.stop for record in records}
+    rest_s = REST_S if grace_s is None else min(grace_s, REST_S)
+
+    logs, seen = _logs(paths), set[Key]()
+
+    def left() -> Left:
+        found = _look(records, run_ids, logs, seen)
+        seen.update((one.pid, one.start) for one in found.all)  # what led to it may be gone the next time
+        return found
 
     def look() -> list[Stat]:
-        return _look(records, run_ids).all
+        return left().all
 
-    def mains() -> list[Stat]:
-        return list(_look(records, run_ids).mains.values())
+    def mains() -> dict[str, Stat]:
+        return left().mains
 
-    for service, main in _look(records, run_ids).mains.items():
-        signal_all([main], (signals or {}).get(service, signal.SIGTERM))
-    await _gone(mains, grace_s)
+    for service, main in mains().items():
+        signal_all([main], (signals or {}).get(service, stops[service].signal))
+    patience = {service: stop.grace_s if grace_s is None else grace_s for service, stop in stops.items()}
+    await _mains_gone(mains, patience)
     if rest := look():
         signal_all(rest, signal.SIGTERM)
-        await _gone(look, min(grace_s, REST_S))
+        await _gone(look, rest_s)
     deadline = asyncio.get_running_loop().time() + KILL_S
     quiet = 0  # a process in the middle of exec shows no environment: look twice
     while quiet < 2 and asyncio.get_running_loop().time() < deadline:
@@ -86,7 +101,30 @@ def _run_ids(paths: StackPaths) -> set[str]:
     return found | ({registration.run_id} if registration is not None else set())
 
 
-def _look(records: list[Record], run_ids: set[str]) -> Left:
+def _logs(paths: StackPaths) -> set[Inode]:
+    """The files that this stack's processes print to."""
+    found = set()
+    with contextlib.suppress(OSError), os.scandir(paths.logs_dir) as entries:
+        found = {
+            (status.st_dev, status.st_ino)
+            for one in entries
+            if one.is_file(follow_symlinks=False) and (status := one.stat(follow_symlinks=False))
+        }
+    return found
+
+
+def _prints_to(pid: int, logs: set[Inode]) -> bool:
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            if (status.st_dev, status.st_ino) in logs:
+                return True
+    return False
+
+
+def _look(
+    records: list[Record], run_ids: set[str], logs: set[Inode], seen: Container[Key] = frozenset()
+) -> Left:
     stats = {pid: one for pid in process.pids() if (one := process.stat(pid)) is not None and one.lives}
     stats.pop(os.getpid(), None)
     mains = {
@@ -96,7 +134,11 @@ def _look(records: list[Record], run_ids: set[str]) -> Left:
     }
     found = {one.pid for one in mains.values()}
     found |= {pid for pid, one in stats.items() if one.session in found}
-    found |= {pid for pid in stats if (marks := process.marks(pid)) and marks.run_id in run_ids}
+    found |= {pid for pid, one in stats.items() if (pid, one.start) in seen}
+    for pid in stats.keys() - found:
+        marks = process.marks(pid)
+        if marks.run_id in run_ids if marks is not None else _prints_to(pid, logs):
+            found.add(pid)
     while below := {pid for pid, one in stats.items() if one.parent in found} - found:
         found |= below
     return Left(mains, [stats[pid] for pid in sorted(found)])
@@ -104,6 +146,19 @@ def _look(records: list[Record], run_ids: set[str]) -> Left:
 
 def _is_same(handle: Handle, one: Stat | None) -> bool:
     return one is not None and one.start == handle.start and handle.boot == process.boot_id()
+
+
+async def _mains_gone(look: Callable[[], dict[str, Stat]], patience_s: Mapping[str, float]) -> None:
+    """Return once each main process is gone or has used up its grace; the latter ones are killed meanwhile."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while members := look():
+        passed = loop.time() - begun
+        left = [patience_s[service] - passed for service in members if patience_s[service] > passed]
+        signal_all([one for service, one in members.items() if patience_s[service] <= passed], signal.SIGKILL)
+        if not left:
+            return
+        await _any_ends(list(members.values()), min(LOOK_S, *left))
 
 
 async def _gone(look: Callable[[], list[Stat]], patience_s: float) -> None:

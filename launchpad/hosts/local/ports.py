@@ -118,7 +118,7 @@ class Ports:
 
     def _offset(self, request: PortRequest) -> int:
         """Where in its range an `auto` begins: the same at every start of the same stack file."""
-        what = f"{self._paths.file}\0{request.service}\0{request.name}".encode()
+        what = f"{self._paths.file}\0{request.service}\0{request.name}".encode(errors="surrogateescape")
         digest = hashlib.blake2b(what, digest_size=8).digest()
         return int.from_bytes(digest, "big") % (request.high - request.low + 1)
 

@@ -15,12 +15,16 @@ from typing import Any
 
 from launchpad.core.model import Seen
 from launchpad.core.wishes import Probe
+from launchpad.hosts.local import descriptors
 from launchpad.hosts.local.diagnose import Elsewhere, Ownership
 from launchpad.hosts.local.probes_net import Knock, Names, Target, target_of
 from launchpad.hosts.local.running import Running
 
 _BLAME_EVERY_S = 1.0
 _BODY_WAIT_S = 0.1
+_MOST_AT_ONCE = 20
+"""Probes of one check under way. One more, and the one in the middle is dropped without an answer: the
+earliest are left to a slow server, the latest ask one that begins to answer just now."""
 _QUOTED_CHARS = 60
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -39,6 +43,7 @@ class Asker:
         self._elsewhere = Elsewhere(pids, time.monotonic)
         self._blamed: dict[tuple[int, str], tuple[float, str]] = {}
         self._http: asyncio.Future[None] | None = None
+        self._asking: dict[tuple[int, str], list[asyncio.Task[None]]] = {}
 
     async def http_is_loaded(self) -> None:
         """Its import takes some ten milliseconds, which a thread spends while servers are starting."""
@@ -47,6 +52,8 @@ class Asker:
 
     def forget(self, attempt: int) -> None:
         """It has ended."""
+        for key in [key for key in self._asking if key[0] == attempt]:
+            del self._asking[key]
         for key in [key for key in self._blamed if key[0] == attempt]:
             del self._blamed[key]
         self._ownership.forget(attempt)
@@ -59,15 +66,26 @@ class Asker:
         except ValueError as error:
             self._answer(wish, False, Seen("error", f"cannot be asked: {error}", final=True))
             return
-        if target.scheme and self._http is None:
+        if target.scheme and (self._http is None or _has_failed(self._http)):
             self._http = asyncio.ensure_future(asyncio.to_thread(_load_http))
         knock = Knock(target.host, target.port) if target.is_literal else None
-        if knock is not None and knock.state == "refused":
+        if knock is not None and knock.sock is not None and descriptors.are_scarce(knock.sock.fileno()):
+            knock.close()
+            self._answer(wish, False, Seen("error", "launchpad may not open more files at once (ulimit -n)"))
+        elif knock is not None and knock.state == "refused":
             self.nobody(wish, running, knock)
         else:
             asking = _Asking(self, wish, running, target, knock)
             task = self._begin(wish, lambda: self._ask(wish, running, target, asking))
             task.add_done_callback(lambda _: asking.close())
+            self._make_room(wish, task)
+
+    def _make_room(self, wish: Probe, task: asyncio.Task[None]) -> None:
+        under_way = self._asking.setdefault((wish.attempt, wish.check), [])
+        under_way.append(task)
+        task.add_done_callback(under_way.remove)
+        if len(under_way) > _MOST_AT_ONCE:
+            under_way[_MOST_AT_ONCE // 2].cancel()
 
     async def _ask(self, wish: Probe, running: Running, target: Target, asking: _Asking) -> None:
         try:
@@ -198,6 +216,11 @@ class _Asking:
     def _bad(self, seen: Seen) -> None:
         self.answered = True
         self._asker.bad(self._wish, self._running, self.knock, seen)
+
+
+def _has_failed(future: asyncio.Future[None]) -> bool:
+    """It is tried again: what was lacking may be there by now."""
+    return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 def _load_http() -> None:

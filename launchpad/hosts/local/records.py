@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launchpad.core.model import Handle, Identity, Launch, Lease
+from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
 from launchpad.paths import StackPaths
 
 if TYPE_CHECKING:
     from launchpad.hosts.local.orphans import Survivor
 
 VERSION = 1
+USUAL_STOP = Stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ class Record:
     handle: Handle | None = None
     started_at: float = 0.0
     log_start: int = 0
+    stop: Stop = USUAL_STOP
 
 
 def intent(service: str, attempt: int, run_id: str, identity: Identity, launch: Launch) -> Record:
-    return Record(service, attempt, run_id, identity, launch.argv, launch.working_dir)
+    return Record(service, attempt, run_id, identity, launch.argv, launch.working_dir, stop=launch.stop)
 
 
 def write_record(paths: StackPaths, record: Record) -> None:
@@ -77,7 +79,7 @@ def read_records(paths: StackPaths) -> list[Record]:
 
 
 async def end_stack(
-    paths: StackPaths, grace_s: float, signals: Mapping[str, int] | None = None
+    paths: StackPaths, grace_s: float | None = None, signals: Mapping[str, int] | None = None
 ) -> list[Survivor]:
     """See `orphans.end_stack`: ends what these records, and the markers of their runs, lead to."""
     from launchpad.hosts.local import orphans  # it reads records
@@ -132,6 +134,7 @@ def _to_json(record: Record) -> dict[str, Any]:
         },
         "argv": list(record.argv),
         "working_dir": record.working_dir,
+        "stop": {"signal": record.stop.signal, "grace_s": record.stop.grace_s},
         **_life(record),
     }
 
@@ -177,4 +180,5 @@ def _from_json(raw: dict[str, Any]) -> Record:
         handle,
         float(raw["started_at"]),
         int(raw["log_start"]),
+        Stop(int(raw["stop"]["signal"]), float(raw["stop"]["grace_s"])),
     )

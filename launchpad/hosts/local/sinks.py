@@ -284,7 +284,9 @@ class SinkRunner:
 
 def make_sink_state(folder: Path, service: str, sink: Sink) -> Path:
     """Where this sink's place is kept: the name tells the service, and the sink by kind and path."""
-    key = hashlib.blake2b(f"{sink.kind}:{sink.path}".encode(), digest_size=8).hexdigest()
+    key = hashlib.blake2b(
+        f"{sink.kind}:{sink.path}".encode(errors="surrogateescape"), digest_size=8
+    ).hexdigest()
     return folder / f"{service}.{key}.json"
 
 

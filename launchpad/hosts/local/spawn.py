@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from launchpad.core.model import Handle
-from launchpad.hosts.local import process
+from launchpad.hosts.local import descriptors, process
 from launchpad.hosts.local.process_children import claim, disclaim
 from launchpad.hosts.local.spawn_failure import NotStarted, explain, find_program
 
@@ -60,7 +60,7 @@ def spawn(
         numbers = ",".join(str(fd) for fd in fds)
         command = [sys.executable, "-I", "-S", "-c", LISTEN_SHIM, names, numbers, program, *argv]
     try:
-        with _plain_signals():
+        with _plain_signals(), descriptors.given_limit():
             child = subprocess.Popen(
                 command,
                 env=environment,
@@ -76,6 +76,7 @@ def spawn(
     except (OSError, ValueError) as error:
         raise explain(error, argv, environment, working_dir) from None
     claim(child.pid)
+    descriptors.restore(child.pid)
     child.returncode = 0  # it is waited for by pid; subprocess must not look after it
     handle = process.handle_of(child.pid)
     assert handle is not None, "a child that was not waited for has a /proc entry"
