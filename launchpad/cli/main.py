@@ -10,6 +10,7 @@ import sys
 
 def main() -> None:
     """Run the command line of this process and exit with its code (`errors.ExitCode`)."""
+    _leave_when_interrupted()
     _have_streams()
     arguments = sys.argv[1:]
     if arguments[:1] in (["--version"], ["-V"]):
@@ -17,7 +18,6 @@ def main() -> None:
 
         print(f"launchpad {__version__}")
         sys.exit(0)
-    _leave_when_interrupted()
     from launchpad.cli.outcome import guarded
 
     sys.exit(guarded(arguments))
@@ -46,9 +46,10 @@ def _have_streams() -> None:
 
 def _leave_when_interrupted() -> None:
     """Ctrl-C ends launchpad at once until a command that has something to end says otherwise. Python's own way,
-    an exception out of nowhere, gets lost or turns into another one in the middle of an import."""
+    an exception out of nowhere, gets lost or turns into another one in the middle of an import; so the part of
+    `signal` that needs no import is used."""
+    import _signal  # type: ignore[import-not-found]
     import os
-    import signal
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))

@@ -182,6 +182,7 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
         console = _console(feed, options, starts)
         _let_interrupts_in()
         console.run(until=decided)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is up: too late to end it on the way out
     except KeyboardInterrupt:
         return _end_detached(pid)
     except EOFError:

@@ -67,6 +67,29 @@ def died_before_launchpad(stack: Stack) -> bool:
     return bare and "/launchpad/" not in said and not (stack.folder / ".launchpad").exists()
 
 
+@pytest.mark.heavy
+def test_ctrl_c_at_random_moments_of_a_detached_start(make_stack: Make) -> None:
+    """P2: Ctrl-C at 15 random moments of `up -d`, also around the moment in which the supervisor goes its own way:
+    either exit 130 and nothing alive, or it was up already, and then all of it runs."""
+    seed = int(os.environ.get("LP_SEED", random.randrange(2**32)))
+    print(f"LP_SEED={seed}")
+    dice = random.Random(seed)
+    for _ in range(15):
+        stack = make_stack(CHAIN)
+        moment = dice.uniform(0, 0.6)
+        up = stack.start("up", "-d")
+        wait_until(time.monotonic() + moment)
+        interrupt(up)
+        code = up.wait(60)
+        if code == 0:
+            assert stack.ps()["top"]["state"] == "ready"
+            stack.down()
+            continue
+        seen = f"{moment * 1000:.0f} ms: exit {code}\n{stack.output()}"
+        assert not stack.survivors(), seen
+        assert died_before_launchpad(stack) or code == 130, seen
+
+
 def measure(stack: Stack) -> float:
     """Seconds from the command to `up`."""
     began = time.monotonic()

@@ -29,7 +29,7 @@ def servers(count: int, ports: str, more: str = "") -> str:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("round_number", range(3))
+@pytest.mark.parametrize("round_number", range(2))
 def test_p3_twelve_launchpads_at_once(make_stack: Make, round_number: int) -> None:
     """P3: 12 launchpads start together on one range with room for exactly all: all up, no port twice."""
     first = free_ports(TOGETHER)
@@ -46,6 +46,67 @@ def test_p3_twelve_launchpads_at_once(make_stack: Make, round_number: int) -> No
         stack.client.down()
     for stack in stacks:
         eventually(lambda one=stack: not one.survivors(), "it is down")
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+
+from launchpad.core.facts import PortsLeased
+from launchpad.core.model import PortRequest
+from launchpad.core.wishes import LeasePorts
+from launchpad.hosts.local.ports import Ports
+from launchpad.paths import StackPaths
+
+
+async def main(folder, low, high):
+    ports = Ports(StackPaths(Path(folder) / "stack.yaml"), folder, folder, lambda service: None)
+    batch = 0
+    while sys.stdin.readline():
+        batch += 1
+        requests = tuple(PortRequest("s", name, low, high) for name in ("main", "second"))
+        answer = await ports.lease(LeasePorts(batch, requests, ()))
+        leases = answer.leases if isinstance(answer, PortsLeased) else ()
+        print(*(lease.number for lease in leases), flush=True)
+        sys.stdin.readline()
+        ports.release(leases)
+        print("released", flush=True)
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+"""
+ROUNDS = 50
+
+
+@pytest.mark.heavy
+def test_p3_twelve_at_once_fifty_times(make_stack: Make, tmp_path: Path) -> None:
+    """P3: 12 processes take two ports each of a range of 24, at once, 50 times: always all of them, none twice."""
+    make_stack("servers: {}")  # for the runtime folder
+    first = free_ports(2 * TOGETHER)
+    arguments = [str(first), str(first + 2 * TOGETHER - 1)]
+    workers = []
+    for number in range(TOGETHER):
+        (home := tmp_path / f"w{number}").mkdir()
+        command = [sys.executable, "-c", WORKER, str(home), *arguments]
+        workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    try:
+        for number in range(ROUNDS):
+            taken = [int(port) for line in ask_all(workers) for port in line.split()]
+            assert sorted(taken) == list(range(first, first + 2 * TOGETHER)), f"round {number}"
+            assert ask_all(workers) == ["released\n"] * TOGETHER
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+
+def ask_all(workers: list[subprocess.Popen[str]]) -> list[str]:
+    """Tell all of them to go on, then take a line of each."""
+    for worker in workers:
+        assert worker.stdin
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    return [worker.stdout.readline() for worker in workers if worker.stdout]
 
 
 @pytest.mark.heavy
