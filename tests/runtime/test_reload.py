@@ -298,7 +298,9 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatch:
         await one.until(lambda s: s.phase == "up" and one.pids().get("a") not in (None, before["a"]))
         assert {**one.pids(), "a": 0} == {**before, "a": 0}
 
-    endless = replace(AT_ONCE, writing_s=DEADLINE_S, most_s=DEADLINE_S)  # this machine may be slow, the writer is not
+    endless = replace(
+        AT_ONCE, writing_s=DEADLINE_S, most_s=DEADLINE_S
+    )  # this machine may be slow, the writer is not
     play(tmp_path, monkeypatch, THREE, case, endless)
 
 
