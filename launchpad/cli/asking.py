@@ -56,6 +56,8 @@ def _ask(client: Client, verb: str, names: tuple[str, ...], wait: bool, timeout_
         "restart": settle.started_anew(before),
     }
     bad = settle.settle(client, names, verdicts[verb], timeout_s)
+    if bad and (news := [one for one in client.status().diagnostics if one not in before.diagnostics]):
+        complain(news)
     for name in names:
         say(f"`{name}` is not {PAST[verb]}: {bad[name]}" if name in bad else f"`{name}` is {PAST[verb]}")
     return ExitCode.FAILED if bad else ExitCode.OK

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launchpad.cli.params import reading_options
+from launchpad.cli.params import Shaping, reading_options
 from launchpad.cli.screen import complain, print_json, say
 from launchpad.cli.target import locate
 from launchpad.errors import Diagnostic, ExitCode, Refused
@@ -29,9 +29,7 @@ def command(
     files: tuple[Path, ...],
     named: Path | None,
     as_json: bool,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
 ) -> int:
     """Validate stack files: all problems of all files at once. Starts nothing.
 
@@ -45,7 +43,10 @@ def command(
     for file in files or (locate(ctx.find_object(Path)).file,):
         try:
             reading = read_stack(
-                file, set_vars=dict(set_vars), env_files=[str(f) for f in env_files], profiles=profiles
+                file,
+                set_vars=dict(shaping.set_vars),
+                env_files=[str(one) for one in shaping.env_files],
+                profiles=shaping.profiles,
             )
         except Refused as refused:
             found += refused.diagnostics

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from launchpad.cli.params import reading_options
+from launchpad.cli.params import Shaping, reading_options
 from launchpad.cli.screen import print_json
 from launchpad.cli.target import StackCommand, locate, no_names, read
 
@@ -18,14 +18,12 @@ from launchpad.cli.target import StackCommand, locate, no_names, read
 def command(
     names: tuple[str, ...],
     as_json: bool,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
     given: Path | None,
 ) -> None:
     """The stack as resolved: defaults merged, variables filled in, secrets masked."""
     no_names(names)
-    content = read(locate(given), profiles, set_vars, env_files).config()
+    content = read(locate(given), *shaping).config()
     if as_json:
         print_json(content)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from launchpad.cli.params import reading_options
+from launchpad.cli.params import Shaping, reading_options
 from launchpad.cli.screen import complain, print_json, say
 from launchpad.cli.target import StackCommand, locate, not_running
 from launchpad.errors import ExitCode
@@ -19,9 +19,7 @@ from launchpad.errors import ExitCode
 def command(
     names: tuple[str, ...],
     as_json: bool,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
     given: Path | None,
 ) -> int:
     """What applying the stack file to the running stack would do, and why. Does nothing.
@@ -30,11 +28,11 @@ def command(
     """
     from dataclasses import asdict
 
+    from launchpad.runtime.join import compared
     from launchpad.runtime.options import UpOptions
-    from launchpad.runtime.up import compared
 
     paths = locate(given)
-    options = UpOptions(paths.file, names, profiles=profiles, set_vars=set_vars, env_files=env_files)
+    options = UpOptions(paths.file, names, **shaping._asdict())
     reply = compared(options, paths)
     if reply is None:
         say(not_running(paths))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launchpad.cli.params import reading_options
+from launchpad.cli.params import Shaping, reading_options
 from launchpad.cli.target import StackCommand, check_names, locate, one_name, read, running
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 def command(
     names: tuple[str, ...],
     show_secrets: bool,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
     given: Path | None,
 ) -> None:
     """The variables that a service is given, besides those it inherits.
@@ -37,7 +35,7 @@ def command(
 
     name = one_name(names)
     paths = locate(given)
-    reading = read(paths, profiles, set_vars, env_files)
+    reading = read(paths, *shaping)
     services = {service.name: service for service in reading.plan.services}
     check_names([name], list(services), reading.name)
     service = services[name]

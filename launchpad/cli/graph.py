@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from launchpad.cli.params import reading_options
+from launchpad.cli.params import Shaping, reading_options
 from launchpad.cli.target import StackCommand, check_names, locate, read
 
 
@@ -18,15 +18,13 @@ from launchpad.cli.target import StackCommand, check_names, locate, read
 def command(
     names: tuple[str, ...],
     form: str | None,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
     given: Path | None,
 ) -> None:
     """Who waits for whom, and for what: a tree, a Mermaid flowchart or a Graphviz graph."""
     from launchpad.views import graph
 
-    reading = read(locate(given), profiles, set_vars, env_files)
+    reading = read(locate(given), *shaping)
     nodes = tuple(
         graph.Node(
             service.name,

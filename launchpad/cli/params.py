@@ -5,10 +5,11 @@ Refuses to do anything with them.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -44,8 +45,23 @@ def timeout_option(help_text: str) -> Callable[[F], F]:
     return click.option("--timeout", "timeout_s", metavar="T", callback=duration, help=help_text)
 
 
-def reading_options(command: F) -> F:
-    """--profile, --set and --env-file: what shapes the reading of a stack file."""
+class Shaping(NamedTuple):
+    """What shapes the reading of a stack file, besides the file."""
+
+    profiles: tuple[str, ...]
+    set_vars: tuple[tuple[str, str], ...]
+    env_files: tuple[Path, ...]
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--profile, --set and --env-file, handed over together as `shaping`."""
+
+    @functools.wraps(command)
+    def shaped(**given: Any) -> Any:
+        shaping = Shaping(*(given.pop(name) for name in Shaping._fields))
+        return command(shaping=shaping, **given)
+
+    decorated: Callable[..., Any] = shaped
     for option in (
         click.option(
             "--env-file", "env_files", multiple=True, metavar="F", type=click.Path(path_type=Path),
@@ -57,5 +73,5 @@ def reading_options(command: F) -> F:
         ),
         click.option("--profile", "profiles", multiple=True, metavar="P", help="Turn a profile on."),
     ):  # fmt: skip
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from launchpad.cli.params import reading_options, timeout_option
+from launchpad.cli.params import Shaping, reading_options, timeout_option
 from launchpad.cli.screen import is_terminal, wants_color
 from launchpad.cli.target import StackCommand, locate, one_name
 
@@ -20,9 +20,7 @@ def command(
     names: tuple[str, ...],
     rest: tuple[str, ...],
     timeout_s: float | None,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
     given: Path | None,
 ) -> int:
     """Start what a job needs, run the job, stop it all; exit with the job's code.
@@ -39,9 +37,7 @@ def command(
             file=locate(given).file,
             job=job,
             job_args=rest,
-            profiles=profiles,
-            set_vars=set_vars,
-            env_files=env_files,
+            **shaping._asdict(),
             timeout_s=timeout_s,
             color=wants_color(sys.stdout),
             tty=is_terminal(sys.stdout) and is_terminal(sys.stderr),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from launchpad.cli.params import reading_options, timeout_option
+from launchpad.cli.params import Shaping, reading_options, timeout_option
 from launchpad.cli.screen import is_terminal, wants_color
 from launchpad.cli.target import StackCommand, locate
 
@@ -18,7 +18,7 @@ from launchpad.cli.target import StackCommand, locate
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--no-watch", is_flag=True, help="Do not apply the file by itself when it is saved.")
 @click.option("--yes", is_flag=True, help="On a running stack: also when most of what runs would be ended.")
-@timeout_option("Give up, and stop everything, when the stack is not up by then.")
+@timeout_option("Give up when the stack is not up by then, and stop it, unless it ran before.")
 @reading_options
 def command(
     names: tuple[str, ...],
@@ -27,9 +27,7 @@ def command(
     no_watch: bool,
     yes: bool,
     timeout_s: float | None,
-    profiles: tuple[str, ...],
-    set_vars: tuple[tuple[str, str], ...],
-    env_files: tuple[Path, ...],
+    shaping: Shaping,
     given: Path | None,
 ) -> int:
     """Start services and what they need, follow their output, apply the file when it is saved, stop all with
@@ -45,9 +43,7 @@ def command(
             file=locate(given).file,
             names=names,
             detach=detach,
-            profiles=profiles,
-            set_vars=set_vars,
-            env_files=env_files,
+            **shaping._asdict(),
             timeout_s=timeout_s,
             dry_run=dry_run,
             watch=not no_watch,

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable
 
 from launchpad.control.api import Snapshot, from_json, to_json
+from launchpad.errors import ExitCode
 from launchpad.paths import StackPaths
 from launchpad.runtime.session import Session
 
@@ -103,3 +104,19 @@ class PipeFeed:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         if lines:
             self.last = from_json(Snapshot, json.loads(lines[-1]))
+
+
+def let_interrupts_in() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt, unless whoever started us has it ignored."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def start_code(snapshot: Snapshot | None) -> int:
+    """The exit code of `up -d` when the start is decided."""
+    if snapshot is None:
+        return int(ExitCode.BROKEN)
+    if snapshot.phase == "finished":
+        return snapshot.code or 0
+    return int(ExitCode.FAILED if snapshot.failed else ExitCode.OK)

@@ -40,7 +40,7 @@ def problem(
     if unit.phase is not Phase.FAILED or unit.last is None:
         return None
     if unit.last.kind == "ports":
-        return _no_port(unit, place, refusals)
+        return _no_port(engine, unit, place, refusals)
     tell = {"unready": _never_ready, "spawn": _not_started}.get(unit.last.kind, _crashed)
     return tell(engine, unit, unit.last, place, tail)
 
@@ -70,7 +70,7 @@ def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
     )
 
 
-def _no_port(unit: Unit, place: Place, refusals: dict[str, Refusal]) -> Diagnostic | None:
+def _no_port(engine: Engine, unit: Unit, place: Place, refusals: dict[str, Refusal]) -> Diagnostic | None:
     refusal = refusals.get(unit.name)
     if refusal is None:
         return None  # only others of its batch were refused: they say why
@@ -84,7 +84,9 @@ def _no_port(unit: Unit, place: Place, refusals: dict[str, Refusal]) -> Diagnost
         else f"no free port for `{unit.name}` in {span}",
         labels=_labels(place(unit.name, *key)),
         notes=refusal.notes,
-        consequence="nothing was started, no port was kept",
+        consequence="nothing was started, no port was kept"
+        if engine.state.is_untouched
+        else f"`{unit.name}` was not started, no port was kept for it; the rest of the stack is as it was",
         hint=f"widen the range: `{refusal.low}-{min(65535, refusal.low + 99)}`",
     )
 

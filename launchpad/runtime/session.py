@@ -76,7 +76,8 @@ class Session:
             code = await self.supervisor.finished
         except Exception:
             code = int(ExitCode.BROKEN)
-            print(f"launchpad: internal error, see {self.paths.supervisor_log}", file=sys.stderr)  # noqa: T201
+            where = self.paths.supervisor_log
+            print(f"error[E901]: launchpad itself failed; the traceback is in {where}", file=sys.stderr)  # noqa: T201
         self._begin()
         await self._finish()
         return code

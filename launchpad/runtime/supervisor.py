@@ -78,7 +78,9 @@ class Supervisor:
         self._journal = Journal(paths.journal)
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
         run_id = self._stored.run_id
-        self._host = LocalHost(self._tell, paths, reading.name, run_id=run_id, trouble=self._on_trouble)
+        self._host = LocalHost(
+            self._tell, paths, reading.name, run_id=run_id, trouble=self._on_trouble, fault=self._on_fault
+        )
         self.driver.attach(self._host)
 
     def start(self) -> None:

@@ -11,12 +11,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from launchpad.control.api import Reply, Snapshot
 from launchpad.errors import Diagnostic, ExitCode, Refused
 from launchpad.paths import StackPaths, stack_paths
 from launchpad.plan.read import Reading
 from launchpad.runtime import store
-from launchpad.runtime.detach import decided, fork_supervisor
+from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in, start_code
+from launchpad.runtime.join import compared, join
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import read
 from launchpad.runtime.session import Session
@@ -39,7 +39,7 @@ def up(options: UpOptions) -> int:
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
-        return _join(options, client)
+        return join(options, client, _console(client, options))
     _end_leftovers(paths)
     session = Session(options, reading, paths)
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
@@ -180,7 +180,7 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
     pid, feed = fork_supervisor(session, paths)
     try:
         console = _console(feed, options, starts)
-        _let_interrupts_in()
+        let_interrupts_in()
         console.run(until=decided)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is up: too late to end it on the way out
     except KeyboardInterrupt:
@@ -188,7 +188,7 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
     except EOFError:
         print(f"launchpad: the supervisor ended; see {paths.supervisor_log}", file=sys.stderr)  # noqa: T201
         return int(ExitCode.BROKEN)
-    return _start_code(feed.last)
+    return start_code(feed.last)
 
 
 def _end_detached(pid: int) -> int:
@@ -197,47 +197,6 @@ def _end_detached(pid: int) -> int:
     os.kill(pid, signal.SIGINT)
     os.waitpid(pid, 0)
     return int(ExitCode.INTERRUPTED)
-
-
-def _let_interrupts_in() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt, unless whoever started us has it ignored."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _start_code(snapshot: Snapshot | None) -> int:
-    """The exit code of `up -d` when the start is decided."""
-    if snapshot is None:
-        return int(ExitCode.BROKEN)
-    if snapshot.phase == "finished":
-        return snapshot.code or 0
-    return int(ExitCode.FAILED if snapshot.failed else ExitCode.OK)
-
-
-# --- joining a running stack ---------------------------------------------------------------------------
-
-
-def _join(options: UpOptions, client: Client) -> int:
-    from launchpad.control.client import NotRunning
-
-    _show(client.apply(**request(options)))
-    try:
-        console = _console(client, options)
-        _let_interrupts_in()
-        console.run(until=decided if options.detach else None)
-        return _start_code(client.status())
-    except KeyboardInterrupt:
-        return int(ExitCode.OK)  # it only lets go; the stack runs on
-    except NotRunning:
-        return int(ExitCode.OK)
-
-
-def _show(reply: Reply) -> None:
-    if not reply.ok:
-        raise Refused(reply.diagnostics)
-    for line in reply.changes:
-        print(f"launchpad: {line}", file=sys.stderr)  # noqa: T201
 
 
 # --- dry run -------------------------------------------------------------------------------------------
@@ -267,29 +226,3 @@ def _why(reading: Reading, name: str, up: bool) -> str:
     if not up:
         return "not asked for"
     return "once " + ", ".join(f"{n.on} is {n.condition.value}" for n in needs) if needs else "at once"
-
-
-def compared(options: UpOptions, paths: StackPaths, *, retry: bool = False) -> Reply | None:
-    """What the supervisor says that applying the file would do; None when none runs. Raises Refused."""
-    from launchpad.control.client import Client, NotRunning
-
-    try:
-        reply = Client(paths.socket).diff(**request(options), retry=retry)
-    except NotRunning:
-        return None
-    if not reply.ok:
-        raise Refused(reply.diagnostics)
-    return reply
-
-
-def request(options: UpOptions) -> dict[str, object]:
-    """What a running supervisor is told of the options."""
-    body: dict[str, object] = {
-        "names": list(options.names),
-        "profiles": list(options.profiles),
-        "set_vars": dict(options.set_vars),
-        "env_files": [os.path.abspath(file) for file in options.env_files],
-        "yes": options.yes,
-        "all": not options.names,
-    }
-    return {key: value for key, value in body.items() if value}

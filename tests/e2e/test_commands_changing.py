@@ -91,6 +91,27 @@ def test_second_up_changes_what_changed(make_stack: Make) -> None:
     stack.down()
 
 
+def test_timeout_of_an_up_that_joins(make_stack: Make) -> None:
+    """`--timeout` on a running stack ends the waiting, and stops nothing; exit 1, and what is missing is said."""
+    stack = make_stack("servers: {llm: {command: PRETEND, port: auto}}")
+    stack.up("--no-watch")
+    before = stack.ps()["llm"]["pid"]
+    stack.write(
+        "servers: {llm: {command: PRETEND, port: auto}, slow: {command: PRETEND --ready-after 1h, port: auto, ready: /}}"
+    )
+    for command in (("up", "-d"), ("up",)):
+        done = stack.cli(*command, "--timeout", "300ms", check=1)
+        assert "E404" in done.stderr
+        assert "`slow` is starting" in done.stderr
+        assert "nothing was stopped" in done.stderr
+        rows = stack.ps()
+        assert (rows["llm"]["pid"], rows["slow"]["state"]) == (before, "starting")
+    stack.write("servers: {llm: {command: PRETEND, port: auto}}")
+    stack.cli("up", "-d", "--yes", "--timeout", "1m", check=0)
+    assert stack.ps()["llm"]["pid"] == before
+    stack.down()
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -122,6 +143,22 @@ def test_p7_second_up_with_a_bad_file_changes_nothing(make_stack: Make, bad: str
     assert stack.ps()["keep"]["pid"] == before["keep"]["pid"]
     assert set(stack.ps()) == {"keep"}
     stack.down()
+
+
+def test_start_of_what_gets_no_port(make_stack: Make) -> None:
+    """What is said of the rest is true: it runs."""
+    taken = free_ports(1)
+    other = make_stack(f"servers: {{other: {{command: PRETEND, port: {taken}}}}}")
+    other.up()
+    stack = make_stack(f"servers: {{a: {{command: PRETEND}}, b: {{command: PRETEND, port: {taken}}}}}")
+    stack.up("a")
+    before = stack.ps()["a"]["pid"]
+    said = stack.cli("start", "b", check=1).stderr
+    assert "E301" in said
+    assert "`b` was not started, no port was kept for it; the rest of the stack is as it was" in said
+    assert stack.ps()["a"]["pid"] == before
+    stack.down()
+    other.down()
 
 
 def test_down_all(make_stack: Make) -> None:

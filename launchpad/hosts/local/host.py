@@ -62,7 +62,8 @@ class Here:
 
 
 class LocalHost:
-    """Has to be made within a running event loop. The state folders must exist or be possible to make."""
+    """Has to be made within a running event loop. The state folders must exist or be possible to make.
+    `fault` is told of errors of launchpad itself, in what goes on beside the wishes."""
 
     def __init__(
         self,
@@ -72,7 +73,9 @@ class LocalHost:
         *,
         run_id: str,
         trouble: Callable[[str, str], None] | None = None,
+        fault: Callable[[BaseException], None] | None = None,
     ) -> None:
+        self._fault = fault
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop = asyncio.get_running_loop()
         self._here: dict[int, Here] = {}
@@ -353,7 +356,14 @@ class LocalHost:
 
         task = self._loop.create_task(lease())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._leased)
+
+    def _leased(self, task: asyncio.Task[None]) -> None:
+        """What nobody foresaw must not leave a stack waiting for its ports for ever."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._fault is not None:
+            self._fault(error)
 
 
 def _staged(stage: str, do: Callable[[], Any]) -> Any:
