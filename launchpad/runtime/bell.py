@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Iterable
-from typing import Any
 
-STEP_MS = 10
-"""How long watchfiles gathers events; also how long it takes at most to tell the first one."""
+from launchpad.runtime.ears import Ear, KernelEar, WatchfilesEar
+
 POLL_S = 0.25
 """Between two looks where the kernel does not tell."""
 
@@ -23,10 +23,13 @@ REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "vboxsf", "lustre", "ceph
 Matters = Callable[[str], bool]
 
 
-def wants_poll() -> bool:
+def wanted_ear() -> Ear | None:
+    """None: nothing is to be listened to, and everything looked at."""
+    asked = os.environ.get("LAUNCHPAD_WATCH", "").lower()
     forced = os.environ.get("WATCHFILES_FORCE_POLLING", "").lower()
-    asked = os.environ.get("LAUNCHPAD_WATCH", "").lower() == "poll"
-    return asked or forced not in ("", "false", "disable", "disabled", "0")
+    if asked == "poll" or forced not in ("", "false", "disable", "disabled", "0"):
+        return None
+    return WatchfilesEar() if asked == "watchfiles" or sys.platform != "linux" else KernelEar()
 
 
 class Bell:
@@ -38,7 +41,7 @@ class Bell:
         self._on_blind = on_blind
         self._rung = asyncio.Event()
         self._armed: dict[str, tuple[int, int]] = {}
-        self._listening: asyncio.Task[None] | None = None
+        self._ear: Ear | None = None
         self._remote = False
         self.blind = False
 
@@ -47,17 +50,13 @@ class Bell:
         there = {folder: ident for folder in folders if (ident := _ident(folder)) is not None}
         if self.blind or there == self._armed:
             return False
-        if wants_poll():
+        await self._stop()
+        self._ear = wanted_ear()
+        if self._ear is None:
             self._go_blind("asked for by the environment")
             return False
-        await self._stop()
         try:
-            from watchfiles import awatch
-
-            self._listening = asyncio.get_running_loop().create_task(self._listen(awatch, list(there)))
-            await asyncio.sleep(0)  # no pause: the watches are opened in the task's first step
-            if self._listening.done():
-                self._listening.result()
+            await self._ear.listen(list(there), self._happened, self._deaf)
         except Exception as error:
             self._go_blind(str(error))
             return False
@@ -80,27 +79,18 @@ class Bell:
     async def close(self) -> None:
         await self._stop()
 
-    async def _listen(self, awatch: Any, folders: list[str]) -> None:
-        try:
-            async for _ in awatch(
-                *folders,
-                watch_filter=lambda change, path: self._matters(path),
-                debounce=STEP_MS,
-                step=STEP_MS,
-                force_polling=False,
-                recursive=False,
-                ignore_permission_denied=True,
-            ):
-                self._rung.set()
-        except Exception as error:
-            self._armed = {}
-            self._go_blind(str(error))
+    def _happened(self, path: str) -> None:
+        if not path or self._matters(path):
+            self._rung.set()
+
+    def _deaf(self, error: Exception) -> None:
+        self._armed = {}
+        self._go_blind(str(error))
 
     async def _stop(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
-            self._listening, self._armed = None, {}
+        ear, self._ear, self._armed = self._ear, None, {}
+        if ear is not None:
+            await ear.close()
 
     def _go_blind(self, why: str) -> None:
         if self.blind:

@@ -41,7 +41,6 @@ class Watching:
         self._told_blind = False
 
     async def run(self) -> None:
-        await asyncio.to_thread(_import)
         files = FileWatch(self._reloader, self._on_blind)
         globs = GlobWatch(self._supervisor, self._on_blind)
         self._supervisor.on_adopted = globs.ring
@@ -159,10 +158,6 @@ class GlobWatch:
 def _shown(files: tuple[str, ...]) -> str:
     more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
     return ", ".join(Path(file).name for file in files[:SHOWN]) + more
-
-
-def _import() -> None:
-    import watchfiles  # noqa: F401 (so that importing it holds nobody up)
 
 
 def _blind(why: str) -> Diagnostic:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import watchfiles
 
-from launchpad.runtime import bell
+from launchpad.runtime import bell, ears
 from launchpad.runtime.bell import Bell, is_remote
 from launchpad.runtime.contents import mark, trail
 from launchpad.runtime.watched import Globs, Pattern
@@ -114,14 +115,18 @@ def test_changed_since(tmp_path: Path) -> None:
     assert set(globs.look().changed_since(after)) == {"a", "b"}
 
 
-def test_without_watches_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+LISTENED = {"": lambda: (ears, "Inotify"), "watchfiles": lambda: (watchfiles, "awatch")}
+
+
+@pytest.mark.parametrize("ear", list(LISTENED))
+def test_without_watches_it_looks(ear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """inotify's watches are used up: that is said once, and one wakes all the same."""
-    import watchfiles
 
     def used_up(*args: Any, **more: Any) -> Any:
-        raise OSError("OS file watch limit reached")
+        raise OSError("watches are used up")
 
-    monkeypatch.setattr(watchfiles, "awatch", used_up)
+    monkeypatch.setenv("LAUNCHPAD_WATCH", ear)
+    monkeypatch.setattr(*LISTENED[ear](), used_up)
     monkeypatch.setattr(bell, "POLL_S", 0.01)
     said: list[str] = []
 
@@ -134,11 +139,15 @@ def test_without_watches_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         await one.close()
 
     asyncio.run(asyncio.wait_for(main(), 20))
-    assert said == ["OS file watch limit reached"]
+    assert said == ["watches are used up"]
 
 
-def test_it_rings_for_what_matters(tmp_path: Path) -> None:
-    file = tmp_path / "stack.yaml"
+@pytest.mark.parametrize("ear", list(LISTENED))
+def test_it_rings_for_what_matters(ear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCHPAD_WATCH", ear)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    file = folder / "stack.yaml"
     asked: list[str] = []
 
     def matters(path: str) -> bool:
@@ -147,18 +156,18 @@ def test_it_rings_for_what_matters(tmp_path: Path) -> None:
 
     async def main() -> None:
         one = Bell(matters, asked.append)
-        assert await one.arm([str(tmp_path)])
-        assert not await one.arm([str(tmp_path)]), "nothing new"
+        assert await one.arm([str(folder)])
+        assert not await one.arm([str(folder)]), "nothing new"
         waiting = asyncio.ensure_future(one.wait())
-        (tmp_path / "other").write_text("")
+        (folder / "other").write_text("")
         while not asked:
             await asyncio.sleep(0.01)
         assert not waiting.done()
         file.write_text("")
         await waiting
-        tmp_path.rename(tmp_path.with_name("away"))
-        tmp_path.mkdir()
-        assert await one.arm([str(tmp_path)]), "another folder of the same name"
+        folder.rename(tmp_path / "away")
+        folder.mkdir()
+        assert await one.arm([str(folder)]), "another folder of the same name"
         file.write_text("")
         await one.wait()
         await one.close()
