@@ -16,6 +16,7 @@ from launchpad.cli.target import StackCommand, locate
 @click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
 @click.option("-d", "--detach", is_flag=True, help="Return once all is up, and leave it running.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print a list of objects.")
 @click.option("--no-watch", is_flag=True, help="Do not apply the file by itself when it is saved.")
 @click.option("--yes", is_flag=True, help="On a running stack: also when most of what runs would be ended.")
 @timeout_option("Give up when the stack is not up by then, and stop it, unless it ran before.")
@@ -24,6 +25,7 @@ def command(
     names: tuple[str, ...],
     detach: bool,
     dry_run: bool,
+    as_json: bool,
     no_watch: bool,
     yes: bool,
     timeout_s: float | None,
@@ -35,6 +37,8 @@ def command(
 
     On a stack that already runs: apply the file and follow its output; Ctrl-C then only lets go of it.
     """
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run.", click.get_current_context())
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import up
 
@@ -46,6 +50,7 @@ def command(
             **shaping._asdict(),
             timeout_s=timeout_s,
             dry_run=dry_run,
+            as_json=as_json,
             watch=not no_watch,
             yes=yes,
             color=wants_color(sys.stdout),

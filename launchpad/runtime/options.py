@@ -9,7 +9,8 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
-    all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`. `color`:
+    all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`;
+    `as_json` to `dry_run`. `color`:
     colours may be used; `watch`: a save is applied by itself; `yes`: also what would end most of what runs; `tty`: the console is a terminal on which things may move."""
 
     file: Path
@@ -20,6 +21,7 @@ class UpOptions:
     env_files: tuple[Path, ...] = ()
     timeout_s: float | None = None
     dry_run: bool = False
+    as_json: bool = False
     watch: bool = True
     yes: bool = False
     job: str = ""

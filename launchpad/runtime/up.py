@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from launchpad.control.api import Reply
 from launchpad.errors import Diagnostic, ExitCode, Refused
 from launchpad.paths import StackPaths, stack_paths
 from launchpad.plan.read import Reading
 from launchpad.runtime import store
 from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in, start_code
+from launchpad.runtime.effects import views
 from launchpad.runtime.join import compared, join
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import read
@@ -207,16 +210,17 @@ def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
     from launchpad.plan.diff import Change, lines
 
     reply = compared(options, paths, retry=True)
-    if reply is not None:
-        shown = reply.changes
-    else:
+    if reply is None:
         goals = dict(reading.goals(options.names))
         names = [service.name for service in reading.plan.services]
         starts = tuple(
             Change(n, "start" if goals[n] else "add", (_why(reading, n, goals[n]),)) for n in names
         )
-        shown = lines(starts)[:-1]
-    for line in shown:
+        reply = Reply(True, changes=lines(starts)[:-1], effects=views(starts))
+    if options.as_json:
+        print(json.dumps([asdict(one) for one in reply.effects], indent=2, ensure_ascii=False))  # noqa: T201
+        return int(ExitCode.OK)
+    for line in reply.changes:
         print(line)  # noqa: T201
     return int(ExitCode.OK)
 

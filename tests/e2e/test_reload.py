@@ -425,6 +425,8 @@ def test_diff_and_reload(make_stack: Make) -> None:
     assert lines[-1] == "keep 3 services"
     assert stack.cli("up", "--dry-run", check=0).stdout.splitlines() == lines
     effects = json.loads(stack.cli("diff", "--json", check=0).stdout)
+    assert json.loads(stack.cli("up", "--dry-run", "--json", check=0).stdout) == effects
+    assert stack.cli("up", "--json").returncode == 2
     assert {one["service"]: one["verb"] for one in effects} == {
         "a": "keep", "b": "keep", "c": "restart", "d": "keep",
     }  # fmt: skip
@@ -435,6 +437,8 @@ def test_diff_and_reload(make_stack: Make) -> None:
     stack.down()
     assert stack.cli("reload").returncode == 1
     assert stack.cli("diff").returncode == 1
+    starts = json.loads(stack.cli("up", "--dry-run", "--json", check=0).stdout)
+    assert {one["verb"] for one in starts} == {"start"}
 
 
 def test_most_of_it_gone_is_held(make_stack: Make) -> None:
