@@ -31,6 +31,7 @@ from launchpad.core.wishes import (
 )
 from launchpad.hosts.base import Tell
 from launchpad.hosts.local import descriptors, process, spawn
+from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.notify import close_notify, open_notify
 from launchpad.hosts.local.ports import Ports
 from launchpad.hosts.local.probes import Prober
@@ -53,9 +54,11 @@ UNWATCHED_S = 0.05
 
 @dataclass(slots=True)
 class Here:
-    """An attempt with processes on this machine. `end` waits for its tree, `killed` by our own SIGKILL."""
+    """An attempt with processes on this machine. `end` waits for its tree, `killed` by our own SIGKILL; `pids`
+    are those that live, or have ended and still have GPU memory."""
 
     running: Running
+    pids: set[int]
     end: TreeEnd | None = None
     killed: bool = False
     cpu_s: float = 0.0
@@ -86,6 +89,7 @@ class LocalHost:
         self._trees = Trees(run_id, complete=become_subreaper())
         self._reaper = Reaper(self._loop, self._trees.is_session, self._children_ended)
         self._oom = OomWatch()
+        self._gpus = GpuMemory()
         self._spools = Spools(paths, trouble)
         self._prober = Prober(self._tell, self._pids)
         self._ports = Ports(paths, stack_name, run_id, self._main_pid)
@@ -182,7 +186,7 @@ class LocalHost:
         return running
 
     def _keep(self, running: Running, record: Record) -> None:
-        self._here[running.attempt] = Here(running)
+        self._here[running.attempt] = Here(running, {running.handle.pid})
         self._log_starts[running.service] = running.log_start
         self._trees.add(running.attempt, running.handle)
         record = dataclasses.replace(
@@ -218,7 +222,7 @@ class LocalHost:
         running.exited = True
         self._unwatch(running)
         self._prober.cancel(attempt)
-        left = len(self._trees.members(attempt))
+        left = len(self._members(attempt)) or bool(self._gpus.held(here.pids))
         oom = code == -signal.SIGKILL and not here.killed
         note = self._oom.note(running.handle.pid) if oom else ""
         if not left:
@@ -297,9 +301,10 @@ class LocalHost:
         if here.end is None:
             here.end = TreeEnd(
                 self._loop,
-                lambda: self._trees.members(attempt),
+                lambda: self._members(attempt),
                 lambda: self._tree_gone(attempt),
                 lambda text: self._tell(TreeHeld(wish.service, attempt, text)),
+                lambda: self._gpus.held(here.pids),
             )
         here.end.signal(wish.signal)
 
@@ -333,13 +338,21 @@ class LocalHost:
         here = self._here.get(wish.attempt)
         if here is None:
             return
-        used = sum(one.cpu_s for one in self._trees.members(wish.attempt))
-        here.cpu_s = max(here.cpu_s, used)
+        members = self._members(wish.attempt)
+        here.cpu_s = max(here.cpu_s, sum(one.cpu_s for one in members))
         written = self._spools.size(wish.service) - here.running.log_start
-        self._tell(Sampled(wish.service, wish.attempt, written, here.cpu_s))
+        gpu_bytes = self._gpus.total(one.pid for one in members)
+        self._tell(Sampled(wish.service, wish.attempt, written, here.cpu_s, gpu_bytes))
+
+    def _members(self, attempt: int) -> list[process.Stat]:
+        members = self._trees.members(attempt)
+        if (here := self._here.get(attempt)) is not None:
+            now = {one.pid for one in members}
+            here.pids = now | (here.pids - now and self._gpus.users(here.pids - now))
+        return members
 
     def _pids(self, running: Running) -> set[int]:
-        return {one.pid for one in self._trees.members(running.attempt)}
+        return {one.pid for one in self._members(running.attempt)}
 
     def _main_pid(self, service: str) -> int | None:
         """Of the live main process of a service, if it has one."""

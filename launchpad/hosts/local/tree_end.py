@@ -54,7 +54,8 @@ def kill_all(look: Callable[[], list[Stat]]) -> list[Stat]:
 
 class TreeEnd:
     """Waits for the end of one tree. `look` gives its live processes, `gone` is called once, `held` with
-    a text whenever what is left has changed and patience is over."""
+    a text whenever what is left has changed and patience is over. `besides` says what is left of it when no
+    process is, "" for nothing."""
 
     def __init__(
         self,
@@ -62,8 +63,10 @@ class TreeEnd:
         look: Callable[[], list[Stat]],
         gone: Callable[[], None],
         held: Callable[[str], None],
+        besides: Callable[[], str] = lambda: "",
     ) -> None:
         self._loop, self._look, self._gone, self._held = loop, look, gone, held
+        self._besides = besides
         self._killing = False
         self._watched: dict[Key, int] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -87,12 +90,13 @@ class TreeEnd:
             return
         self._cancel_timer()
         members = kill_all(self._look) if self._killing else self._look()
-        if not members:
+        left = describe(members) if members else self._besides()
+        if not left:
             self.close()
             self._gone()
             return
         self._watch(members)
-        self._say(members)
+        self._say(left)
         self._timer = self._loop.call_later(LOOK_S, self.look)
 
     def look_soon(self) -> None:
@@ -102,8 +106,7 @@ class TreeEnd:
         self._cancel_timer()
         self._timer = self._loop.call_later(COALESCE_S, self.look)
 
-    def _say(self, members: list[Stat]) -> None:
-        text = describe(members)
+    def _say(self, text: str) -> None:
         if self._loop.time() >= self._patient_until and text != self._said:
             self._said = text
             self._held(text)
