@@ -82,9 +82,12 @@ def runtime_dir() -> Path:
 
 
 def find_stack(start: Path) -> Path | None:
-    """The nearest stack.yaml or launchpad.yaml in `start` or a folder above it."""
-    for folder in (start, *start.parents):
-        for name in STACK_NAMES:
-            if (folder / name).is_file():
-                return folder / name
-    return None
+    """The nearest stack.yaml or launchpad.yaml in `start` or a folder above it; where there is none, the nearest that
+    runs, or has left processes: its file is gone for a moment, or for good."""
+    files = [folder / name for folder in (start, *start.parents) for name in STACK_NAMES]
+    there = next((file for file in files if file.is_file()), None)
+    return there or next((file for file in files if _has_run(stack_paths(file))), None)
+
+
+def _has_run(paths: StackPaths) -> bool:
+    return paths.state_dir.is_dir() and (paths.socket.exists() or any(paths.records_dir.glob("*")))

@@ -16,7 +16,7 @@ from launchpad.cli.group import COMMANDS, group
 from launchpad.cli.params import duration
 from launchpad.cli.screen import wants_color
 from launchpad.errors import Diagnostic, Refused
-from launchpad.paths import StackPaths
+from launchpad.paths import StackPaths, find_stack
 from tests.cli.conftest import Cli
 from tests.cli.fake import FakeSupervisor
 
@@ -92,6 +92,17 @@ def test_no_stack_here_or_above(cli: Cli, folder: Path) -> None:
     said = cli("ps")
     assert said.code == 2
     assert said.err.startswith("error[E190]: there is no stack.yaml or launchpad.yaml in ")
+
+
+def test_a_stack_whose_file_is_gone_is_found_by_its_state(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    records = inner / ".launchpad" / "stack.yaml" / "records"
+    records.mkdir(parents=True)
+    assert find_stack(inner) is None
+    (records / "llm.1.json").write_text("{}")
+    assert find_stack(inner) == inner / "stack.yaml"
+    (tmp_path / "launchpad.yaml").write_text("")
+    assert find_stack(inner) == tmp_path / "launchpad.yaml", "a file goes first"
 
 
 def test_a_stack_that_is_not_there(cli: Cli) -> None:
