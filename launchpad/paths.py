@@ -54,8 +54,24 @@ class StackPaths:
         return hashlib.blake2b(os.fsencode(self.file), digest_size=8).hexdigest()
 
     @property
-    def socket(self) -> Path:
+    def new_socket(self) -> Path:
+        """Where a supervisor that is started now listens."""
         return runtime_dir() / f"{self.key}.sock"
+
+    @property
+    def socket_link(self) -> Path:
+        """Leads to the socket of the supervisor that runs."""
+        return self.state_dir / "socket"
+
+    @property
+    def socket(self) -> Path:
+        """Where the supervisor that runs listens: the runtime folder of whoever started it may be another one than
+        that of whoever asks (another login, cron, sudo)."""
+        try:
+            found = Path(os.readlink(self.socket_link))
+        except OSError:
+            return self.new_socket
+        return found if found.exists() else self.new_socket
 
     @property
     def registration(self) -> Path:

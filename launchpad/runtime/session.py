@@ -14,6 +14,7 @@ from launchpad.hosts.local.descriptors import raise_limit
 from launchpad.hosts.local.guardian import Guardian
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
+from launchpad.runtime import signpost
 from launchpad.runtime.control import Control
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
@@ -93,7 +94,8 @@ class Session:
         from launchpad.runtime.reload import Reloader
 
         reloader = Reloader(self.supervisor, self.options)
-        self._server = await serve(Control(self.supervisor, reloader), self.paths.socket)
+        self._server = await serve(Control(self.supervisor, reloader), self.paths.new_socket)
+        signpost.put_up(self.paths)
         if self.options.watch and not self.options.job:
             from launchpad.runtime.watch import Watching
 
@@ -108,7 +110,8 @@ class Session:
             await asyncio.to_thread(self.end)
         if self._server is not None:
             await self._server.close()
-        self.paths.socket.unlink(missing_ok=True)
+        self.paths.new_socket.unlink(missing_ok=True)
+        signpost.take_down(self.paths)
         await self.supervisor.close()
 
     def reporting(self, send: Callable[[Snapshot], bool]) -> None:

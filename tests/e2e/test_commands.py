@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 
 from tests.e2e.conftest import Make
 from tests.e2e.harness import alive, eventually, fire, get
@@ -202,3 +203,16 @@ def test_wait_for_all(make_stack: Make) -> None:
     assert waiting.wait(30) == 0
     eventually(lambda: not stack.survivors(), "a stack of jobs alone ends when they are done")
     assert stack.cli("wait", "a").returncode == 0
+
+
+def test_from_another_login(make_stack: Make, tmp_path: Path) -> None:
+    """cron, sudo or ssh have another runtime folder, or none: the supervisor is found all the same."""
+    stack = make_stack("servers: {a: {command: PRETEND}}")
+    stack.up()
+    runtime = stack.environ["XDG_RUNTIME_DIR"]
+    stack.environ["XDG_RUNTIME_DIR"] = str(tmp_path)
+    assert stack.cli("ps", check=0).stdout.splitlines()[1].split()[:3] == ["a", "server", "ready"]
+    assert "keep 1 service" in stack.cli("up", "-d", check=0).stderr
+    stack.cli("down", check=0)
+    assert not stack.survivors()
+    assert not list(Path(runtime).rglob("*.sock"))
