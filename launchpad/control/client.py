@@ -1,12 +1,11 @@
 """The asking side of the control socket: one short HTTP exchange per question.
 
 Decides how a question is put and what a bad answer means. Refuses to know what is done with the
-answer. Standard library only, because `ps` has to be quick.
+answer. No HTTP library: to import one takes longer than all the rest of `ps`, and what the supervisor speaks is known.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Sequence
@@ -84,12 +83,8 @@ class Client:
     def _exchange(
         self, method: str, path: str, body: dict[str, Any] | None, wait_s: float
     ) -> tuple[int, bytes]:
-        connection = _UnixConnection(self.socket_path, wait_s)
         try:
-            payload = None if body is None else json.dumps(body)
-            connection.request(method, path, payload, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            return response.status, response.read()
+            raw = _converse(self.socket_path, _request(method, path, body), wait_s)
         except TimeoutError:
             raise _problem(
                 "E603",
@@ -101,12 +96,12 @@ class Client:
             raise _problem(
                 "E604", "the control socket belongs to another user", str(self.socket_path), ""
             ) from None
-        except (OSError, http.client.IncompleteRead) as error:
+        except OSError as error:
             raise NotRunning(str(error)) from None
-        except http.client.HTTPException as error:
-            raise self._unreadable(f"it is not HTTP ({type(error).__name__})") from None
-        finally:
-            connection.close()
+        status, answer = _answer(raw)
+        if status is None:
+            raise self._unreadable("it is not HTTP")
+        return status, answer
 
     def _parse(self, status: int, raw: bytes) -> dict[str, Any]:
         try:
@@ -131,15 +126,42 @@ class Client:
         )
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("launchpad", timeout=timeout_s)
-        self._path = path
+def _request(method: str, path: str, body: dict[str, Any] | None) -> bytes:
+    payload = b"" if body is None else json.dumps(body).encode()
+    head = [f"{method} {path} HTTP/1.1", "Host: launchpad", "Connection: close"]
+    if body is not None:
+        head += ["Content-Type: application/json", f"Content-Length: {len(payload)}"]
+    return "\r\n".join([*head, "", ""]).encode() + payload
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+
+def _converse(path: Path, request: bytes, wait_s: float) -> bytes:
+    """All that is answered until the other side hangs up."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(wait_s)
+        sock.connect(str(path))
+        sock.sendall(request)
+        parts = []
+        while part := sock.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def _answer(raw: bytes) -> tuple[int | None, bytes]:
+    """Status and body; no status for what is not HTTP. The supervisor names the length of all that it says, so that
+    an answer which was cut off is known as such. Raises NotRunning for one."""
+    head, end, body = raw.partition(b"\r\n\r\n")
+    first, *fields = head.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    status = rest[:3]
+    if not raw or (not end and raw.startswith(b"HTTP/")):
+        raise NotRunning("it went away before it had answered")
+    if not end or not version.startswith("HTTP/1.") or not status.isdigit():
+        return None, b""
+    headers = dict(field.lower().split(":", 1) for field in fields if ":" in field)
+    length = headers.get("content-length", "").strip()
+    if length.isdigit() and len(body) < int(length):
+        raise NotRunning("it went away in the middle of its answer")
+    return int(status), body
 
 
 def _problem(code: str, message: str, note: str, hint: str) -> Refused:
