@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from launchpad.core import moves, ports
+from launchpad.core import moves, ports, replacement
 from launchpad.core.identity import doomed
 from launchpad.core.model import Check, Kind, OnChange, Phase, Ref, Service
 from launchpad.core.state import State, Unit
@@ -24,11 +24,15 @@ def redefine(unit: Unit, new: Service) -> None:
     """The stack says `new` from now on. What shapes the process waits where `on_change` says so."""
     old = unit.service
     changed = new.digest != (unit.pending or old).digest
-    waits = runs_on(unit, new)
+    waits, replaced = runs_on(unit, new), gets_replacement(unit, new)
     unit.service, unit.pending = (_shaped_as(new, old), new) if waits else (new, None)
     if changed:
+        unit.failed = None
         resume(unit)
         unit.signal_due = waits and unit.is_alive and new.on_change is OnChange.SIGNAL
+    unit.replace_due = replaced or (
+        unit.replace_due and not changed and new.on_change is OnChange.REPLACE
+    )
 
 
 def runs_on(unit: Unit, new: Service) -> bool:
@@ -41,7 +45,17 @@ def runs_on(unit: Unit, new: Service) -> bool:
         return False  # it is being replaced already
     if new.on_change is OnChange.KEEP and unit.phase is Phase.DONE:
         return new.kind is Kind.JOB
+    if new.on_change is OnChange.REPLACE:
+        return replacement.is_replaceable(unit, new)
     return new.on_change is not OnChange.RESTART and unit.is_alive
+
+
+def gets_replacement(unit: Unit, new: Service) -> bool:
+    """Whether one is started because the stack says `new`: once for each definition."""
+    if new.on_change is not OnChange.REPLACE or not runs_on(unit, new):
+        return False
+    is_news = new.digest != (unit.pending or unit.service).digest
+    return is_news or unit.service.on_change is not OnChange.REPLACE
 
 
 def _shaped_as(new: Service, old: Service) -> Service:
@@ -111,6 +125,8 @@ def watched(state: State, unit: Unit, now: float) -> None:
         unit.files_changed = True
     elif unit.service.on_change is OnChange.SIGNAL and unit.is_alive:
         unit.signal_due = True
+    elif replacement.is_replaceable(unit, unit.service):
+        unit.replace_due = True
     else:
         unit.nonce += 1
     state.note(now, unit, "files", "what it watches has changed")
@@ -120,7 +136,9 @@ def watched(state: State, unit: Unit, now: float) -> None:
 def _has_read_them(unit: Unit) -> bool:
     """And nothing else is under way that makes it read them again."""
     was = unit.identity
-    if unit.phase is Phase.IDLE or was is None or was.nonce != unit.nonce or unit.signal_due:
+    if unit.phase is Phase.IDLE or was is None or was.nonce != unit.nonce:
+        return False
+    if unit.signal_due or unit.replace_due:
         return False
     return unit.phase not in (Phase.STOPPING, Phase.KILLING) or unit.leaving is not None
 

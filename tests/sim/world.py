@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from launchpad.core.changes import gets_replacement
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Fact, PlanApplied, PortsLeased, PortsRefused
 from launchpad.core.identity import fits
 from launchpad.core.model import Phase, Plan, PortRequest
+from launchpad.core.ports import beside
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
 from tests.sim.checks import Broken, Checks
@@ -53,16 +56,20 @@ class World:
         """As the runtime does it: what the new plan needs besides is leased first; False if that is refused, and
         then nothing is changed."""
         units, leases = self.engine.units, self.engine.state.leases
+        replaced = [s for s in plan.services if s.name in units and gets_replacement(units[s.name], s)]
         requests = tuple(
             port
             for service in plan.services
-            if service.name not in units or units[service.name].goal
+            if service not in replaced and (service.name not in units or units[service.name].goal)
             for port in service.ports
             if not fits(leases.get((service.name, port.name)), port)
         )
+        requests += tuple(beside(self.engine.state, port) for service in replaced for port in service.ports)
         answer = self.lease(requests) if requests else None
         if isinstance(answer, PortsRefused):
             return False
+        if answer is not None:
+            answer = replace(answer, beside=tuple(service.name for service in replaced))
         self.step(*([answer] if answer is not None else []), PlanApplied(plan, goals))
         return True
 
