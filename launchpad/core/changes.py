@@ -59,8 +59,10 @@ def gets_replacement(unit: Unit, new: Service) -> bool:
 
 
 def _shaped_as(new: Service, old: Service) -> Service:
-    """`new` in all that can change under a running process, `old` in all that shapes one."""
+    """`new` in all that can change under a running process, `old` in all that shapes one. What is replaced keeps
+    its checks: the new ones are those of its replacement."""
     names = [port.name for port in old.ports]
+    own = new.on_change is OnChange.REPLACE
     return replace(
         new,
         kind=old.kind,
@@ -74,8 +76,8 @@ def _shaped_as(new: Service, old: Service) -> Service:
         refs=old.refs,
         secrets=old.secrets,
         primary=new.primary and old.kind is Kind.JOB,
-        ready=new.ready if _speaks_of(new.ready, new.name, names) else old.ready,
-        alive=new.alive if _speaks_of(new.alive, new.name, names) else old.alive,
+        ready=old.ready if own or not _speaks_of(new.ready, new.name, names) else new.ready,
+        alive=old.alive if own or not _speaks_of(new.alive, new.name, names) else new.alive,
     )
 
 

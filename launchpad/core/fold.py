@@ -34,7 +34,6 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
     for service in fact.plan.services:
         unit = state.units[service.name]
         changes.redefine(unit, service)
-        replacement.redefine(state, unit, service, now)
         unit.removed = False
     for name, unit in old.items():
         if name not in state.units:
@@ -55,6 +54,7 @@ def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:
     if (old.ready, old.alive) != (unit.service.ready, unit.service.alive) and unit.is_running:
         moves.check_again(state, unit, old, now)
     rebind(state, unit)
+    replacement.redefine(state, unit, unit.pending or unit.service, now)
 
 
 def _set_goal(state: State, name: str, up: bool, now: float) -> None:

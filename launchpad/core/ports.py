@@ -32,7 +32,7 @@ def lease_missing(state: State, now: float) -> None:
         return
     state.batch += 1
     state.batch_open, state.batch_deadline = state.batch, now + LEASE_ANSWER_S
-    requests = state.asked[state.batch] = tuple(_avoiding(state, port) for port in missing.values())
+    requests = state.asked[state.batch] = tuple(avoiding(state, port) for port in missing.values())
     preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
     state.wishes.append(LeasePorts(state.batch, requests, preferred))
 
@@ -46,12 +46,12 @@ def _missing(state: State, units: Iterable[Unit]) -> dict[tuple[str, str], PortR
     }
 
 
-def beside(state: State, port: PortRequest) -> PortRequest:
+def for_replacement(state: State, port: PortRequest) -> PortRequest:
     """The same request for a replacement: another number than any other process of the service has."""
-    return _avoiding(state, replace(port, beside=True))
+    return avoiding(state, replace(port, beside=True))
 
 
-def _avoiding(state: State, port: PortRequest) -> PortRequest:
+def avoiding(state: State, port: PortRequest) -> PortRequest:
     """Without the numbers of the other process, or processes, of the same service."""
     key, unit, other = (port.service, port.name), state.units.get(port.service), state.beside.get(port.service)
     found = [*other.leases.values(), *other.old_leases] if other is not None else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from launchpad.core import moves, ports
 from launchpad.core.identity import called_for, fits, rebind
-from launchpad.core.model import OnChange, Phase, Service
+from launchpad.core.model import Kind, OnChange, Phase, Service
 from launchpad.core.state import Role, State, Unit
 
 FRESH = (Phase.SPAWNING, Phase.STARTING, Phase.READY, Phase.UNREADY)
@@ -18,8 +18,10 @@ FRESH = (Phase.SPAWNING, Phase.STARTING, Phase.READY, Phase.UNREADY)
 
 def is_replaceable(unit: Unit, new: Service) -> bool:
     """It serves, or did a moment ago. What was never ready has nobody to be kept up for: it is restarted."""
+    if new.on_change is not OnChange.REPLACE or unit.is_job or new.kind is not Kind.SERVER:
+        return False
     leaves = unit.phase in (Phase.STOPPING, Phase.KILLING)
-    return new.on_change is OnChange.REPLACE and unit.is_alive and unit.ready_at is not None and not leaves
+    return unit.is_alive and unit.ready_at is not None and not leaves
 
 
 def redefine(state: State, unit: Unit, new: Service, now: float) -> None:
@@ -57,7 +59,7 @@ def _make(state: State, unit: Unit, now: float) -> bool:
     if unit.leaving is not None or called_for(state, unit):
         return False
     new = Unit(unit.pending or unit.service, Role.NEXT, goal=True, since=now, nonce=unit.nonce)
-    asked = {port.name: ports.beside(state, port) for port in new.service.ports}
+    asked = {port.name: ports.for_replacement(state, port) for port in new.service.ports}
     for name, lease in list(unit.leases.items()):
         if name in asked and fits(lease, asked[name]):
             new.leases[name] = unit.leases.pop(name)

@@ -354,7 +354,7 @@ class SimHost:
         """A process that was to be started and is not there yet is called off; one whose main process
         is gone is told as found and ended."""
         found: list[Fact] = []
-        for p in reversed(self.processes.values()):
+        for p in sorted(self.processes.values(), key=lambda p: self.last.get(p.service) != p.attempt):
             p.pending = False
             if p.handle is None or not (p.lives or self.last.get(p.service) == p.attempt):
                 continue

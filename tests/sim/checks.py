@@ -138,8 +138,9 @@ class Checks:
                     served = self.seconds.served.get(name, False)
                     if name not in new or new[name].on_change is OnChange.RESTART:
                         self.going[name] = None
-                    elif new[name].on_change is OnChange.REPLACE and not served:
-                        self.going[name] = None
+                    elif new[name].on_change is OnChange.REPLACE:
+                        jobs = Kind.JOB in (new[name].kind, self.plan[name].kind if name in self.plan else "")
+                        self.going.update({name: None} if jobs or not served else {})
                 for name, service in new.items():
                     if name in self.plan and self.plan[name].digest != service.digest:
                         self.news[name] = 1
@@ -188,9 +189,7 @@ class Checks:
         self.phase[name], self.entered[name] = after, self.now
 
     def _ended(self, name: str, note: w.Note) -> None:
-        second = self.world.engine.state.beside.get(name)
-        left = [p for p in self.world.host.living(name) if second is None or p.attempt != second.attempt]
-        left = [p for p in left if p.attempt == note.attempt or note.attempt in self.seconds.mains]
+        left = [p for p in self.world.host.living(name) if p.attempt == note.attempt]
         if left:
             raise Broken(f"{name} is {note.phase} while {[p.attempt for p in left]} live")
 
@@ -450,7 +449,8 @@ class Checks:
         found = [why for unit in units.values() if (why := self._unsettled(unit))]
         found += self.seconds.unsettled()
         kept = {*self.world.engine.state.leases.values(), *self.seconds.leases()}
-        asked = {(u.name, port.name) for u in units.values() for port in u.service.ports}
+        everyone = self.world.engine.state.everyone()
+        asked = {(u.name, port.name) for u in everyone for port in u.service.ports}
         overdue = {(r.service, r.name) for batch in self.world.engine.state.asked.values() for r in batch}
         spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
