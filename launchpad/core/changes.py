@@ -30,9 +30,7 @@ def redefine(unit: Unit, new: Service) -> None:
         unit.failed = None
         resume(unit)
         unit.signal_due = waits and unit.is_alive and new.on_change is OnChange.SIGNAL
-    unit.replace_due = replaced or (
-        unit.replace_due and not changed and new.on_change is OnChange.REPLACE
-    )
+    unit.replace_due = replaced or (unit.replace_due and not changed and new.on_change is OnChange.REPLACE)
 
 
 def runs_on(unit: Unit, new: Service) -> bool:

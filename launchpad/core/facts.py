@@ -151,6 +151,8 @@ class Refusal:
     low: int
     high: int
     notes: tuple[str, ...]
+    beside: bool = False
+    """It was asked for as the port of a replacement."""
 
 
 @dataclass(frozen=True, slots=True)

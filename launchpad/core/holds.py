@@ -20,7 +20,9 @@ def holds(state: State, unit: Unit) -> list[Hold]:
 
 def _before_it(state: State, unit: Unit) -> list[Hold]:
     """A replacement is not started with what is about to change, nor while nobody knows whether its service lives."""
-    found = [] if state.units[unit.name].is_running else [Hold("order", unit.name, "waits for the one that runs")]
+    found = (
+        [] if state.units[unit.name].is_running else [Hold("order", unit.name, "waits for the one that runs")]
+    )
     earlier = list(state.units)[: list(state.units).index(unit.name)]
     bound = [need.on for need in unit.service.needs if need.bound]
     for name in dict.fromkeys((*unit.service.uses, *bound)):
@@ -68,7 +70,9 @@ def _ports_to_come(state: State, unit: Unit) -> list[Hold]:
         if other is None or not waits or any(own.name == port for own in other.service.ports):
             continue
         if is_being_replaced(state, other):
-            found.append(Hold("need", name, f"waits for `{name}` to be replaced: it has no port `{port}` yet"))
+            found.append(
+                Hold("need", name, f"waits for `{name}` to be replaced: it has no port `{port}` yet")
+            )
         else:
             text = f"cannot start: `{name}` has no port `{port}` until it is restarted"
             found.append(Hold("failed-need", name, text))

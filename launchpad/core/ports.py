@@ -53,7 +53,11 @@ def for_replacement(state: State, port: PortRequest) -> PortRequest:
 
 def avoiding(state: State, port: PortRequest) -> PortRequest:
     """Without the numbers of the other process, or processes, of the same service."""
-    key, unit, other = (port.service, port.name), state.units.get(port.service), state.beside.get(port.service)
+    key, unit, other = (
+        (port.service, port.name),
+        state.units.get(port.service),
+        state.beside.get(port.service),
+    )
     found = [*other.leases.values(), *other.old_leases] if other is not None else []
     if unit is not None and port.beside:
         found += [*unit.old_leases, *(lease for at, lease in state.leases.items() if at == key)]

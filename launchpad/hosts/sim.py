@@ -294,7 +294,9 @@ class SimHost:
             number = self._number(request, preferred.get((request.service, request.name)), granted)
             if number is None:
                 notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
-                refused.append(Refusal(request.service, request.name, request.low, request.high, notes))
+                refused.append(
+                    Refusal(request.service, request.name, request.low, request.high, notes, request.beside)
+                )
             else:
                 granted[Lease(request.service, request.name, number, request.host)] = None
         if refused:
@@ -308,7 +310,11 @@ class SimHost:
             mine = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
             if mine and request.low <= lease.number <= request.high and lease.number not in request.avoid:
                 return lease.number
-        used = {**self.taken, **dict.fromkeys(request.avoid, ""), **{lease.number: "" for lease in (*self.leases, *granted)}}
+        used = {
+            **self.taken,
+            **dict.fromkeys(request.avoid, ""),
+            **{lease.number: "" for lease in (*self.leases, *granted)},
+        }
         if preferred is not None and request.low <= preferred <= request.high and preferred not in used:
             return preferred
         return next((n for n in range(request.low, request.high + 1) if n not in used), None)

@@ -112,7 +112,9 @@ class Seconds:
             if was is None or other.phase in ENDED or not any(n.on == name for n in other.service.needs):
                 continue
             told = any(lease.service == name and lease in leaver.old_leases for lease in was.leases)
-            bound = (name, attempt) in was.bound and any(n.bound and n.on == name for n in other.service.needs)
+            bound = (name, attempt) in was.bound and any(
+                n.bound and n.on == name for n in other.service.needs
+            )
             if (told or bound) and checks._has_to_go(other):
                 raise Broken(f"the old {name} is stopped before {other.name}, which was told of it")
 
@@ -189,7 +191,12 @@ class Seconds:
                 found.append(f"the second {name} is {second.phase.value}")
         for name, unit in world.engine.units.items():
             now, was = self.checks.plan.get(name), unit.identity
-            if now is None or was is None or unit.phase not in RUNNING or now.on_change is not OnChange.REPLACE:
+            if (
+                now is None
+                or was is None
+                or unit.phase not in RUNNING
+                or now.on_change is not OnChange.REPLACE
+            ):
                 continue
             if was.digest != now.digest and unit.failed is None and name not in world.engine.state.beside:
                 found.append(f"{name} runs with its old definition and nothing happens")

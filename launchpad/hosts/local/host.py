@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
-from launchpad.core.model import Handle, Sink
+from launchpad.core.model import Handle, Lease, Sink
 from launchpad.core.wishes import (
     Forget,
     HostWish,
@@ -43,6 +43,7 @@ from launchpad.hosts.local.running import Running
 from launchpad.hosts.local.sinks import SinkStatus
 from launchpad.hosts.local.spawn_failure import NotStarted
 from launchpad.hosts.local.spool import Spools
+from launchpad.hosts.local.spool_writers import written_to
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
 from launchpad.paths import StackPaths
@@ -332,16 +333,23 @@ class LocalHost:
             return
         used = sum(one.cpu_s for one in self._trees.members(wish.attempt))
         here.cpu_s = max(here.cpu_s, used)
-        written = self._spools.size(wish.service) - here.running.log_start
-        self._tell(Sampled(wish.service, wish.attempt, written, here.cpu_s))
+        self._tell(Sampled(wish.service, wish.attempt, self._written(here.running), here.cpu_s))
+
+    def _written(self, running: Running) -> int:
+        """A number that grows as this attempt prints: what another one prints into the same log is no sign of
+        life of this one."""
+        same = [one for one in self._here.values() if one.running.service == running.service]
+        if len(same) > 1:
+            return written_to(running.handle.pid, running.log)
+        return self._spools.size(running.service) - running.log_start
 
     def _pids(self, running: Running) -> set[int]:
         return {one.pid for one in self._trees.members(running.attempt)}
 
-    def _main_pid(self, service: str) -> int | None:
-        """Of the live main process of a service, if it has one."""
+    def _main_pid(self, lease: Lease) -> int | None:
+        """Of the live main process that was started with this port, if there is one."""
         for here in self._here.values():
-            if here.running.service == service and not here.running.exited:
+            if lease in here.running.launch.ports and not here.running.exited:
                 return here.running.handle.pid
         return None
 
