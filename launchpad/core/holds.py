@@ -128,9 +128,9 @@ def _beside(state: State, unit: Unit) -> list[Hold]:
     other = state.beside.get(unit.name)
     if other is None:
         return []
-    numbers = ", ".join(str(lease.number) for lease in _told(other))
+    numbers = [str(lease.number) for lease in _told(other)]
     known = [f"pid {other.handle.pid}"] if other.handle is not None else []
-    known += [f"port {numbers}"] if numbers and other.attempt else []
+    known += [f"port{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"] if numbers else []
     which = f" ({', '.join(known)})" if known else ""
     if other.role is Role.LEAVER:
         what = f"another process of it{which} "
