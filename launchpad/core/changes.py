@@ -136,9 +136,7 @@ def watched(state: State, unit: Unit, now: float) -> None:
 def _has_read_them(unit: Unit) -> bool:
     """And nothing else is under way that makes it read them again."""
     was = unit.identity
-    if unit.phase is Phase.IDLE or was is None or was.nonce != unit.nonce:
-        return False
-    if unit.signal_due or unit.replace_due:
+    if unit.phase is Phase.IDLE or was is None or was.nonce != unit.nonce or unit.signal_due:
         return False
     return unit.phase not in (Phase.STOPPING, Phase.KILLING) or unit.leaving is not None
 

@@ -81,7 +81,7 @@ def _give_back(state: State, unit: Unit) -> bool:
 def _is_right(state: State, unit: Unit, beside: Unit) -> bool:
     """Still what is wanted, and in time: a newer change, a stop or a restart of the service ends it."""
     wanted = unit.pending or unit.service
-    if unit.replace_due or not unit.wanted or beside.service.digest != wanted.digest:
+    if unit.replace_due or beside.service.digest != wanted.digest:
         return False
     if not beside.attempt:
         return unit.is_alive and not called_for(state, unit)
@@ -131,7 +131,6 @@ def _swap(state: State, unit: Unit, new: Unit, now: float) -> None:
         new.old_leases, unit.old_leases = unit.old_leases, []
         del state.beside[unit.name]
     unit.timer = new.timer = None
-    state.changed[new.key] = state.changed[unit.key] = None
     state.leases_changed = True
     why = "it is ready" if new.phase is Phase.READY else "the old one has ended"
     state.note(now, new, "replacement", f"takes over: {why}")
