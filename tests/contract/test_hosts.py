@@ -132,6 +132,21 @@ def test_a_released_port_is_given_to_the_same_service_again(world: World) -> Non
     assert isinstance(lease(world, 2, request), PortsLeased)
 
 
+def test_what_is_avoided_is_not_given_also_where_it_is_held(world: World) -> None:
+    """A replacement needs another port of the same name, and both are held."""
+    request = PortRequest("a", "main", 23170, 23171)
+    first = lease(world, 1, request)
+    assert isinstance(first, PortsLeased)
+    other = PortRequest("a", "main", 23170, 23171, avoid=(first.leases[0].number,), beside=True)
+    second = lease(world, 2, other)
+    assert isinstance(second, PortsLeased)
+    assert {first.leases[0].number, second.leases[0].number} == {23170, 23171}
+    assert lease(world, 3, other) == PortsLeased(3, second.leases), "asked for again, it is the same"
+    none = lease(world, 4, PortRequest("a", "main", 23170, 23171, avoid=(23170, 23171), beside=True))
+    assert isinstance(none, PortsRefused)
+    assert none.refusals[0].beside
+
+
 def test_each_probe_is_answered_with_its_number(world: World) -> None:
     leased = lease(world, 1, PortRequest("llm", "main", 23180, 23199))
     assert isinstance(leased, PortsLeased)

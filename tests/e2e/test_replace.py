@@ -121,15 +121,24 @@ def test_nobody_is_refused_before_the_new_one_is_ready(make_stack: Make) -> None
         assert now[name]["pid"] != before[name]
         assert environ_of(now[name]["pid"])["LLM_URL"] == f"http://127.0.0.1:{low + 1}"
         ended = [mark.at for mark in stack.marks() if mark.pid == before[name] and mark.event == "SIGTERM"]
-        assert ended and ended[0] > ready[0].at, f"{name} was disturbed before the new one was ready"
+        assert ended
+        assert ended[0] > ready[0].at, f"{name} was disturbed before the new one was ready"
     assert get(f"http://127.0.0.1:{low + 1}/").status_code == 200
     stack.down()
 
 
 WRONG = {
     "it ends": ("--exit 3", "http: /health", "exit 3"),
-    "it is never ready": ("--ready-after never --loading 503", "http: /health, timeout: 300ms", "not ready within"),
-    "it hangs without a sign": ("--ready-after never", "http: /health, stall: 500ms", "no output and no CPU use"),
+    "it is never ready": (
+        "--ready-after never --loading 503",
+        "http: /health, timeout: 300ms",
+        "not ready within",
+    ),
+    "it hangs without a sign": (
+        "--ready-after never",
+        "http: /health, stall: 500ms",
+        "no output and no CPU use",
+    ),
     "it cannot be started": ("", "http: /health", "could not be started"),
 }
 
@@ -253,7 +262,9 @@ def test_a_save_that_gets_no_second_port_changes_nothing(make_stack: Make) -> No
 def test_a_watched_file_and_what_is_inherited(make_stack: Make) -> None:
     low = free_ports(5)
     stack = make_stack(
-        text(low, "--fd 3").replace("    stop_grace", "    handover: inherit\n    watch: [code]\n    stop_grace")
+        text(low, "--fd 3").replace(
+            "    stop_grace", "    handover: inherit\n    watch: [code]\n    stop_grace"
+        )
     )
     (stack.folder / "code").write_text("1")
     stack.start("up")
