@@ -166,10 +166,11 @@ def test_what_fails_leaves_the_old_one_as_it_was(make_stack: Make, what: str) ->
     eventually(lambda: len(stack.survivors()) == 5, "four services and launchpad, and nothing of the new one")
     with socket.socket() as probe:  # its port was let go
         probe.bind(("127.0.0.1", low + 1))
-    assert "E506" in stack.cli("ps", check=0).stdout + stack.output()
+    assert "E506" in stack.cli("ps", check=0).stderr
+    eventually(lambda: "E506" in stack.output(), "the console tells it")
     reload(stack, text(low, "--mark marks --show-env A"))  # the next change is tried
     replaced(stack, before["llm"]["pid"])
-    assert "E506" not in stack.cli("ps", check=0).stdout
+    assert "E506" not in stack.cli("ps", check=0).stderr
     stack.down()
 
 
