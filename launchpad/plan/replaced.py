@@ -23,7 +23,8 @@ def problems(loaded: Loaded, name: str, asked: Sequence[PortRequest]) -> Iterato
         return
     if loaded.is_job(name):
         message = f"`on_change: replace` belongs to a server, and `{name}` is a job"
-        yield error(CONFLICT, message, at, hint="`restart`, or `keep`")
+        hint = f"give `{name}` an `on_change` of its own: `restart` or `keep`"
+        yield error(CONFLICT, message, at, hint=hint)
         return
     others = [Label(at, "its replacement runs beside it")] if at else []
     if (port := _without_a_second(asked)) is not None:
