@@ -6,16 +6,8 @@ problem means at all. Every code that appears in the program is here, and no oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    title: str
-    meaning: str
-    causes: tuple[str, ...]
-    remedies: tuple[str, ...]
-
+from launchpad.codes_control import CONTROL
+from launchpad.codes_entry import Entry
 
 CODES: dict[str, Entry] = {
     # --- the file ---
@@ -269,6 +261,13 @@ CODES: dict[str, Entry] = {
         ("a range above 32767", "a range within Ray's 10002-19999"),
         ("take a range below 10000, such as `8000-8099`",),
     ),
+    "E312": Entry(
+        "no second port for a replacement",
+        "With `on_change: replace` a new process is started beside the old one, on another number of the same range, so "
+        "each port needs two numbers that no other port of the service takes.",
+        ("a single number such as `port: 8030`", "two ports that share a range of fewer than four numbers"),
+        ("write a range: `port: 8030-8039`", "`on_change: restart`"),
+    ),
     # --- readiness ---
     "E401": Entry(
         "a service did not become ready",
@@ -322,78 +321,13 @@ CODES: dict[str, Entry] = {
         ("the disk is full", "the folder is read-only or gone", "nobody reads a named pipe"),
         ("make room, or mend the path", "see `launchpad logs NAME` meanwhile"),
     ),
-    # --- control and hosts ---
-    "E601": Entry(
-        "another version of launchpad runs the stack",
-        "The supervisor and this command speak different versions of the control protocol.",
-        ("launchpad was upgraded while the stack ran", "two installations on this machine"),
-        ("stop the stack with the version that started it, then start it again",),
+    "E506": Entry(
+        "a service was not replaced",
+        "It has `on_change: replace`, it changed, and the new process that was started beside it failed: it ended, was "
+        "not ready in time, could not be started or got no port. The old process was not touched and runs on with its old "
+        "definition. A replacement is tried once for each change.",
+        ("a mistake in the change", "not enough memory for two at once", "no second port is free"),
+        ("mend the file: the next change is tried again", "`launchpad restart NAME` stops the old one first"),
     ),
-    "E602": Entry(
-        "the two sides do not understand each other",
-        "A request or an answer on the control socket was not what it should be.",
-        ("another program uses the socket", "two versions of launchpad"),
-        ("`launchpad --version`", "`launchpad down`, then `launchpad up`"),
-    ),
-    "E603": Entry(
-        "the supervisor does not answer",
-        "It holds its socket and says nothing. Its services are not touched by that.",
-        ("it was suspended with Ctrl-Z or SIGSTOP", "the machine is out of memory"),
-        ("`fg`, or `kill -CONT PID`",),
-    ),
-    "E604": Entry(
-        "the stack belongs to another user",
-        "The control socket is for the user who started the stack, and for nobody else.",
-        ("the stack was started with sudo",),
-        ("ask as the user who started it",),
-    ),
-    "E605": Entry(
-        "the stack runs already",
-        "`launchpad run` begins with a stack that is down and leaves it down; this one is up.",
-        ("an `up` in another terminal", "an earlier `up -d`"),
-        ("`launchpad start JOB` runs the job in the stack that is up", "`launchpad down` first"),
-    ),
-    "E606": Entry(
-        "a server where a job is needed",
-        "`launchpad run` ends when its job is done. A server is never done.",
-        ("a name under `servers:`",),
-        ("`launchpad up NAME`", "move it to `jobs:` if it ends by itself"),
-    ),
-    "E607": Entry(
-        "another launchpad holds the stack and does not answer",
-        "The stack is locked by a process that cannot be reached, so starting it again could run everything twice.",
-        ("it is just starting or leaving", "it was suspended with Ctrl-Z or SIGSTOP"),
-        ("wait a moment and try again", "see the supervisor's log that the message names"),
-    ),
-    "E608": Entry(
-        "the state folder cannot be written",
-        "Logs, records of processes and ports are kept in `.launchpad/` beside the stack file.",
-        ("a read-only folder", "a full disk", "an earlier start with sudo"),
-        ("make the folder writable", "copy the stack file to a folder of your own"),
-    ),
-    "E611": Entry(
-        "a server where a job is needed",
-        "`launchpad wait` returns when jobs are done. A server is never done.",
-        ("a name under `servers:`",),
-        ("`launchpad start NAME` returns when a server is ready",),
-    ),
-    "E612": Entry(
-        "a save that waits for your word",
-        "It would end most of what runs, or cut it off within a line. A half-written file can look just like that.",
-        ("an editor or a full disk that left half a file", "services that were taken out on purpose"),
-        ("if it is meant: `launchpad reload --yes`", "`launchpad diff` shows what it would do"),
-    ),
-    "E613": Entry(
-        "the kernel does not tell about changed files",
-        "The files are looked at a few times a second instead, or watching failed. All else works.",
-        ("the user's inotify watches are used up", "LAUNCHPAD_WATCH=poll in the environment"),
-        ("raise `fs.inotify.max_user_watches`", "`launchpad reload` applies the file at once"),
-    ),
-    # --- launchpad itself ---
-    "E901": Entry(
-        "launchpad itself failed",
-        "A bug of launchpad, not a fault of the stack. What was running goes on.",
-        ("something that nobody thought of",),
-        ("report it with the file that the message names", "`launchpad ps`, `launchpad down`"),
-    ),
+    **CONTROL,
 }

@@ -51,4 +51,6 @@ def _show(snapshot: Snapshot) -> None:
         say(table.heading(snapshot, time.time()))
         if snapshot.stale:
             say(snapshot.stale)
+        for one in snapshot.diagnostics:
+            say(f"{one.severity}[{one.code}]: {one.message}")
         print(table.plain_table(snapshot, time.time()), end="")

@@ -23,7 +23,8 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class HoldView:
-    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree."""
+    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree; of what runs:
+    stale, replace, watch."""
 
     kind: str
     on: str
@@ -66,7 +67,7 @@ class ServiceView:
 
 @dataclass(frozen=True, slots=True)
 class EffectView:
-    """What applying the file does to one service. `verb`: start, restart, stop, update (in place), signal, keep,
+    """What applying the file does to one service. `verb`: start, restart, replace (once the new one is ready), stop, update (in place), signal, keep,
     stale (it runs on with its old definition), rerun, add (not started), remove (was not running)."""
 
     service: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from launchpad.core import moves, ports
+from launchpad.core import moves, ports, replacement
 from launchpad.core.identity import doomed
 from launchpad.core.model import Check, Kind, OnChange, Phase, Ref, Service
 from launchpad.core.state import State, Unit
@@ -24,11 +24,13 @@ def redefine(unit: Unit, new: Service) -> None:
     """The stack says `new` from now on. What shapes the process waits where `on_change` says so."""
     old = unit.service
     changed = new.digest != (unit.pending or old).digest
-    waits = runs_on(unit, new)
+    waits, replaced = runs_on(unit, new), gets_replacement(unit, new)
     unit.service, unit.pending = (_shaped_as(new, old), new) if waits else (new, None)
     if changed:
+        unit.failed = None
         resume(unit)
         unit.signal_due = waits and unit.is_alive and new.on_change is OnChange.SIGNAL
+    unit.replace_due = replaced or (unit.replace_due and not changed and new.on_change is OnChange.REPLACE)
 
 
 def runs_on(unit: Unit, new: Service) -> bool:
@@ -41,12 +43,24 @@ def runs_on(unit: Unit, new: Service) -> bool:
         return False  # it is being replaced already
     if new.on_change is OnChange.KEEP and unit.phase is Phase.DONE:
         return new.kind is Kind.JOB
+    if new.on_change is OnChange.REPLACE:
+        return replacement.is_replaceable(unit, new)
     return new.on_change is not OnChange.RESTART and unit.is_alive
 
 
+def gets_replacement(unit: Unit, new: Service) -> bool:
+    """Whether one is started because the stack says `new`: once for each definition."""
+    if new.on_change is not OnChange.REPLACE or not runs_on(unit, new):
+        return False
+    is_news = new.digest != (unit.pending or unit.service).digest
+    return is_news or unit.service.on_change is not OnChange.REPLACE
+
+
 def _shaped_as(new: Service, old: Service) -> Service:
-    """`new` in all that can change under a running process, `old` in all that shapes one."""
+    """`new` in all that can change under a running process, `old` in all that shapes one. What is replaced keeps
+    its checks: the new ones are those of its replacement."""
     names = [port.name for port in old.ports]
+    own = new.on_change is OnChange.REPLACE
     return replace(
         new,
         kind=old.kind,
@@ -60,8 +74,8 @@ def _shaped_as(new: Service, old: Service) -> Service:
         refs=old.refs,
         secrets=old.secrets,
         primary=new.primary and old.kind is Kind.JOB,
-        ready=new.ready if _speaks_of(new.ready, new.name, names) else old.ready,
-        alive=new.alive if _speaks_of(new.alive, new.name, names) else old.alive,
+        ready=old.ready if own or not _speaks_of(new.ready, new.name, names) else new.ready,
+        alive=old.alive if own or not _speaks_of(new.alive, new.name, names) else new.alive,
     )
 
 
@@ -111,6 +125,8 @@ def watched(state: State, unit: Unit, now: float) -> None:
         unit.files_changed = True
     elif unit.service.on_change is OnChange.SIGNAL and unit.is_alive:
         unit.signal_due = True
+    elif replacement.is_replaceable(unit, unit.service):
+        unit.replace_due = True
     else:
         unit.nonce += 1
     state.note(now, unit, "files", "what it watches has changed")

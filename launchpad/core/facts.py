@@ -1,7 +1,7 @@
 """Facts: what happened, in the past tense. The only way into the core.
 
-Every fact about a process carries the attempt it is about; a fact about another attempt than the
-current one changes nothing, so lost, late and doubled facts are harmless.
+Every fact about a process carries the attempt it is about; a fact about an attempt that is over
+changes nothing, so lost, late and doubled facts are harmless.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class KillAsked:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A survey found a process of an earlier supervisor alive."""
+    """A survey found a process of an earlier supervisor alive. Of two of one service the newer is told first; the
+    other is ended."""
 
     service: str
     attempt: int
@@ -134,8 +135,11 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class PortsLeased:
+    """`beside`: services among these whose ports are for a replacement, where the core did not ask itself."""
+
     batch: int
     leases: tuple[Lease, ...]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ class Refusal:
     low: int
     high: int
     notes: tuple[str, ...]
+    beside: bool = False
+    """It was asked for as the port of a replacement."""
 
 
 @dataclass(frozen=True, slots=True)

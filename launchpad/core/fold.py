@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launchpad.core import changes, facts, moves, ports, probes
+from launchpad.core import changes, facts, moves, ports, probes, replacement
 from launchpad.core.identity import rebind
 from launchpad.core.model import Kind, Outcome, Phase, Service
-from launchpad.core.state import Probes, State, Unit
+from launchpad.core.state import Probes, Role, State, Unit
 from launchpad.core.wishes import Signal
 
 
@@ -17,12 +17,13 @@ def fold(state: State, fact: facts.Fact, now: float) -> None:
 
 
 def _current(state: State, fact: Any) -> Unit | None:
-    """The unit, if the fact is about its current attempt and that attempt is not over."""
-    unit = state.units.get(fact.service)
-    if unit is None or unit.attempt != fact.attempt or not unit.is_alive:
-        return None
-    state.changed[unit.name] = None
-    return unit
+    """The unit whose current attempt the fact is about, if that attempt is not over."""
+    for unit in (state.units.get(fact.service), state.beside.get(fact.service)):
+        if unit is None or unit.attempt != fact.attempt or not unit.is_alive:
+            continue
+        state.changed[unit.key] = None
+        return unit
+    return None
 
 
 def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
@@ -44,7 +45,7 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
         _redefined(state, state.units[name], service, now)
     for name, up in fact.goals:
         _set_goal(state, name, up, now)
-    state.dirty.update(dict.fromkeys(state.units))
+    state.dirty.update(dict.fromkeys(unit.key for unit in state.everyone()))
 
 
 def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:
@@ -53,6 +54,7 @@ def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:
     if (old.ready, old.alive) != (unit.service.ready, unit.service.alive) and unit.is_running:
         moves.check_again(state, unit, old, now)
     rebind(state, unit)
+    replacement.redefine(state, unit, unit.pending or unit.service, now)
 
 
 def _set_goal(state: State, name: str, up: bool, now: float) -> None:
@@ -110,7 +112,7 @@ def _close_asked(state: State, fact: facts.CloseAsked, now: float) -> None:
 
 
 def _kill_asked(state: State, fact: facts.KillAsked, now: float) -> None:
-    for unit in state.units.values():
+    for unit in state.everyone():
         if unit.phase is Phase.STOPPING or (unit.is_alive and not unit.wanted):
             moves.kill(state, unit, now, "killed: asked for")
 
@@ -121,15 +123,23 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
         stranger = Service(fact.service, Kind.SERVER, (), "", fact.identity.digest)
         unit = state.units[fact.service] = Unit(stranger, removed=True, since=now)
         state.rebuild_dependents()
+    beside = state.beside.get(fact.service)
+    if beside is not None and beside.attempt == fact.attempt:
+        unit = beside
     if unit.attempt == fact.attempt:
         if unit.phase not in (Phase.LOST, Phase.SPAWNING):
             return  # told twice, or it is over
     elif unit.is_alive or fact.attempt < unit.attempt:
-        _end_stray(state, fact)
-        return
-    for lease in fact.identity.leases:
-        if lease.service == unit.name:
+        if beside is not None:
+            _end_stray(state, fact)
+            return
+        unit = state.beside[unit.name] = Unit(unit.service, Role.LEAVER, since=now)
+    own = [lease for lease in fact.identity.leases if lease.service == unit.name]
+    if unit.role is Role.SERVICE:
+        for lease in own:
             ports.take(state, lease)
+    elif unit.role is Role.LEAVER:
+        unit.old_leases += [lease for lease in own if lease not in unit.old_leases]
     state.leases_changed = True
     unit.attempt, unit.identity = fact.attempt, fact.identity
     unit.nonce = max(unit.nonce, fact.identity.nonce)
@@ -224,17 +234,17 @@ def _ports_refused(state: State, fact: facts.PortsRefused, now: float) -> None:
 
 
 def _host_lost(state: State, fact: facts.HostLost, now: float) -> None:
-    for unit in state.units.values():
+    for unit in state.everyone():
         if unit.is_alive and unit.phase is not Phase.LOST and _is_on(unit, fact.host):
             moves.quiet(unit)
             moves.enter(state, unit, Phase.LOST, now, f"host {fact.host} does not answer")
 
 
 def _host_back(state: State, fact: facts.HostBack, now: float) -> None:
-    for unit in state.units.values():
+    for unit in state.everyone():
         if unit.phase is Phase.LOST and _is_on(unit, fact.host):
             unit.deadline = now  # whatever is not adopted in this very step is gone
-            state.changed[unit.name] = None
+            state.changed[unit.key] = None
 
 
 def _is_on(unit: Unit, host: str) -> bool:

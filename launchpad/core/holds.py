@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from launchpad.core.identity import doomed, has_ports, moved, stale_definition
-from launchpad.core.model import RUNNING, Condition, Hold, Need, OnChange, Phase, Service
-from launchpad.core.state import State, Unit
+from launchpad.core.model import RUNNING, Condition, Hold, Lease, Need, OnChange, Phase, Service
+from launchpad.core.state import Role, State, Unit
 
 
 def holds(state: State, unit: Unit) -> list[Hold]:
@@ -13,6 +13,23 @@ def holds(state: State, unit: Unit) -> list[Hold]:
     found += _ports_to_come(state, unit)
     if not has_ports(state, unit):
         found.append(Hold("ports", unit.name, "waiting for its ports"))
+    if unit.role is Role.NEXT:
+        found += _before_it(state, unit)
+    return found
+
+
+def _before_it(state: State, unit: Unit) -> list[Hold]:
+    """A replacement is not started with what is about to change, nor while nobody knows whether its service lives."""
+    found = (
+        [] if state.units[unit.name].is_running else [Hold("order", unit.name, "waits for the one that runs")]
+    )
+    earlier = list(state.units)[: list(state.units).index(unit.name)]
+    bound = [need.on for need in unit.service.needs if need.bound]
+    for name in dict.fromkeys((*unit.service.uses, *bound)):
+        other = state.beside.get(name)
+        comes = other is not None and other.role is Role.NEXT and (other.attempt or name in earlier)
+        if comes or (name in earlier and state.units[name].replace_due):
+            found.append(Hold("need", name, f"waits for `{name}` to be replaced"))
     return found
 
 
@@ -50,18 +67,30 @@ def _ports_to_come(state: State, unit: Unit) -> list[Hold]:
     for name, port in unit.service.refs:
         other = state.units.get(name)
         waits = other is not None and other.pending is not None
-        if other is not None and waits and all(own.name != port for own in other.service.ports):
+        if other is None or not waits or any(own.name == port for own in other.service.ports):
+            continue
+        if is_being_replaced(state, other):
+            found.append(
+                Hold("need", name, f"waits for `{name}` to be replaced: it has no port `{port}` yet")
+            )
+        else:
             text = f"cannot start: `{name}` has no port `{port}` until it is restarted"
             found.append(Hold("failed-need", name, text))
     return found
+
+
+def is_being_replaced(state: State, unit: Unit) -> bool:
+    """A replacement of it is to come, or on its way up."""
+    beside = state.beside.get(unit.name)
+    return unit.replace_due or (beside is not None and beside.role is Role.NEXT)
 
 
 def is_blocked(state: State, unit: Unit) -> bool:
     """Nothing that is under way now can bring this service up."""
     if unit.phase is not Phase.IDLE:
         return False
-    needs = (hold for need in unit.service.needs if (hold := _need(state, need)))
-    return any(hold.kind == "failed-need" for hold in needs) or bool(_ports_to_come(state, unit))
+    needs = [hold for need in unit.service.needs if (hold := _need(state, need))]
+    return any(hold.kind == "failed-need" for hold in (*needs, *_ports_to_come(state, unit)))
 
 
 def blocked_by(state: State, unit: Unit, name: str) -> bool:
@@ -86,7 +115,7 @@ def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:
     if unit.is_alive and doomed(state, unit) and unit.is_running:
         return [Hold("order", unit.name, "stops when what depends on it is gone")]
     if unit.is_running or unit.phase in (Phase.DONE, Phase.FAILED):
-        return _stale(state, unit)
+        return [*_beside(state, unit), *_stale(state, unit)]
     if unit.phase is not Phase.IDLE:
         return []
     if not unit.wanted:
@@ -94,9 +123,36 @@ def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:
     return holds(state, unit)
 
 
+def _beside(state: State, unit: Unit) -> list[Hold]:
+    """What its other process is about."""
+    other = state.beside.get(unit.name)
+    if other is None:
+        return []
+    numbers = [str(lease.number) for lease in _told(other)]
+    known = [f"pid {other.handle.pid}"] if other.handle is not None else []
+    known += [f"port{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"] if numbers else []
+    which = f" ({', '.join(known)})" if known else ""
+    if other.role is Role.LEAVER:
+        what = f"another process of it{which} "
+        what += "stops when what depends on it is gone" if other.is_running else "is being stopped"
+        return [Hold("replace", unit.name, what + (f": {other.held_by}" if other.held_by else ""))]
+    if not other.attempt:
+        reasons = "; ".join(hold.text for hold in holds(state, other))
+        return [Hold("replace", unit.name, f"its replacement is held up: {reasons}")]
+    ends = other.phase in (Phase.STOPPING, Phase.KILLING)
+    why = other.leaving.text if ends and other.leaving else other.sights[-1].text if other.sights else ""
+    what = "has failed and is being stopped" if ends else "is starting"
+    return [Hold("replace", unit.name, f"its replacement{which} {what}" + (f": {why}" if why else ""))]
+
+
+def _told(unit: Unit) -> list[Lease]:
+    leases = unit.identity.leases if unit.identity is not None else ()
+    return [lease for lease in leases if lease.service == unit.name]
+
+
 def _stale(state: State, unit: Unit) -> list[Hold]:
     """It runs on as something else than it would be started as now."""
-    found, why = [], []
+    found, why, comes = [], [], is_being_replaced(state, unit)
     if unit.pending is not None:
         what = ", ".join(differences(unit.service, unit.pending))
         why.append(f"{what} changed" if what else "its definition changed")
@@ -105,8 +161,11 @@ def _stale(state: State, unit: Unit) -> list[Hold]:
     if unit.is_running and unit.service.on_change is OnChange.KEEP:
         away = dict.fromkeys(moved(state, unit, unit.service.refs))
         why += [f"`{name}` has another address" for name in away]
-    if why:
-        text = f"{'; '.join(why)} since it was started: `launchpad restart {unit.name}` takes it up"
+    if why and not comes:
+        tried = unit.failed.last if unit.failed is not None else None
+        text = f"{'; '.join(why)} since it was started"
+        text += f", and its replacement failed ({tried.text})" if tried is not None else ""
+        text += f": `launchpad restart {unit.name}` takes it up"
         found.append(Hold("stale", unit.name, text))
     if unit.suspended:
         text = f"what it watches changes all the time and is no longer looked at: `launchpad restart {unit.name}`"

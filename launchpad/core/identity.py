@@ -8,11 +8,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from launchpad.core.model import Identity, Lease, OnChange, Phase, PortRequest
-from launchpad.core.state import State, Unit
+from launchpad.core.state import Role, State, Unit
+
+
+def held(state: State, unit: Unit, key: tuple[str, str]) -> Lease | None:
+    """The port of that name, as this unit means it: a replacement has ports of its own."""
+    if unit.role is Role.NEXT and key[0] == unit.name:
+        return unit.leases.get(key[1])
+    return state.leases.get(key)
 
 
 def wanted_identity(state: State, unit: Unit) -> Identity:
-    given = (state.leases.get(key) for key in (*_own(unit), *unit.service.refs))
+    given = (held(state, unit, key) for key in (*_own(unit), *unit.service.refs))
     leases = tuple(lease for lease in given if lease is not None)
     return Identity(unit.service.digest, unit.nonce, _bound(state, unit), leases)
 
@@ -30,7 +37,9 @@ def _own(unit: Unit) -> tuple[tuple[str, str], ...]:
 
 
 def fits(lease: Lease | None, request: PortRequest) -> bool:
-    return lease is not None and lease.host == request.host and request.low <= lease.number <= request.high
+    if lease is None or lease.host != request.host or lease.number in request.avoid:
+        return False
+    return request.low <= lease.number <= request.high
 
 
 def uses(unit: Unit, lease: Lease) -> bool:
@@ -49,10 +58,14 @@ def rebind(state: State, unit: Unit) -> None:
 
 def missing_ports(state: State, unit: Unit) -> list[PortRequest]:
     """Requests, its own and those of services it refers to, for which nothing is held."""
-    names = (unit.name, *unit.service.uses)
-    return [
+    own = [
+        replace(port, beside=unit.role is Role.NEXT)
+        for port in (() if unit.removed else unit.service.ports)
+        if not fits(held(state, unit, (unit.name, port.name)), port)
+    ]
+    return own + [
         port
-        for name in names
+        for name in unit.service.uses
         if (other := state.units.get(name)) is not None and not other.removed
         for port in other.service.ports
         if not fits(state.leases.get((name, port.name)), port)
@@ -78,7 +91,7 @@ def moved(state: State, unit: Unit, ports: tuple[tuple[str, str], ...]) -> list[
     told, and what it was told and its definition no longer speaks of, does not matter to it."""
     assert unit.identity is not None
     told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
-    return [key[0] for key in ports if key in told and state.leases.get(key) != told[key]]
+    return [key[0] for key in ports if key in told and held(state, unit, key) != told[key]]
 
 
 def stale_definition(unit: Unit) -> bool:
@@ -93,7 +106,12 @@ def doomed(state: State, unit: Unit) -> bool:
         return False
     if unit.phase in (Phase.STOPPING, Phase.KILLING):
         return True
-    if not unit.wanted or unit.leaving is not None or stale(state, unit):
+    return unit.leaving is not None or called_for(state, unit)
+
+
+def called_for(state: State, unit: Unit) -> bool:
+    """It has to go for a reason that is not its own failure."""
+    if not unit.wanted or stale(state, unit):
         return True
     return any(
         need.bound and doomed(state, state.units[need.on])

@@ -66,11 +66,13 @@ Text = tuple[str | Ref, ...]
 
 
 class OnChange(StrEnum):
-    """What a change of its definition, or of a watched file, does to a live process. RESTART: it is replaced by
-    a new one. SIGNAL: it is sent a signal and runs on. KEEP: it runs on. What runs on does so with its old
-    definition, and takes the new one when it is restarted or ends."""
+    """What a change of its definition, or of a watched file, does to a live process. RESTART: it is stopped, then a
+    new one is started. REPLACE: a new one is started beside it, and takes over once it is ready. SIGNAL: it is sent
+    a signal and runs on. KEEP: it runs on. What runs on does so with its old definition, and takes the new one when
+    it is restarted or ends."""
 
     RESTART = "restart"
+    REPLACE = "replace"
     SIGNAL = "signal"
     KEEP = "keep"
 
@@ -95,6 +97,10 @@ class PortRequest:
     handover: Handover = Handover.SHARED
     auto: bool = False
     """Asked for as `auto`: any number of the range is as good as another."""
+    avoid: tuple[int, ...] = ()
+    """Not these: another process of the same service has them."""
+    beside: bool = False
+    """For a process that is to run beside the one that has the port so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +312,9 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree;
-    of something that runs: stale (with another definition than the stack now has), watch (its watched files
-    changed so often that changes have no effect for now)."""
+    of something that runs: stale (with another definition than the stack now has), replace (another process of it
+    lives: its replacement, or one that is on its way out), watch (its watched files changed so often that changes
+    have no effect for now)."""
 
     kind: str
     on: str

@@ -11,7 +11,7 @@ from launchpad.core import render
 from launchpad.core.identity import stale_definition, wanted_identity
 from launchpad.core.model import Handle, Outcome, Phase, Service
 from launchpad.core.restarts import backoff_s, is_success, wants_restart, within_budget
-from launchpad.core.state import Probes, Signs, State, Unit
+from launchpad.core.state import Probes, Role, Signs, State, Unit
 from launchpad.core.wishes import Signal, Spawn
 
 SPAWN_S = 30.0
@@ -46,10 +46,12 @@ def start(state: State, unit: Unit, now: float) -> None:
     unit.held_by, unit.sights, unit.looked_at = "", [], now
     unit.ready, unit.alive, unit.signs = Probes(), Probes(), Signs()
     unit.spawned_at, unit.final = now, False
-    unit.signal_due = unit.files_changed = False
+    unit.signal_due = unit.files_changed = unit.replace_due = False
+    unit.failed = None
     enter(state, unit, Phase.SPAWNING, now)
     unit.deadline = now + SPAWN_S
-    launch = render.launch(unit.service, state.leases)
+    own = {(unit.name, port): lease for port, lease in unit.leases.items()}
+    launch = render.launch(unit.service, {**state.leases, **own} if unit.role is Role.NEXT else state.leases)
     state.wishes.append(Spawn(unit.name, unit.attempt, unit.identity, launch))
 
 
@@ -109,7 +111,7 @@ def check_again(state: State, unit: Unit, old: Service, now: float) -> None:
     if service.alive != old.alive:
         first_at = None if service.alive is None else now + service.alive.interval_s
         unit.alive = Probes(next_at=first_at if unit.ready_at is not None else None)
-    state.changed[unit.name] = None
+    state.changed[unit.key] = None
 
 
 def stop(state: State, unit: Unit, now: float, why: str, leaving: Outcome | None = None) -> None:
@@ -171,7 +173,9 @@ def die(state: State, unit: Unit, outcome: Outcome, now: float) -> None:
     unit.history = [*unit.history[-HISTORY:], outcome]
     if unit.old_leases:
         state.touch(unit.name)
-    if not unit.wanted or outcome.kind == "stopped":
+    if unit.role is Role.NEXT:
+        enter(state, unit, Phase.FAILED, now, outcome.text)  # one try: `replacement` sees to what follows
+    elif not unit.wanted or outcome.kind == "stopped":
         enter(state, unit, Phase.IDLE, now, outcome.text)
     elif is_success(unit, outcome) and not wants_restart(unit, outcome):
         enter(state, unit, Phase.DONE, now, f"done after {outcome.after_s:.1f} s")

@@ -5,11 +5,14 @@ Refuses to know how a port is held; a host does that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 from launchpad.core import moves
 from launchpad.core.facts import PortsLeased, PortsRefused
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
-from launchpad.core.state import State
+from launchpad.core.state import Role, State, Unit
 from launchpad.core.wishes import LeasePorts, ReleasePorts
 
 REFUSED = 2
@@ -22,17 +25,46 @@ def lease_missing(state: State, now: float) -> None:
     """One request for all ports that are missing anywhere; while it is open, no other."""
     if state.batch_open is not None or state.ports_wait or state.closing is not None:
         return
-    missing: dict[tuple[str, str], PortRequest] = {}
-    for unit in state.units.values():
-        if unit.wanted and unit.phase is Phase.IDLE:
-            missing.update(((port.service, port.name), port) for port in missing_ports(state, unit))
+    missing = _missing(state, state.units.values())
+    for unit in () if missing else state.beside.values():
+        missing = missing or _missing(state, [unit])  # none that runs shall make another fail
     if not missing:
         return
     state.batch += 1
     state.batch_open, state.batch_deadline = state.batch, now + LEASE_ANSWER_S
-    requests = state.asked[state.batch] = tuple(missing.values())
+    requests = state.asked[state.batch] = tuple(avoiding(state, port) for port in missing.values())
     preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
     state.wishes.append(LeasePorts(state.batch, requests, preferred))
+
+
+def _missing(state: State, units: Iterable[Unit]) -> dict[tuple[str, str], PortRequest]:
+    return {
+        (port.service, port.name): port
+        for unit in units
+        if unit.wanted and unit.phase is Phase.IDLE
+        for port in missing_ports(state, unit)
+    }
+
+
+def for_replacement(state: State, port: PortRequest) -> PortRequest:
+    """The same request for a replacement: another number than any other process of the service has."""
+    return avoiding(state, replace(port, beside=True))
+
+
+def avoiding(state: State, port: PortRequest) -> PortRequest:
+    """Without the numbers of the other process, or processes, of the same service."""
+    key, unit, other = (
+        (port.service, port.name),
+        state.units.get(port.service),
+        state.beside.get(port.service),
+    )
+    found = [*other.leases.values(), *other.old_leases] if other is not None else []
+    if unit is not None and port.beside:
+        found += [*unit.old_leases, *(lease for at, lease in state.leases.items() if at == key)]
+    elif unit is not None:
+        found += unit.leases.values()
+    mine = (lease.number for lease in found if (lease.service, lease.name) == key)
+    return replace(port, avoid=tuple(sorted(mine)))
 
 
 def give_up_waiting(state: State, now: float) -> None:
@@ -43,25 +75,50 @@ def give_up_waiting(state: State, now: float) -> None:
 
 def leased(state: State, fact: PortsLeased) -> None:
     """Batches below zero were asked for by the runtime, for the plan that follows in the same step."""
-    if fact.batch > 0 and state.asked.pop(fact.batch, None) is None:
+    requests = state.asked.pop(fact.batch, None)
+    if fact.batch > 0 and requests is None:
         return  # told twice
     if fact.batch > 0 and fact.batch != state.batch_open:
         _too_late(state, fact)
         return
     if fact.batch == state.batch_open:
         _close_batch(state)
+    spare = [(r.service, r.name) for r in requests or () if r.beside]
     for lease in fact.leases:
-        take(state, lease)
+        if lease.service in fact.beside or (lease.service, lease.name) in spare:
+            _take_beside(state, lease)
+        else:
+            take(state, lease)
     state.leases_changed = True
+
+
+def _take_beside(state: State, lease: Lease) -> None:
+    """For the replacement that waits for it, or one that is to come (`replacement` lets go of what none wants)."""
+    unit, other = state.units.get(lease.service), state.beside.get(lease.service)
+    if unit is None:
+        state.wishes.append(ReleasePorts((lease,)))
+        return
+    waits = other is not None and other.role is Role.NEXT and not other.attempt
+    (other if other is not None and waits else unit).leases[lease.name] = lease
+    for one in (unit, other):
+        if one is not None and lease in one.old_leases:
+            one.old_leases.remove(lease)
+    state.touch(unit.name)
 
 
 def _too_late(state: State, fact: PortsLeased) -> None:
     """What was asked for again is answered again; the rest is wanted by nobody."""
     for lease in fact.leases:
-        unit = state.units.get(lease.service)
-        known = lease in state.leases.values() or (unit is not None and lease in unit.old_leases)
-        if not known and not _is_asked_for(state, lease):
+        if lease not in _known(state, lease.service) and not _is_asked_for(state, lease):
             state.wishes.append(ReleasePorts((lease,)))
+
+
+def _known(state: State, name: str) -> Iterator[Lease]:
+    """Every port that is held for this service, by any of its processes."""
+    yield from (lease for key, lease in state.leases.items() if key[0] == name)
+    for unit in (state.units.get(name), state.beside.get(name)):
+        if unit is not None:
+            yield from (*unit.leases.values(), *unit.old_leases)
 
 
 def _is_asked_for(state: State, lease: Lease) -> bool:
@@ -79,7 +136,7 @@ def take(state: State, lease: Lease) -> None:
         unit.old_leases.remove(lease)
     if old is not None and old != lease:
         _let_go(state, old)
-    _touch_users(state, lease.service)
+    touch_users(state, lease.service)
 
 
 def refused(state: State, fact: PortsRefused, now: float) -> None:
@@ -95,9 +152,10 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
         if (unit := state.units.get(refusal.service)) is not None:
             state.note(now, unit, "ports", f"no free port in {refusal.low}-{refusal.high}")
     untouched, failed = state.is_untouched, False
-    for unit in state.units.values():
+    asked = [(port.service, port.name, port.beside) for port in requests]
+    for unit in list(state.everyone()):
         waits = unit.wanted and unit.phase is Phase.IDLE
-        if waits and any(port in requests for port in missing_ports(state, unit)):
+        if waits and any((p.service, p.name, p.beside) in asked for p in missing_ports(state, unit)):
             failed = True
             own = any(refusal.service == unit.name for refusal in fact.refusals)
             text = "no free port" if own else "ports were refused"
@@ -119,7 +177,7 @@ def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:
     """A service that is on its way out still uses a number that was asked for."""
     return any(
         refusal.low <= lease.number <= refusal.high
-        for unit in state.units.values()
+        for unit in state.everyone()
         for lease in unit.old_leases
         for refusal in fact.refusals
     )
@@ -133,7 +191,7 @@ def sort_out(state: State) -> None:
         request = requests.get(key)
         if request is None or not fits(lease, request):
             del state.leases[key]
-            _touch_users(state, lease.service)
+            touch_users(state, lease.service)
             _let_go(state, lease)
     for unit in state.units.values():
         for lease in list(unit.old_leases):
@@ -149,7 +207,7 @@ def _requests(state: State) -> dict[tuple[str, str], PortRequest]:
     return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.ports}
 
 
-def _touch_users(state: State, name: str) -> None:
+def touch_users(state: State, name: str) -> None:
     """Its numbers are part of what it, and whoever refers to them, is started as."""
     state.touch(name)
     for unit in state.units.values():

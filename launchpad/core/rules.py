@@ -3,15 +3,18 @@
 Each rule looks at one unit and returns whether it did something. They are asked in order, again and
 again, until nobody has anything to do; so it does not matter which fact made a unit worth asking.
 
-    1  take the definition that waited for the old process to end
-    2  replace or stop what has to go, dependents first
-    3  forget how something ended when its definition changed or it was asked for again
-    4  let go of ports that no longer fit
-    5  send the signal that says that something changed
-    6  forget what was removed
-    7  end the stack when its primary job has ended or cannot start
-    8  lease missing ports: the whole batch or none
-    9  start what is wanted and not held
+    1  make a replacement where one is due; call it off, or let it take over
+    2  take the definition that waited for the old process to end
+    3  replace or stop what has to go, dependents first
+    4  forget how something ended when its definition changed or it was asked for again
+    5  let go of ports that no longer fit
+    6  send the signal that says that something changed
+    7  forget what was removed
+    8  end the stack when its primary job has ended or cannot start
+    9  lease missing ports: the whole batch or none
+   10  start what is wanted and not held
+
+Of a second process, 10 is asked while it is to replace, 3 and 5 while it leaves; rule 1 of the first sees to the rest.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from launchpad.core.changes import send_signal, take_definition
 from launchpad.core.holds import holds, is_blocked
 from launchpad.core.identity import doomed, stale_definition, uses
 from launchpad.core.model import Lease, Phase
-from launchpad.core.state import State, Unit
+from launchpad.core.replacement import look_beside
+from launchpad.core.state import Role, State, Unit
 from launchpad.core.wishes import Forget, ReleasePorts
 
 
@@ -37,7 +41,7 @@ def settle(state: State, now: float) -> None:
         if close_if_over(state, now):
             continue
         ports.lease_missing(state, now)
-        found = (state.units[name] for name in list(asked) if name in state.units)
+        found = (unit for key in list(asked) if (unit := state.find(key)) is not None)
         started = [start_what_is_wanted(state, unit, now) for unit in found]
         asked.clear()
         if not any(started):
@@ -48,14 +52,14 @@ def _ask(state: State, now: float, asked: dict[str, None]) -> None:
     """All rules but the one that starts. The bound only catches a fault of the rules themselves."""
     rounds = 0
     while state.dirty:
-        name = next(iter(state.dirty))
-        del state.dirty[name]
-        asked[name] = None
-        unit = state.units.get(name)
-        if unit is not None and any(rule(state, unit, now) for rule in RULES):
-            state.touch(name)
+        key = next(iter(state.dirty))
+        del state.dirty[key]
+        asked[key] = None
+        unit = state.find(key)
+        if unit is not None and any(rule(state, unit, now) for rule in RULES[unit.role]):
+            state.touch(unit.name)
         rounds += 1
-        assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {name}"
+        assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {key}"
 
 
 def stop_what_has_to_go(state: State, unit: Unit, now: float) -> bool:
@@ -100,7 +104,7 @@ def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
 
 
 def forget_removed(state: State, unit: Unit, now: float) -> bool:
-    if not unit.removed or unit.is_alive or unit.old_leases:
+    if not unit.removed or unit.is_alive or unit.old_leases or unit.name in state.beside:
         return False
     held: list[Lease] = [lease for key, lease in state.leases.items() if key[0] == unit.name]
     if held:
@@ -113,14 +117,21 @@ def forget_removed(state: State, unit: Unit, now: float) -> bool:
     return False
 
 
-RULES: tuple[Callable[[State, Unit, float], bool], ...] = (
-    take_definition,
-    stop_what_has_to_go,
-    forget_the_end,
-    release_unfit,
-    send_signal,
-    forget_removed,
-)
+Rule = Callable[[State, Unit, float], bool]
+
+RULES: dict[Role, tuple[Rule, ...]] = {
+    Role.SERVICE: (
+        look_beside,
+        take_definition,
+        stop_what_has_to_go,
+        forget_the_end,
+        release_unfit,
+        send_signal,
+        forget_removed,
+    ),
+    Role.NEXT: (),
+    Role.LEAVER: (stop_what_has_to_go, release_unfit),
+}
 
 
 def close_if_over(state: State, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""What the core knows: one `Unit` per service, the leases, and the timers that follow from them.
+"""What the core knows: one `Unit` per service (two while it is replaced), the leases, and the timers that follow.
 
 Holds data and answers questions about it; changes nothing by itself and wishes nothing.
 """
@@ -6,7 +6,9 @@ Holds data and answers questions about it; changes nothing by itself and wishes 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from launchpad.core.model import (
     ALIVE,
@@ -65,11 +67,21 @@ class Signs:
     gpu_bytes: int = 0
 
 
+class Role(StrEnum):
+    """SERVICE: what people mean by its name. NEXT: started beside it, to take its place. LEAVER: it has been
+    replaced, or was to replace and is no longer wanted; all that is left to do is to end it."""
+
+    SERVICE = "service"
+    NEXT = "next"
+    LEAVER = "leaver"
+
+
 @dataclass(slots=True)
 class Unit:
-    """The whole run-time state of one service."""
+    """The whole run-time state of one service; or of its second process, while there is one (`State.beside`)."""
 
     service: Service
+    role: Role = Role.SERVICE
     goal: bool = False
     removed: bool = False
     phase: Phase = Phase.IDLE
@@ -107,6 +119,12 @@ class Unit:
     """When the last request for its ports was refused."""
     old_leases: list[Lease] = field(default_factory=list)
     """Leases that no longer fit, to be let go when the process that uses them is gone."""
+    leases: dict[str, Lease] = field(default_factory=dict)
+    """Port name → lease. NEXT: its ports. SERVICE: those that are held for a replacement that is to come."""
+    replace_due: bool = False
+    """It changed, and no replacement has been tried since."""
+    failed: Unit | None = None
+    """The replacement that was tried last, if it failed."""
     pending: Service | None = None
     """What the stack says it is, while it runs on as `service`."""
     signal_due: bool = False
@@ -123,6 +141,11 @@ class Unit:
     @property
     def name(self) -> str:
         return self.service.name
+
+    @property
+    def key(self) -> str:
+        """What timers and marks know it by: two units of one service have two. No name has a quote in it."""
+        return self.name if self.role is Role.SERVICE else f"{self.name}'"
 
     @property
     def is_alive(self) -> bool:
@@ -173,6 +196,8 @@ class State:
     rev: int = 0
     units: dict[str, Unit] = field(default_factory=dict)
     dependents: dict[str, list[str]] = field(default_factory=dict)
+    beside: dict[str, Unit] = field(default_factory=dict)
+    """The second process of a service, by the service's name: its replacement, or one that is being ended."""
     leases: dict[tuple[str, str], Lease] = field(default_factory=dict)
     known_ports: dict[tuple[str, str], Lease] = field(default_factory=dict)
     """Numbers had before, asked for again."""
@@ -206,22 +231,39 @@ class State:
         self.counter += 1
         return (self.epoch << 32) | self.counter
 
+    def find(self, key: str) -> Unit | None:
+        """The unit that timers and marks know by this key."""
+        return self.beside.get(key[:-1]) if key.endswith("'") else self.units.get(key)
+
+    def everyone(self) -> Iterator[Unit]:
+        """Both units of a service that has two."""
+        yield from self.units.values()
+        yield from self.beside.values()
+
     def touch(self, name: str) -> None:
         """Ask the rules again about this service and everything around it; what is bound to it has to go
         when it has to, and so on."""
         unit = self.units.get(name)
         if unit is None:
             return
-        self.dirty[name] = self.changed[name] = None
+        self._mark(name)
+        self.changed[name] = None
+        if name in self.beside:
+            self.changed[self.beside[name].key] = None
         for need in unit.service.needs:
             if need.on in self.units:
-                self.dirty[need.on] = None
+                self._mark(need.on)
         around = [name]
         for near in around:
             for other in self.dependents.get(near, ()):
-                self.dirty[other] = None
+                self._mark(other)
                 if other not in around and self._is_bound(other, near):
                     around.append(other)
+
+    def _mark(self, name: str) -> None:
+        self.dirty[name] = None
+        if name in self.beside:
+            self.dirty[self.beside[name].key] = None
 
     def _is_bound(self, name: str, on: str) -> bool:
         return any(need.bound and need.on == on for need in self.units[name].service.needs)
@@ -235,20 +277,20 @@ class State:
 
     def arm(self) -> None:
         """Put the next deadlines of changed units into the heap, unless they are there already."""
-        for name in self.changed:
-            unit = self.units.get(name)
+        for key in self.changed:
+            unit = self.find(key)
             if unit is None:
                 continue
             due = unit.next_deadline()
             if due is not None and due != unit.timer:
-                heapq.heappush(self.heap, (due, name))
+                heapq.heappush(self.heap, (due, key))
             unit.timer = due
         self.changed.clear()
 
     def next_deadline(self) -> float | None:
         while self.heap:
-            due, name = self.heap[0]
-            unit = self.units.get(name)
+            due, key = self.heap[0]
+            unit = self.find(key)
             if unit is not None and unit.timer == due:
                 return due if self.batch_deadline is None else min(due, self.batch_deadline)
             heapq.heappop(self.heap)
@@ -258,13 +300,14 @@ class State:
         """Units whose deadline has come, earliest first; each once."""
         found: dict[str, Unit] = {}
         while self.heap and self.heap[0][0] <= now:
-            due, name = heapq.heappop(self.heap)
-            unit = self.units.get(name)
+            due, key = heapq.heappop(self.heap)
+            unit = self.find(key)
             if unit is not None and unit.timer == due:
                 unit.timer = None
-                found[name] = unit
-                self.changed[name] = None
+                found[key] = unit
+                self.changed[key] = None
         return list(found.values())
 
     def note(self, now: float, unit: Unit, what: str, text: str) -> None:
+        what = {Role.NEXT: "replacement", Role.LEAVER: "leaving"}.get(unit.role, what)
         self.wishes.append(Note(now, unit.name, what, text, unit.phase.value, unit.attempt))

@@ -25,7 +25,7 @@ def verdict(state: State) -> Verdict:
     wanted = [unit for unit in state.units.values() if unit.wanted]
     failed = tuple(u.name for u in state.units.values() if u.phase is Phase.FAILED and not u.removed)
     blocked = tuple(unit.name for unit in wanted if is_blocked(state, unit))
-    alive = any(unit.is_alive for unit in state.units.values())
+    alive = any(unit.is_alive for unit in state.everyone())
     if not alive and state.closing is not None:
         return Verdict("finished", state.closing, failed, blocked)
     if state.closing is not None or (alive and not wanted):

@@ -56,7 +56,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class LeasePorts:
-    """All or none. `preferred` are numbers had before. Answer: PortsLeased or PortsRefused."""
+    """All or none. `preferred` are numbers had before. Answer: PortsLeased or PortsRefused, in the order of the
+    requests."""
 
     batch: int
     requests: tuple[PortRequest, ...]
@@ -77,8 +78,9 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Keep for people: something happened to `service`. `what`: phase, probe, hold, ports, goal, plan.
-    `text` is short and complete; `phase` is the phase after it."""
+    """Keep for people: something happened to `service`. `what`: phase, probe, hold, ports, goal, plan, signal, files;
+    of a second process of it: replacement, leaving. `text` is short and complete; `phase` is
+    the phase after it, of the process of that attempt."""
 
     at: float
     service: str

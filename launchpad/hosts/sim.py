@@ -10,7 +10,7 @@ What a host owes the core, and what this one keeps to, whatever the faults:
 - `TreeGone` is final: it is not told of an attempt whose start is still under way. A SIGKILL to the tree
   of such an attempt calls the start off.
 - Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
-  holds already under that name gives the same number.
+  holds already under that name gives the same number, unless the request avoids it.
 - When a host comes back, what it still runs is told in the same batch as `HostBack`.
 """
 
@@ -138,7 +138,10 @@ class SimHost:
         return [p for p in self.processes.values() if p.service == service and p.lives]
 
     def current(self, service: str) -> Process:
-        """The latest attempt. KeyError if there was none."""
+        """The latest attempt; of `NAME#N`, the one with this number. KeyError if there was none."""
+        name, _, number = service.partition("#")
+        if number:
+            return next(p for p in self.living(name) if p.attempt & 0xFFFFFFFF == int(number))
         return self.processes[self.last[service]]
 
     def _spawn(self, wish: Spawn) -> None:
@@ -222,7 +225,9 @@ class SimHost:
 
     def end(self, service: str, code: int, left: int | None = None) -> None:
         """The main process ends by itself; `left` processes of its tree live on."""
-        p = self.current(service)
+        self.fail(self.current(service), code, left)
+
+    def fail(self, p: Process, code: int, left: int | None = None) -> None:
         p.children = p.children if left is None else left
         p.sweeps = max(1, p.sweeps)
         self._main_ends(p, code)
@@ -289,7 +294,9 @@ class SimHost:
             number = self._number(request, preferred.get((request.service, request.name)), granted)
             if number is None:
                 notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
-                refused.append(Refusal(request.service, request.name, request.low, request.high, notes))
+                refused.append(
+                    Refusal(request.service, request.name, request.low, request.high, notes, request.beside)
+                )
             else:
                 granted[Lease(request.service, request.name, number, request.host)] = None
         if refused:
@@ -301,9 +308,13 @@ class SimHost:
     def _number(self, request: PortRequest, preferred: int | None, granted: dict[Lease, None]) -> int | None:
         for lease in self.leases:
             mine = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
-            if mine and request.low <= lease.number <= request.high:
+            if mine and request.low <= lease.number <= request.high and lease.number not in request.avoid:
                 return lease.number
-        used = {**self.taken, **{lease.number: "" for lease in (*self.leases, *granted)}}
+        used = {
+            **self.taken,
+            **dict.fromkeys(request.avoid, ""),
+            **{lease.number: "" for lease in (*self.leases, *granted)},
+        }
         if preferred is not None and request.low <= preferred <= request.high and preferred not in used:
             return preferred
         return next((n for n in range(request.low, request.high + 1) if n not in used), None)
@@ -349,9 +360,9 @@ class SimHost:
         """A process that was to be started and is not there yet is called off; one whose main process
         is gone is told as found and ended."""
         found: list[Fact] = []
-        for p in self.processes.values():
+        for p in sorted(self.processes.values(), key=lambda p: self.last.get(p.service) != p.attempt):
             p.pending = False
-            if self.last.get(p.service) != p.attempt or p.handle is None:
+            if p.handle is None or not (p.lives or self.last.get(p.service) == p.attempt):
                 continue
             if p.lives or (ended_too and not p.told):
                 found.append(Adopted(p.service, p.attempt, p.identity, p.handle))

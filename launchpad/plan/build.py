@@ -26,7 +26,7 @@ from launchpad.core.model import (
     Text,
 )
 from launchpad.errors import Diagnostic, Refused
-from launchpad.plan import checks, graph, ports
+from launchpad.plan import checks, graph, ports, replaced
 from launchpad.plan.digest import digest
 from launchpad.plan.environment import environment, venv_path
 from launchpad.plan.texts import text
@@ -56,6 +56,7 @@ def problems(loaded: Loaded) -> Iterator[Diagnostic]:
     yield from ports.problems(loaded, asked)
     for name in usable:
         yield from checks.problems(loaded, name, [port.name for port in asked[name]])
+        yield from replaced.problems(loaded, name, asked[name])
 
 
 def _service(loaded: Loaded, name: str, asked: Requests) -> Service:

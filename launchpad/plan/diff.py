@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from launchpad.core.model import OnChange, PortRequest, Service
+from launchpad.core.model import Kind, OnChange, PortRequest, Service
 from launchpad.plan.read import Reading
 from launchpad.plan.reasons import Reasons, reasons
+
+EARLIER = "its definition changed earlier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,16 @@ class Now:
     held_down: tuple[str, ...] = ()
     ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     goals: Mapping[str, bool] = field(default_factory=dict)
+    served: tuple[str, ...] = ()
+    """What runs and has been ready: only that can be replaced."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """The digest of each replacement that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`verb`: start, restart, stop, rerun (a job that has ended), signal, stale (it runs on with its old definition),
-    update (in place), keep (nothing changes), add (new, and not to be started), remove (gone, and was not running).
+    """`verb`: start, restart, replace (a new one takes over once it is ready), stop, rerun (a job that has ended),
+    signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not to be started), remove (gone, and was not running).
     `because`: why, each in a few words; empty for keep."""
 
     service: str
@@ -68,11 +74,13 @@ def _direct(was: Service | None, service: Service, why: Reasons, now: Now) -> Ch
     shape = why.replace or ("its definition changed",)
     keeps = service.on_change is OnChange.KEEP
     if name in now.running:
+        if _is_replaced(was, service, now):
+            return _replaced(was, service, (*shape, *why.in_place), now)
         if now.running[name] != service.digest:
             told = service.on_change is OnChange.SIGNAL and was.digest != service.digest
             verb = "stale" if keeps else "signal" if told else "restart"
             verb = "stale" if service.on_change is OnChange.SIGNAL and not told else verb
-            since = () if was.digest != service.digest else ("its definition changed earlier",)
+            since = () if was.digest != service.digest else (EARLIER,)
             return Change(name, verb, (*(since or shape), *why.in_place))
     elif name in now.down and name not in now.held_down and up:
         return Change(name, "start", ("asked for",))
@@ -85,6 +93,22 @@ def _direct(was: Service | None, service: Service, why: Reasons, now: Now) -> Ch
     return Change(name, "update", why.in_place) if why.in_place else Change(name, "keep")
 
 
+def _is_replaced(was: Service, service: Service, now: Now) -> bool:
+    """It runs on until another one is ready."""
+    servers = was.kind is Kind.SERVER is service.kind
+    changed = now.running[service.name] != service.digest
+    return service.on_change is OnChange.REPLACE and servers and changed and service.name in now.served
+
+
+def _replaced(was: Service, service: Service, why: tuple[str, ...], now: Now) -> Change:
+    """Each definition is tried once."""
+    if was.digest != service.digest or was.on_change is not OnChange.REPLACE:
+        return Change(service.name, "replace", why if was.digest != service.digest else (EARLIER,))
+    if now.beside.get(service.name) == service.digest:
+        return Change(service.name, "keep")
+    return Change(service.name, "stale", (EARLIER,))
+
+
 def _drawn_along(
     found: Mapping[str, Change], before: Mapping[str, Service], new: Reading, service: Service, now: Now
 ) -> Change:
@@ -93,9 +117,11 @@ def _drawn_along(
     if service.name not in now.running or change.verb == "restart":
         return change
     again = [
-        f"restarts with `{need.on}`"
+        f"restarts once `{need.on}` is replaced"
+        if found[need.on].verb == "replace"
+        else f"restarts with `{need.on}`"
         for need in service.needs
-        if need.bound and need.on in found and found[need.on].verb in ("restart", "start", "rerun")
+        if need.bound and need.on in found and found[need.on].verb in ("restart", "replace", "start", "rerun")
     ]
     moved = _moved(found, before, new, service, now)
     if again or (moved and service.on_change is not OnChange.KEEP):
@@ -113,8 +139,16 @@ def _moved(
     told = before[service.name].refs
     moved = []
     for key in service.refs:
-        stays = key[0] in found and found[key[0]].verb in ("stale", "signal")
-        if key in told and key in asked and key in now.ports and not stays:
+        verb = found[key[0]].verb if key[0] in found else ""
+        if key not in told or key not in asked or key not in now.ports or verb in ("stale", "signal"):
+            continue
+        if verb == "replace":
+            moved.append(
+                f"restarts once `{key[0]}`, whose address it was given, is replaced"
+                if service.on_change is not OnChange.KEEP
+                else f"`{key[0]}`, whose address it was given, is replaced"
+            )
+        else:
             host = next(p.host for p in before[key[0]].ports if p.name == key[1])
             if not _fits(now.ports[key], host, asked[key]):
                 moved.append(

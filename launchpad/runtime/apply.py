@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import replace
 
+from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.facts import PlanApplied, PortsLeased, PortsRefused, Refusal
 from launchpad.core.identity import fits
-from launchpad.core.model import Lease, Phase, Plan, PortRequest, Service
+from launchpad.core.model import Lease, OnChange, Phase, Plan, PortRequest, Service
+from launchpad.core.ports import avoiding, for_replacement
 from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading
@@ -58,15 +60,20 @@ async def apply(
     reading: Reading,
     goals: Goals,
     names: tuple[str, ...],
-    runs_on: Container[str],
+    keep: Container[str],
     tell: Callable[[], None],
 ) -> None:
-    """Make the stack what `reading` says. `runs_on` are services that keep their process, and its ports, over a
+    """Make the stack what `reading` says. `keep` are services that keep their process, and its ports, over a
     change of their definition; `tell` is called when nothing can fail any more. Raises Refused, with nothing
     changed."""
+    state = supervisor.engine.state
+    replaced = _replaced(supervisor, reading.plan)
     requests = tuple(
-        p for p in _additional(supervisor, reading.plan, dict(goals)) if p.service not in runs_on
+        avoiding(state, port)
+        for port in _additional(supervisor, reading.plan, dict(goals))
+        if port.service not in keep and port.service not in replaced
     )
+    requests += tuple(for_replacement(state, port) for ports in replaced.values() for port in ports)
     leased = await _lease_first(supervisor, requests, reading)
     plan = replace(reading.plan, rev=supervisor.engine.state.rev + 1)
     supervisor.adopt_reading(reading, names)
@@ -83,13 +90,24 @@ async def _lease_first(
     while requests:
         answer = await supervisor.driver.lease(requests)
         if isinstance(answer, PortsLeased):
-            return (answer,)
+            return (replace(answer, beside=tuple({port.service: None for port in requests if port.beside})),)
         later = [refusal for refusal in answer.refusals if _take_freed(refusal, freed)]
         if len(later) < len(answer.refusals):
             raise Refused(_refused(answer, reading))
         keys = [(refusal.service, refusal.name) for refusal in later]
         requests = tuple(port for port in requests if (port.service, port.name) not in keys)
     return ()
+
+
+def _replaced(supervisor: Supervisor, plan: Plan) -> dict[str, tuple[PortRequest, ...]]:
+    """Services that run on until a replacement is ready, and what that needs besides: nothing if it is under way,
+    or has been tried."""
+    found = {}
+    for service in plan.services:
+        unit = supervisor.engine.units.get(service.name)
+        if unit is not None and service.on_change is OnChange.REPLACE and runs_on(unit, service):
+            found[service.name] = service.ports if unit.wanted and gets_replacement(unit, service) else ()
+    return found
 
 
 def _additional(supervisor: Supervisor, plan: Plan, goals: dict[str, bool]) -> tuple[PortRequest, ...]:
@@ -115,7 +133,8 @@ def _freed(supervisor: Supervisor, plan: Plan) -> list[Lease]:
     leaving = [
         lease for key, lease in state.leases.items() if key not in requests or not fits(lease, requests[key])
     ]
-    return leaving + [lease for unit in state.units.values() for lease in unit.old_leases]
+    leaving += [lease for unit in state.beside.values() for lease in unit.leases.values()]
+    return leaving + [lease for unit in state.everyone() for lease in unit.old_leases]
 
 
 def _take_freed(refusal: Refusal, freed: list[Lease]) -> bool:
@@ -131,10 +150,11 @@ def _refused(answer: PortsRefused, reading: Reading) -> list[Diagnostic]:
     for refusal in answer.refusals:
         key = ("port",) if refusal.name == "main" else ("ports", refusal.name)
         label = reading.label(refusal.service, *key)
+        whom = f"{'the replacement of ' if refusal.beside else ''}`{refusal.service}`"
         found.append(
             Diagnostic(
                 "E301",
-                f"no free port for `{refusal.service}` in {refusal.low}-{refusal.high}",
+                f"no free port for {whom} in {refusal.low}-{refusal.high}",
                 labels=(label,) if label else (),
                 notes=refusal.notes,
                 consequence="nothing was changed, the stack runs as before",

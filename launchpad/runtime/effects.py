@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from launchpad.control.api import EffectView
 from launchpad.core.model import Kind, Phase
+from launchpad.core.state import Role
 from launchpad.errors import Diagnostic
 from launchpad.plan.diff import Change, Now, diff
 from launchpad.plan.read import Reading
@@ -17,7 +18,7 @@ from launchpad.runtime.supervisor import Supervisor
 
 HELD = "E612"
 ENDING = "stop"
-DISTURBING = ("stop", "restart", "signal", "rerun")
+DISTURBING = ("stop", "restart", "replace", "signal", "rerun")
 RUNS_ON = ("stale", "signal")
 """Its process stays, although its definition changed."""
 ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
@@ -29,14 +30,16 @@ Goals = tuple[tuple[str, bool], ...]
 
 def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change, ...]:
     """One for each service of what runs and of what is new."""
-    units = supervisor.engine.units.values()
+    state, units = supervisor.engine.state, supervisor.engine.units.values()
     now = Now(
         running={u.name: u.identity.digest for u in units if u.is_alive and u.identity is not None},
         ended=tuple(u.name for u in units if u.phase in ENDED),
         down=tuple(u.name for u in units if not u.wanted),
         held_down=tuple(u.name for u in units if u.held_down),
-        ports={key: lease.number for key, lease in supervisor.engine.state.leases.items()},
+        ports={key: lease.number for key, lease in state.leases.items()},
         goals=dict(goals),
+        served=tuple(u.name for u in units if u.is_alive and u.ready_at is not None),
+        beside={u.name: u.service.digest for u in state.beside.values() if u.role is Role.NEXT},
     )
     failed = [u.name for u in units if u.phase is Phase.FAILED and u.name in now.goals]
     found = diff(supervisor.reading, new, now)

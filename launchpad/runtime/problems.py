@@ -18,6 +18,8 @@ from launchpad.errors import Diagnostic, Label
 
 Place = Callable[..., Label | None]
 """(service, *path, text=…) → the place in the stack file."""
+REPLACEMENT = "E506"
+
 Tail = Callable[[str], tuple[str, ...]]
 """The last lines that a service printed."""
 
@@ -35,14 +37,47 @@ def problems(
 def problem(
     engine: Engine, unit: Unit, place: Place, tail: Tail, refusals: dict[str, Refusal]
 ) -> Diagnostic | None:
+    if unit.failed is not None and unit.is_alive:
+        return _not_replaced(engine, unit, unit.failed, place, tail, refusals)
     if unit.phase is Phase.STARTING:
         return _misdirected(unit, place)
     if unit.phase is not Phase.FAILED or unit.last is None:
         return None
     if unit.last.kind == "ports":
         return _no_port(engine, unit, place, refusals)
-    tell = {"unready": _never_ready, "spawn": _not_started}.get(unit.last.kind, _crashed)
-    return tell(engine, unit, unit.last, place, tail)
+    return _how_it_ended(engine, unit, unit.last, place, tail)
+
+
+def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+    tell = {"unready": _never_ready, "spawn": _not_started}.get(last.kind, _crashed)
+    return tell(engine, unit, last, place, tail)
+
+
+def _not_replaced(
+    engine: Engine, unit: Unit, tried: Unit, place: Place, tail: Tail, refusals: dict[str, Refusal]
+) -> Diagnostic | None:
+    """The evidence is that of any failed start; what it means is not."""
+    last = tried.last
+    if last is None:
+        return None
+    if last.kind == "ports":
+        refusal = refusals.get(unit.name)
+        found = _no_port(engine, unit, place, refusals)
+        span = f" in {refusal.low}-{refusal.high}" if refusal is not None else ""
+        why = f"no free port for its replacement{span}"
+    else:
+        found, why = _how_it_ended(engine, tried, last, place, tail), last.text
+    pid = f", pid {unit.handle.pid}" if unit.handle is not None else ""
+    return Diagnostic(
+        REPLACEMENT,
+        f"`{unit.name}` was not replaced: {why}",
+        severity="warning",
+        labels=found.labels if found is not None else (),
+        notes=found.notes if found is not None else (),
+        log=found.log if found is not None else (),
+        consequence=f"the old one runs on as it was{pid}; it is not tried again before the next change",
+        hint=f"try it again: `launchpad restart {unit.name}`",
+    )
 
 
 def _labels(label: Label | None) -> tuple[Label, ...]:

@@ -204,13 +204,13 @@ class Reloader:
     ) -> tuple[str, ...]:
         supervisor = self._supervisor
         names = base and tuple(dict.fromkeys((*base, *asked)))
-        runs_on = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
+        keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
 
         def tell() -> None:
             supervisor.applied(f"{self._options.file.name} was applied", said)
 
-        await apply(supervisor, meaning.reading, meaning.goals, names, runs_on, tell)
+        await apply(supervisor, meaning.reading, meaning.goals, names, keep, tell)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said

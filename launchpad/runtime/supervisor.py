@@ -110,7 +110,7 @@ class Supervisor:
     def _on_notes(self, notes: list[Note]) -> None:
         shift = time.time() - self._loop.time()
         events = [Event(n.at + shift, n.service, n.what, n.text, n.phase, n.attempt) for n in notes]
-        touched = {note.service for note in notes if note.what in ("phase", "probe")}
+        touched = {note.service for note in notes if note.what in ("phase", "probe", "replacement")}
         self._journal.write([*events, *self._new_problems(touched)])
         self._verdict = self.engine.verdict()
         self._ring()

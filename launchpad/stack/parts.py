@@ -44,7 +44,7 @@ from launchpad.stack.fields import (
     wrong,
 )
 from launchpad.stack.nodes import kind_of
-from launchpad.stack.problems import LATER, VALUE, closest, shown
+from launchpad.stack.problems import VALUE, closest, shown
 from launchpad.stack.strict import Argv, Command, Exec, Strict
 from launchpad.stack.words import Word
 
@@ -229,13 +229,13 @@ InheritEnv = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class OnChange:
-    """`action` is restart, keep or signal."""
+    """`action` is restart, replace, keep or signal."""
 
     action: str = "restart"
     signal: int = 0
 
 
-_CHANGES = ("restart", "keep")
+_CHANGES = ("restart", "replace", "keep")
 
 
 def _on_change(value: object) -> OnChange:
@@ -243,10 +243,6 @@ def _on_change(value: object) -> OnChange:
         if set(value) != {"signal"}:
             raise wrong(VALUE, "the only key here is `signal`", hint="`{signal: SIGHUP}`")
         return OnChange("signal", signal_number(value["signal"]))
-    if value == "replace":
-        raise wrong(
-            LATER, "`on_change: replace` is not supported in this version", hint="`restart`, or leave it out"
-        )
     if isinstance(value, str) and (match := re.fullmatch(r"signal: *(\w+)", value)):
         raise wrong(VALUE, f"{said(value)} is text here", hint=f"`{{signal: {match[1]}}}`")
     return OnChange(choice(*_CHANGES, "signal")(value)) if value != "signal" else _bare_signal()

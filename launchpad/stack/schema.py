@@ -181,11 +181,12 @@ class Common(Strict):
     )
     on_change: OnChangeField = Field(
         OnChange(),
-        description="What a change of its definition or of a watched file does to its process: `restart`, `keep` "
-        "(it runs on), or `{signal: SIGHUP}` (it is told, once it is ready, and runs on). What runs on does so with "
-        "its old definition, ports included, is shown as stale, and takes the new one when it is restarted or ends. "
-        "A job that is done runs once more, except with `keep`.",
-        examples=["keep", {"signal": "SIGHUP"}],
+        description="What a change of its definition or of a watched file does to its process: `restart`, `replace` "
+        "(servers only: a new one is started beside it on another port of the range and takes over once it is ready; "
+        "if it fails, the old one stays), `keep` (it runs on), or `{signal: SIGHUP}` (it is told, once it is ready, "
+        "and runs on). What runs on does so with its old definition, ports included, is shown as stale, and takes the "
+        "new one when it is restarted or ends. A job that is done runs once more, except with `keep`.",
+        examples=["replace", "keep", {"signal": "SIGHUP"}],
     )
 
 

@@ -132,6 +132,21 @@ def test_a_released_port_is_given_to_the_same_service_again(world: World) -> Non
     assert isinstance(lease(world, 2, request), PortsLeased)
 
 
+def test_what_is_avoided_is_not_given_also_where_it_is_held(world: World) -> None:
+    """A replacement needs another port of the same name, and both are held."""
+    request = PortRequest("a", "main", 23170, 23171)
+    first = lease(world, 1, request)
+    assert isinstance(first, PortsLeased)
+    other = PortRequest("a", "main", 23170, 23171, avoid=(first.leases[0].number,), beside=True)
+    second = lease(world, 2, other)
+    assert isinstance(second, PortsLeased)
+    assert {first.leases[0].number, second.leases[0].number} == {23170, 23171}
+    assert lease(world, 3, other) == PortsLeased(3, second.leases), "asked for again, it is the same"
+    none = lease(world, 4, PortRequest("a", "main", 23170, 23171, avoid=(23170, 23171), beside=True))
+    assert isinstance(none, PortsRefused)
+    assert none.refusals[0].beside
+
+
 def test_each_probe_is_answered_with_its_number(world: World) -> None:
     leased = lease(world, 1, PortRequest("llm", "main", 23180, 23199))
     assert isinstance(leased, PortsLeased)
@@ -167,3 +182,31 @@ def test_signs_of_life_are_told_when_asked(world: World) -> None:
     assert sampled.output_bytes >= 0
     world.submit(Signal("llm", 1, fact(world, Spawned).handle, signal.SIGKILL, "tree"))
     fact(world, Exited)
+
+
+def test_two_attempts_of_one_service_are_told_apart(world: World) -> None:
+    """As while one of them replaces the other: signals, signs, ends and probes find the right one."""
+    first = lease(world, 1, PortRequest("llm", "main", 23200, 23201))
+    assert isinstance(first, PortsLeased)
+    number = first.leases[0].number
+    second = lease(world, 2, PortRequest("llm", "main", 23200, 23201, avoid=(number,), beside=True))
+    assert isinstance(second, PortsLeased)
+    world.spawn("llm", 1, Actor(serves=True), first.leases)
+    old = fact(world, Spawned, 1)
+    world.spawn("llm", 2, Actor(serves=True), second.leases)
+    new = fact(world, Spawned, 2)
+    assert old.handle.pid != new.handle.pid
+    world.submit(Signal("llm", 1, old.handle, signal.SIGKILL, "tree"))
+    assert fact(world, Exited, 1).attempt == 1
+    world.submit(ReleasePorts(first.leases))
+    seen: list[Probed] = []
+    while not seen or not seen[-1].ok:
+        seq = len(seen) + 1
+        world.submit(Probe("llm", 2, "ready", seq, world.probing(second.leases[0])))
+        seen.append(world.until(lambda n=seq: _probed(world, n)))  # type: ignore[misc]
+        assert len(seen) < 5000, f"never ready; last saw {seen[-1].seen}"
+    world.submit(Sample("llm", 2))
+    assert fact(world, Sampled, 2).output_bytes >= 0
+    assert not [f for f in world.facts if isinstance(f, Exited) and f.attempt == 2]
+    world.submit(Signal("llm", 2, new.handle, signal.SIGKILL, "tree"))
+    fact(world, Exited, 2)

@@ -74,7 +74,10 @@ def paths(folder: Path, name: str = "stack.yaml") -> StackPaths:
 
 
 def make(folder: Path, stack: str = "demo", mains: dict[str, int] | None = None) -> Ports:
-    return Ports(paths(folder, f"{stack}.yaml"), stack, f"run-{stack}", ({} if mains is None else mains).get)
+    known = {} if mains is None else mains
+    return Ports(
+        paths(folder, f"{stack}.yaml"), stack, f"run-{stack}", lambda lease: known.get(lease.service)
+    )
 
 
 def ask(service: str, low: int, high: int | None = None, **more: Any) -> PortRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -9,13 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from launchpad.core.model import Service
-from launchpad.errors import Refused
 from launchpad.plan.diff import Now, diff
 from launchpad.plan.effects import SERVICE, TOP, Effect, effect
 from launchpad.plan.read import Reading
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.schema import Defaults, Job, Server, Stack
-from tests.plan.keys import CASES, FILES
+from tests.plan.keys import CASES, FILES, Case
 from tests.stack.writing import planned
 
 MAPS: dict[str, type[BaseModel]] = {
@@ -104,9 +104,19 @@ def test_the_same_file_again_changes_nothing(tmp_path: Path, key: str) -> None:
     assert {change.verb for change in diff(one, other, now(one))} == {"keep"}
 
 
-def test_replace_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(Refused) as refused:
-        planned(tmp_path, "servers: {a: {command: x, on_change: replace}}")
-    (problem,) = refused.value.diagnostics
-    assert problem.code == "E109"
-    assert "`on_change: replace` is not supported in this version" in problem.message
+@pytest.mark.parametrize("key", CASES)
+def test_what_is_replaced_and_what_is_not(tmp_path: Path, key: str) -> None:
+    """The same keys as with a restart; what is in place stays in place."""
+    case = CASES[key]
+    if case.job or key in ("on_change", "ready.log"):
+        pytest.skip("not with `replace`")
+    on = {"on_change": "replace"}
+    texts = [Case({**case.before, **on}, {**case.after, **on}).text(after) for after in (False, True)]
+    before = planned(tmp_path, texts[0], FILES)
+    after = planned(tmp_path, texts[1], {**FILES, **case.files})
+    found = {one.service: one for one in diff(before, after, replace(now(before), served=("a", "b")))}
+    assert found["a"].verb == {Effect.REPLACE: "replace", Effect.IN_PLACE: "update"}.get(SERVICE[key], "keep")
+    started = {one.service: one for one in diff(before, after, now(before))}
+    assert started["a"].verb == {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(
+        SERVICE[key], "keep"
+    )

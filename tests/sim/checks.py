@@ -13,8 +13,10 @@ from launchpad.core import facts as f
 from launchpad.core import wishes as w
 from launchpad.core.facts import Fact
 from launchpad.core.model import CheckKind, Condition, Identity, Kind, Need, OnChange, Phase, Service
-from launchpad.core.state import Unit
+from launchpad.core.state import Role, Unit
 from launchpad.core.wishes import Wish
+from tests.sim.broken import Broken
+from tests.sim.seconds import Seconds
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -47,9 +49,7 @@ MOVES = {
     "lost": {"starting", "stopping", "killing"} | ENDS,
 }
 
-
-class Broken(AssertionError):
-    """A promise of the core was broken."""
+__all__ = ["Broken", "Checks"]
 
 
 def alive(unit: Unit) -> bool:
@@ -87,6 +87,7 @@ class Checks:
         self.killed = False
         self.closing: int | None = None
         self.asked: list[tuple[float, int]] = []
+        self.seconds = Seconds(self)
 
     def after(self, now: float, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
         self.now, self.facts = now, facts
@@ -100,9 +101,12 @@ class Checks:
         self.fresh = [wish.service for wish in wishes if isinstance(wish, w.Spawn)]
         self._read_plans()
         self._fresh_definitions()
+        self.seconds.read_facts(facts)
         for wish in wishes:
             if isinstance(wish, w.Note) and wish.what == "phase":
                 self._moved(wish)
+            elif isinstance(wish, w.Note) and wish.what in ("replacement", "leaving"):
+                self.seconds.moved(wish)
             elif isinstance(wish, w.Spawn):
                 self._spawn(wish)
             elif isinstance(wish, w.Signal):
@@ -115,6 +119,7 @@ class Checks:
             self._unit(unit)
             if not wanted(unit):
                 self.going[unit.name] = None
+        self.seconds.after()
         self._deadlines()
         self._leases(wishes)
         if self.closing is not None and self.world.engine.verdict().phase == "finished":
@@ -130,8 +135,12 @@ class Checks:
             if isinstance(fact, f.PlanApplied):
                 new = {service.name: service for service in fact.plan.services}
                 for name in self.world.engine.units:
+                    served = self.seconds.served.get(name, False)
                     if name not in new or new[name].on_change is OnChange.RESTART:
                         self.going[name] = None
+                    elif new[name].on_change is OnChange.REPLACE:
+                        jobs = Kind.JOB in (new[name].kind, self.plan[name].kind if name in self.plan else "")
+                        self.going.update({name: None} if jobs or not served else {})
                 for name, service in new.items():
                     if name in self.plan and self.plan[name].digest != service.digest:
                         self.news[name] = 1
@@ -180,7 +189,7 @@ class Checks:
         self.phase[name], self.entered[name] = after, self.now
 
     def _ended(self, name: str, note: w.Note) -> None:
-        left = self.world.host.living(name)
+        left = [p for p in self.world.host.living(name) if p.attempt == note.attempt]
         if left:
             raise Broken(f"{name} is {note.phase} while {[p.attempt for p in left]} live")
 
@@ -260,25 +269,26 @@ class Checks:
             return
         if unit.attempt not in self.mine or unit.name in self.going:
             return
-        if now.on_change is OnChange.SIGNAL and self._has_another_address(unit, was):
+        moves_along = now.on_change in (OnChange.SIGNAL, OnChange.REPLACE)
+        if moves_along and self._has_another_address(unit, was):
             return
         raise Broken(f"{unit.name} is stopped although it is to run on over a change")
 
     def _spawn(self, wish: w.Spawn) -> None:
-        unit = self.world.engine.units[wish.service]
+        unit = self.seconds.unit(wish.service, wish.attempt) or self.world.engine.units[wish.service]
         if wish.attempt in self.attempts:
             raise Broken(f"attempt {wish.attempt} of {wish.service} was used before")
         self.attempts[wish.attempt] = wish.identity
         self.mine[wish.attempt] = None
-        self.going.pop(wish.service, None)
+        if unit.role is Role.SERVICE:
+            self.going.pop(wish.service, None)
         if (now := self.plan.get(wish.service)) is not None and wish.identity.digest != now.digest:
             raise Broken(f"{wish.service} is started with another definition than the stack has")
         if not unit.goal or unit.removed:
             raise Broken(f"{wish.service} is started although nobody wants it")
         if self.world.engine.state.closing is not None:
             raise Broken(f"{wish.service} is started although the stack is to end")
-        if self.world.host.living(wish.service):
-            raise Broken(f"{wish.service} is started while another process of it lives")
+        self.seconds.may_be_started(unit, wish)
         for need in unit.service.needs:
             if not self._met(need):
                 raise Broken(f"{wish.service} is started before {need.on} is {need.condition.value}")
@@ -306,8 +316,8 @@ class Checks:
         return was is not None and (was.digest, was.nonce) == (unit.service.digest, unit.nonce)
 
     def _signal(self, wish: w.Signal) -> None:
-        unit = self.world.engine.units.get(wish.service)
-        if unit is None or unit.attempt != wish.attempt:
+        unit = self.seconds.unit(wish.service, wish.attempt)
+        if unit is None:
             return
         if wish.signal == HANGUP:
             self._told(unit)
@@ -336,8 +346,6 @@ class Checks:
         name, phase = unit.name, unit.phase
         if self.phase.setdefault(name, phase.value) != phase.value:
             raise Broken(f"{name} became {phase.value} without a word")
-        if len(self.world.host.living(name)) > 1:
-            raise Broken(f"two processes of {name} live")
         if phase is Phase.READY:
             self._ready(unit)
         if phase in (Phase.DONE, Phase.FAILED, Phase.BACKOFF) and wanted(unit):
@@ -397,8 +405,8 @@ class Checks:
         due = engine.next_deadline()
         if due is not None and due <= now:
             raise Broken(f"a deadline of {due} was missed")
-        for unit in engine.units.values():
-            age = now - self.entered.get(unit.name, now)
+        for unit in engine.state.everyone():
+            age = now - self.entered.get(unit.key, now)
             limit = {
                 Phase.SPAWNING: SPAWN_S,
                 Phase.STOPPING: SPAWN_S + unit.service.stop.grace_s,
@@ -415,7 +423,7 @@ class Checks:
 
     def _leases(self, wishes: Sequence[Wish]) -> None:
         held, numbers = self.world.host.leases, set()
-        for lease in self.world.engine.state.leases.values():
+        for lease in (*self.world.engine.state.leases.values(), *self.seconds.leases()):
             if lease not in held:
                 raise Broken(
                     f"the core believes in port {lease.number} of {lease.service}, which is not held"
@@ -439,8 +447,10 @@ class Checks:
         """Why the world is not where it should be, now that nothing goes wrong any more."""
         units = self.world.engine.units
         found = [why for unit in units.values() if (why := self._unsettled(unit))]
-        kept = set(self.world.engine.state.leases.values())
-        asked = {(u.name, port.name) for u in units.values() for port in u.service.ports}
+        found += self.seconds.unsettled()
+        kept = {*self.world.engine.state.leases.values(), *self.seconds.leases()}
+        everyone = self.world.engine.state.everyone()
+        asked = {(u.name, port.name) for u in everyone for port in u.service.ports}
         overdue = {(r.service, r.name) for batch in self.world.engine.state.asked.values() for r in batch}
         spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
@@ -454,7 +464,9 @@ class Checks:
         return found
 
     def _unsettled(self, unit: Unit) -> str:
-        name, phase, living = unit.name, unit.phase, self.world.host.living(unit.name)
+        name, phase, second = unit.name, unit.phase, self.world.engine.state.beside.get(unit.name)
+        living = self.world.host.living(name)
+        living = [p for p in living if second is None or p.attempt != second.attempt]
         if unit.removed:
             return f"{name} is not forgotten"
         if not wanted(unit):

@@ -1,7 +1,8 @@
 """One well-known course of events, broken at every single point in every way.
 
 The course: three services with ports, readiness and a bound dependent; a crash; a reload that changes one,
-adds one, removes one and changes two that run on over it; watched files that change; a job that ends; an end of the stack. `points` says how many answers and wishes
+adds one, removes one, changes two that run on over it and one that is replaced, with a dependent that was told its
+address; watched files that change; a job that ends; an end of the stack. `points` says how many answers and wishes
 pass between core and host in it; `run` breaks some of them and expects the world to come to rest where it
 should, with every promise kept on the way.
 """
@@ -34,6 +35,8 @@ FIRST = (
     "server gone grace=1 backoff=0.2",
     "server kept v=1 ports=8300-8309 grace=1 backoff=0.2 change=keep",
     "server told v=1 ready=http interval=5 stall=5 needs=kept:started hears=kept grace=1 backoff=0.2 change=signal",
+    "server swap v=1 ports=8400-8409 ready=http interval=5 stall=5 grace=1 backoff=0.2 change=replace",
+    "server asks needs=swap:ready uses=swap grace=1 backoff=0.2",
 )
 SECOND = (
     "server db ports=8000-8009 ready=http interval=5 stall=5 grace=1 backoff=0.2",
@@ -42,6 +45,8 @@ SECOND = (
     "server new ports=8100-8109 needs=db:started grace=1 backoff=0.2",
     "server kept v=2 ports=8305-8319 grace=1 backoff=0.2 change=keep",
     "server told v=2 ready=http interval=5 stall=5 needs=kept:started hears=kept grace=1 backoff=0.2 change=signal",
+    "server swap v=2 ports=8400-8409 ready=http interval=5 stall=5 grace=1 backoff=0.2 change=replace",
+    "server asks needs=swap:ready uses=swap grace=1 backoff=0.2",
 )
 
 
@@ -106,7 +111,7 @@ class Course:
         world.run(2.5)
         world.step(PlanApplied(notation.plan(2, list(SECOND)), (("new", True),)))
         world.run(4.0)
-        world.step(WatchedChanged(("new", "kept", "told")))
+        world.step(WatchedChanged(("new", "kept", "told", "swap")))
         world.run(5.0)
         self._rest()
         self._end()
@@ -126,6 +131,8 @@ class Course:
             "train": "done",
             "kept": "ready",
             "told": "ready",
+            "swap": "ready",
+            "asks": "ready",
         }
         while (why := checks.unsettled()) or self._phases() != up:
             if world.now > until:

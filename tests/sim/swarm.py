@@ -148,7 +148,8 @@ class Schedule:
             words.append(f"policy={rng.choice(('never', 'on-failure', 'always'))}")
         words += [f"max={rng.randrange(4)}", f"window={rng.choice((5, 60))}"] if rng.random() < 0.6 else []
         words += [f"grace={rng.choice((0, 0.3, 2))}", f"backoff={rng.choice((0.05, 0.5))}"]
-        words += [f"change={rng.choice(('keep', 'signal'))}"] if rng.random() < 0.35 else []
+        ways = ("keep", "signal", "replace", "replace") if kind == "server" else ("keep", "signal")
+        words += [f"change={rng.choice(ways)}"] if rng.random() < 0.5 else []
         if kind == "job" and rng.random() < 0.08:
             words.append("primary")
         return " ".join(words)
@@ -254,8 +255,8 @@ class Schedule:
         if what == "hand" and (living := [p for p in host.processes.values() if p.main]):
             p = rng.choice(living)
             p.up, p.well = rng.choice((None, False, True)), rng.choice((None, None, False))
-            if rng.random() < 0.4 and host.last.get(p.service) == p.attempt:
-                host.end(p.service, rng.choice((0, 1, 3)), rng.choice((None, 0, 2)))
+            if rng.random() < 0.4:
+                host.fail(p, rng.choice((0, 1, 3)), rng.choice((None, 0, 2)))
         elif what == "host" and self.faults.on and rng.random() < 0.5:
             host.back() if host.away else host.lose()
         elif what == "crash" and rng.random() < 0.5:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Fact, PlanApplied, PortsLeased, PortsRefused
 from launchpad.core.identity import fits
-from launchpad.core.model import Phase, Plan, PortRequest
+from launchpad.core.model import OnChange, Phase, Plan, PortRequest
+from launchpad.core.ports import avoiding, for_replacement
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
 from tests.sim.checks import Broken, Checks
@@ -52,17 +55,23 @@ class World:
     def apply(self, plan: Plan, goals: tuple[tuple[str, bool], ...] = ()) -> bool:
         """As the runtime does it: what the new plan needs besides is leased first; False if that is refused, and
         then nothing is changed."""
-        units, leases = self.engine.units, self.engine.state.leases
+        state, units, leases = self.engine.state, self.engine.units, self.engine.state.leases
+        known = [s for s in plan.services if s.name in units]
+        replaced = [s for s in known if gets_replacement(units[s.name], s)]
+        as_it_is = [s for s in known if s.on_change is OnChange.REPLACE and runs_on(units[s.name], s)]
         requests = tuple(
-            port
+            avoiding(state, port)
             for service in plan.services
-            if service.name not in units or units[service.name].goal
+            if service not in as_it_is and (service.name not in units or units[service.name].goal)
             for port in service.ports
             if not fits(leases.get((service.name, port.name)), port)
         )
+        requests += tuple(for_replacement(state, port) for service in replaced for port in service.ports)
         answer = self.lease(requests) if requests else None
         if isinstance(answer, PortsRefused):
             return False
+        if answer is not None:
+            answer = replace(answer, beside=tuple(service.name for service in replaced))
         self.step(*([answer] if answer is not None else []), PlanApplied(plan, goals))
         return True
 

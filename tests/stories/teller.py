@@ -5,7 +5,7 @@ stack / reload      the stack from now on, one indented line for each service (`
 apply               the same as the runtime does it: ports that it needs besides are leased first
 behave NAME …       what its processes are going to do (`launchpad.hosts.sim.Behaviour`)
 run S · at T CMD    let S seconds pass · let time pass until T, then do CMD
-ready, unready, sick, well, busy, still NAME       by hand, to the process that lives
+ready, unready, sick, well, busy, still NAME       by hand, to the latest process (or `NAME#N`: of that attempt)
 exit NAME CODE [LEFT]                              its main process ends, LEFT others of its tree live on
 start, stop, restart, rerun NAME…                  what people ask
 touch NAME…                                        files that these watch were changed

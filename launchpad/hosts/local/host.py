@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
-from launchpad.core.model import Handle, Sink
+from launchpad.core.model import Handle, Lease, Sink
 from launchpad.core.wishes import (
     Forget,
     HostWish,
@@ -44,6 +44,7 @@ from launchpad.hosts.local.running import Running
 from launchpad.hosts.local.sinks import SinkStatus
 from launchpad.hosts.local.spawn_failure import NotStarted
 from launchpad.hosts.local.spool import Spools
+from launchpad.hosts.local.spool_writers import written_to
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
 from launchpad.paths import StackPaths
@@ -340,9 +341,17 @@ class LocalHost:
             return
         members = self._members(wish.attempt)
         here.cpu_s = max(here.cpu_s, sum(one.cpu_s for one in members))
-        written = self._spools.size(wish.service) - here.running.log_start
         gpu_bytes = self._gpus.total(one.pid for one in members)
+        written = self._written(here.running)
         self._tell(Sampled(wish.service, wish.attempt, written, here.cpu_s, gpu_bytes))
+
+    def _written(self, running: Running) -> int:
+        """A number that grows as this attempt prints: what another one prints into the same log is no sign of
+        life of this one."""
+        same = [one for one in self._here.values() if one.running.service == running.service]
+        if len(same) > 1:
+            return written_to(running.handle.pid, running.log)
+        return self._spools.size(running.service) - running.log_start
 
     def _members(self, attempt: int) -> list[process.Stat]:
         members = self._trees.members(attempt)
@@ -354,10 +363,10 @@ class LocalHost:
     def _pids(self, running: Running) -> set[int]:
         return {one.pid for one in self._members(running.attempt)}
 
-    def _main_pid(self, service: str) -> int | None:
-        """Of the live main process of a service, if it has one."""
+    def _main_pid(self, lease: Lease) -> int | None:
+        """Of the live main process that was started with this port, if there is one."""
         for here in self._here.values():
-            if here.running.service == service and not here.running.exited:
+            if lease in here.running.launch.ports and not here.running.exited:
                 return here.running.handle.pid
         return None
 

@@ -108,7 +108,11 @@ class Search:
 
     def _take(self, one: PortRequest, number: int) -> bool:
         named = one.low == one.high
-        if one in self.impossible or (self._avoiding and not named and self._quarantined(one, number)):
+        if (
+            number in one.avoid
+            or one in self.impossible
+            or (self._avoiding and not named and self._quarantined(one, number))
+        ):
             return False
         hold = Hold(Lease(one.service, one.name, number, one.host), one.handover, time.time())
         try:

@@ -52,10 +52,10 @@ RETAKE_FIRST_S, RETAKE_LAST_S = 0.05, 1.0
 
 
 class Ports:
-    """`main_pid` gives the pid of a service's live main process."""
+    """`main_pid` gives the pid of the live main process that was started with a port."""
 
     def __init__(
-        self, paths: StackPaths, stack: str, run_id: str, main_pid: Callable[[str], int | None]
+        self, paths: StackPaths, stack: str, run_id: str, main_pid: Callable[[Lease], int | None]
     ) -> None:
         self._paths, self._stack, self._run_id, self._main_pid = paths, stack, run_id, main_pid
         self._loop = asyncio.get_running_loop()
@@ -112,7 +112,7 @@ class Ports:
     def _fitting(self, request: PortRequest) -> Hold | None:
         for lease, hold in self._holds.items():
             same = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
-            if same and request.low <= lease.number <= request.high:
+            if same and request.low <= lease.number <= request.high and lease.number not in request.avoid:
                 return hold
         return None
 
@@ -133,7 +133,7 @@ class Ports:
             own = {lease.number: f"service `{lease.service}` of this stack" for lease in self._holds}
             own.update(search.own_use)
             notes = holders(request.host, range(request.low, request.high + 1), own, others)
-        return Refusal(request.service, request.name, request.low, request.high, notes)
+        return Refusal(request.service, request.name, request.low, request.high, notes, request.beside)
 
     def _register(self) -> None:
         leases = [(lease, hold.since) for lease, hold in self._holds.items()]
@@ -192,7 +192,7 @@ class Ports:
             return
         now = self._loop.time()
         hold.seen_at = now if hold.seen_at is None else hold.seen_at
-        main = self._main_pid(hold.lease.service)
+        main = self._main_pid(hold.lease)
         mains = owners({one.inode for one in known}, [] if main is None else [main])
         if any(one.inode in mains for one in here):
             hold.shut_primary()
