@@ -169,7 +169,7 @@ class SimHost:
         if b.ready_s is not None:
             self._after(b.ready_s, lambda: self._event_happened(p))
 
-    def _main_ends(self, p: Process, code: int) -> None:
+    def _main_ends(self, p: Process, code: int | None) -> None:
         if not p.main:
             return
         p.main, p.code = False, code
@@ -220,8 +220,9 @@ class SimHost:
 
     # --- by hand -------------------------------------------------------------------------------------
 
-    def end(self, service: str, code: int, left: int | None = None) -> None:
-        """The main process ends by itself; `left` processes of its tree live on."""
+    def end(self, service: str, code: int | None, left: int | None = None) -> None:
+        """The main process ends by itself, `code` None: so that nobody can say how; `left` processes of its tree
+        live on."""
         p = self.current(service)
         p.children = p.children if left is None else left
         p.sweeps = max(1, p.sweeps)
@@ -354,7 +355,8 @@ class SimHost:
             if self.last.get(p.service) != p.attempt or p.handle is None:
                 continue
             if p.lives or (ended_too and not p.told):
-                found.append(Adopted(p.service, p.attempt, p.identity, p.handle))
+                age_s = self.now - p.born_at
+                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s))
                 if not p.main:
-                    found.append(Exited(p.service, p.attempt, p.code or 0, p.children))
+                    found.append(Exited(p.service, p.attempt, p.code, p.children))
         return found

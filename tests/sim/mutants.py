@@ -90,7 +90,7 @@ MUTANTS = (
     Mutant("attempts repeat after a crash", State.next_attempt, "(self.epoch << 32) | ", ""),
     Mutant("adopted twice is started twice", fold._adopted, "not in (Phase.LOST, Phase.SPAWNING)", "in ()"),
     Mutant("adopted without its ports", fold._adopted, "lease.service == unit.name", "False"),
-    Mutant("what comes back with its host is gone", fold._adopted, "moves.spawned(state, unit, fact.handle, now)", "pass"),
+    Mutant("what comes back with its host is gone", fold._adopted, "moves.spawned(state, unit, fact.handle, now, fact)", "pass"),
     Mutant("ports are let go while they are used", rules.release_unfit, " if not uses(unit, lease)", ""),
     Mutant("ports that fit nobody are kept", ports.sort_out, "request is None or not fits(lease, request)", "False"),
     Mutant("an old lease is good enough", ports.leased, "return  # told twice", "state.batch_open = fact.batch"),

@@ -25,5 +25,9 @@ class Running:
     pidfd: int | None = None
     exited: bool = False
     """The main process has ended and was reaped; others of its tree may live."""
+    adopted: bool = False
+    """Another launchpad started it, so it is not our child."""
+    notified: bool = False
+    """It said by NOTIFY_SOCKET that it is ready."""
     notify: socket.socket | None = None
     """The unix datagram socket behind NOTIFY_SOCKET, when the launch asks for one."""

@@ -1,0 +1,114 @@
+"""A stack whose supervisor died goes on under this one: what was found becomes facts, goals and words.
+
+Decides what is wanted after a supervisor has died, and what is told of it. Refuses to know how processes are found
+(`hosts.local.survey`) and what becomes of one whose definition has changed (the core).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from launchpad.core import render
+from launchpad.core.engine import Engine
+from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
+from launchpad.core.model import Launch, Service
+from launchpad.hosts.local.adopt import age_s
+from launchpad.hosts.local.survey import Found
+from launchpad.plan.read import Reading
+from launchpad.runtime.store import Counted, Memory
+from launchpad.views.words import duration
+
+Goals = tuple[tuple[str, bool], ...]
+
+
+def launch_of(found: Found, service: Service | None) -> Launch:
+    """How it would be started now, with the ports that it was told; of what the stack no longer has, or has with other
+    ports, what its record says."""
+    record = found.record
+    told = {(lease.service, lease.name): lease for lease in record.identity.leases}
+    if service is not None:
+        try:
+            return render.launch(service, told)
+        except KeyError:
+            pass
+    own = tuple(lease for key, lease in told.items() if key[0] == record.service)
+    return Launch(record.argv, (), True, record.working_dir, own, stop=record.stop, job=record.job)
+
+
+def facts(found: Sequence[Found], memory: Memory | None, now: float) -> list[Fact]:
+    """For the core, in the same step as the plan and after it; `now` in seconds since the epoch."""
+    told: list[Fact] = []
+    for one in found:
+        record = one.record
+        assert record.handle is not None
+        age = age_s(record, now)
+        told.append(Adopted(record.service, record.attempt, record.identity, record.handle, age, record.stop))
+    for name, counted in () if memory is None else memory.counted.items():
+        ages = tuple(max(0.0, now - at) for at in counted.deaths)
+        told.append(Remembered(name, counted.restarts, ages))
+    ended = [one for one in found if not one.lives]
+    told += [
+        Exited(one.record.service, one.record.attempt, one.record.code, len(one.members)) for one in ended
+    ]
+    return told
+
+
+def goals(reading: Reading, names: tuple[str, ...], memory: Memory | None, *, alone: bool) -> Goals:
+    """What is wanted up: as if these names were asked of the supervisor that died. What it had up stays wanted (but
+    not if `alone`), and what somebody had stopped stays down, unless it is named."""
+    asked = reading.goals(names)
+    if memory is None or alone:
+        return asked
+    known = tuple(
+        name for name in memory.up if any(name == service.name for service in reading.plan.services)
+    )
+    up = {name for name, wanted in (*asked, *(reading.goals(known) if known else ())) if wanted}
+    up -= set(held(reading, names, memory))
+    return tuple((name, name in up) for name, _ in asked)
+
+
+def held(reading: Reading, names: tuple[str, ...], memory: Memory | None) -> tuple[str, ...]:
+    """What somebody stopped, and nobody asks for now."""
+    here = [service.name for service in reading.plan.services]
+    return tuple(n for n in here if memory is not None and n in memory.held_down and n not in names)
+
+
+def held_fact(names: tuple[str, ...]) -> list[Fact]:
+    return [GoalsSet(tuple((name, False) for name in names))] if names else []
+
+
+def remember(engine: Engine, shift: float) -> Memory:
+    """What the next supervisor has to know should this one die; `shift` makes the core's time seconds since the epoch."""
+    units = [unit for unit in engine.units.values() if not unit.removed]
+    return Memory(
+        up=tuple(unit.name for unit in units if unit.goal),
+        held_down=tuple(unit.name for unit in units if unit.held_down),
+        counted={
+            unit.name: Counted(unit.restarts, tuple(round(at + shift, 1) for at in unit.deaths))
+            for unit in units
+            if unit.restarts or unit.deaths
+        },
+    )
+
+
+def words(found: Sequence[Found], now: float) -> tuple[str, ...]:
+    """What was found, one line each."""
+    lines = []
+    for one in found:
+        record, age = one.record, age_s(one.record, now)
+        assert record.handle is not None
+        after = "" if age is None else f" after {duration(age)}"
+        left = f"; {len(one.members)} of its processes live" if one.members else ""
+        how = "it is not known how" if record.code is None else _how(record.code)
+        lines.append(
+            f"`{record.service}` runs on (pid {record.handle.pid})"
+            if one.lives
+            else f"`{record.service}` has ended{after}: {how}{left}"
+        )
+    return tuple(lines)
+
+
+def _how(code: int) -> str:
+    from launchpad.core.moves import signal_name
+
+    return f"killed by {signal_name(-code)}" if code < 0 else f"exit {code}"
