@@ -6,16 +6,8 @@ problem means at all. Every code that appears in the program is here, and no oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    title: str
-    meaning: str
-    causes: tuple[str, ...]
-    remedies: tuple[str, ...]
-
+from launchpad.codes_entry import Entry
+from launchpad.codes_processes import PROCESSES
 
 CODES: dict[str, Entry] = {
     # --- the file ---
@@ -295,33 +287,7 @@ CODES: dict[str, Entry] = {
         ("a model that loads longer than thought", "a service that waits for one that never comes"),
         ("raise `--timeout`", "see what each service waits for in the message"),
     ),
-    # --- processes ---
-    "E501": Entry(
-        "a service ended and was given up",
-        "Its process ended although nobody asked it to, and its `restart` policy does not start it again, or has "
-        "tried often enough. For a server even exit code 0 is a failure.",
-        ("an exception: see the last lines of its log", "a lack of memory", "a wrong argument"),
-        ("`launchpad logs NAME`", "run its command by hand with `launchpad env NAME`"),
-    ),
-    "E502": Entry(
-        "a service could not be started",
-        "There never was a process: the program, its folder or its output could not be opened.",
-        ("the program is not on PATH", "`working_dir` is not there", "the file is not executable"),
-        ("check the first word of `command`", "name its environment with `venv`"),
-    ),
-    "E503": Entry(
-        "a service was alive but no longer healthy",
-        "Its `alive` check failed more often than `failures` allows, it was restarted, and that did not help.",
-        ("it hangs", "it is overloaded and answers too late"),
-        ("`launchpad logs NAME`", "raise `failures`, `interval` or `probe_timeout` of `alive`"),
-    ),
-    "E505": Entry(
-        "a sink cannot be written",
-        "The output of a service could not be copied to one of its sinks. The service is not held up by that, and "
-        "nothing is lost: the run's log has everything, and the sink goes on where it was once it can be written again.",
-        ("the disk is full", "the folder is read-only or gone", "nobody reads a named pipe"),
-        ("make room, or mend the path", "see `launchpad logs NAME` meanwhile"),
-    ),
+    **PROCESSES,
     # --- control and hosts ---
     "E601": Entry(
         "another version of launchpad runs the stack",

@@ -110,6 +110,12 @@ def begin(paths: StackPaths, report: Callable[[str], None] = lambda text: None) 
     return new
 
 
+def forget(paths: StackPaths) -> None:
+    """The stack has ended: what was wanted and counted is of no concern any more."""
+    if paths.state.exists() and (stored := load(paths)).memory is not None:
+        save(paths.state, replace(stored, memory=None))
+
+
 def load(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -> Stored:
     """The stored state; a fresh one when there is none. One that is broken, or of a version that is not known, is set
     aside, not trusted, which is told to `report`. What records and registration say holds in any case: attempts

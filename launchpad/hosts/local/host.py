@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
@@ -30,9 +28,10 @@ from launchpad.core.wishes import (
     Spawn,
 )
 from launchpad.hosts.base import Tell
-from launchpad.hosts.local import descriptors, process, records, spawn
+from launchpad.hosts.local import descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
 from launchpad.hosts.local.keeper import Keeper
+from launchpad.hosts.local.ledger import Ledger
 from launchpad.hosts.local.notify import close_notify, open_notify
 from launchpad.hosts.local.ports import Ports
 from launchpad.hosts.local.probes import Prober
@@ -40,12 +39,11 @@ from launchpad.hosts.local.process_children import Reaper, become_subreaper
 from launchpad.hosts.local.process_end import End, end_of
 from launchpad.hosts.local.process_environment import child_environment
 from launchpad.hosts.local.process_oom import OomWatch
-from launchpad.hosts.local.records import Record, intent, remove_record
 from launchpad.hosts.local.registry import private_runtime_dir
-from launchpad.hosts.local.running import Running
+from launchpad.hosts.local.running import Here, Running
 from launchpad.hosts.local.sinks import SinkStatus
-from launchpad.hosts.local.spawn_failure import NotStarted
-from launchpad.hosts.local.spool import NOWHERE, Spools
+from launchpad.hosts.local.spawn_failure import NotStarted, staged
+from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
@@ -54,20 +52,6 @@ from launchpad.paths import StackPaths
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 UNWATCHED_S = 0.05
 """How often a main process is looked at where the kernel can send neither pidfd nor SIGCHLD."""
-
-
-@dataclass(slots=True)
-class Here:
-    """An attempt with processes on this machine. `end` waits for its tree, `killed` by our own SIGKILL, `leaving`:
-    it was asked to end."""
-
-    running: Running
-    end: TreeEnd | None = None
-    killed: bool = False
-    leaving: bool = False
-    done: bool = False
-    """It was a job, and has done its work."""
-    cpu_s: float = 0.0
 
 
 class LocalHost:
@@ -83,9 +67,7 @@ class LocalHost:
         trouble: Callable[[str, str], None] | None = None,
         keeper: Keeper | None = None,
     ) -> None:
-        self._keeper = keeper
-        self._done: dict[str, int] = {}
-        """Jobs that are done, with the attempt whose record says so."""
+        self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop = asyncio.get_running_loop()
         self._here: dict[int, Here] = {}
@@ -106,7 +88,7 @@ class LocalHost:
             Sample: self._sample,
             LeasePorts: self._lease,
             ReleasePorts: lambda wish: self._ports.release(wish.leases),
-            Forget: lambda wish: self._drop_done(wish.service),
+            Forget: lambda wish: self._ledger.drop_done(wish.service),
         }
 
     def submit(self, wishes: Sequence[HostWish]) -> None:
@@ -138,8 +120,8 @@ class LocalHost:
             self._unwatch(here.running)
             if here.running.notify is not None:
                 close_notify(here.running.notify)
-        for service in [] if self._here else list(self._done):
-            self._drop_done(service)
+        if not self._here:
+            self._ledger.close()
         self._here.clear()
         await self._spools.close()
         await self._ports.close()
@@ -147,14 +129,9 @@ class LocalHost:
     def _tell(self, fact: Fact) -> None:
         if isinstance(fact, Probed) and fact.ok:
             self._ports.look(fact.service)
-            self._is_ready(fact)
+            if (here := self._here.get(fact.attempt)) is not None:
+                self._ledger.ready(here.running)
         self._tell_out(fact)
-
-    def _is_ready(self, fact: Probed) -> None:
-        here = self._here.get(fact.attempt)
-        if here is not None and here.running.launch.notify and not here.running.notified:
-            here.running.notified = True
-            records.note(self._paths, fact.service, fact.attempt, notified=True)
 
     # -- starting ----------------------------------------------------------------------------------
 
@@ -180,20 +157,15 @@ class LocalHost:
         notify = None
         if launch.notify:
             name = f"{self._paths.key}-{wish.attempt}"
-            notify, environment["NOTIFY_SOCKET"] = _staged(
+            notify, environment["NOTIFY_SOCKET"] = staged(
                 "notify", lambda: open_notify(private_runtime_dir(), name)
             )
             undo.callback(close_notify, notify)
-        output, log, log_start = _staged("output", lambda: self._spools.open(service))
-        record = dataclasses.replace(
-            intent(service, wish.attempt, self._run_id, wish.identity, launch),
-            log_start=log_start,
-            silent=log == NOWHERE,
-            notify=environment.get("NOTIFY_SOCKET", "") if launch.notify else "",
-        )
+        output, log, log_start = staged("output", lambda: self._spools.open(service))
+        said = environment.get("NOTIFY_SOCKET", "") if launch.notify else ""
         try:
-            _staged("output", lambda: records.write_record(self._paths, record))
-            undo.callback(remove_record, self._paths, service, wish.attempt)
+            record = staged("output", lambda: self._ledger.about_to_start(wish, log, log_start, said))
+            undo.callback(self._ledger.not_started, service, wish.attempt)
             undo.callback(self._ports.ended, launch.ports)
             listeners = self._ports.open_door(launch.ports, launch.handovers)
             handle = spawn.spawn(launch.argv, environment, launch.working_dir, output, listeners)
@@ -202,8 +174,8 @@ class LocalHost:
         running = Running(
             service, wish.attempt, handle, launch, log, log_start, time.time(), environment, notify=notify
         )
-        self._drop_done(service)
-        self._keep(running, record)
+        self._keep(running)
+        self._ledger.started(running, record)
         return running
 
     def adopt(self, found: Found, launch: Launch) -> None:
@@ -227,30 +199,18 @@ class LocalHost:
             self._watch_unwatched()
         elif not running.exited:
             self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
-            if self._keeper is not None:
-                said = None if running.notify is None else running.notify.fileno()
-                self._keeper.watch(running.service, running.attempt, running.handle, running.pidfd, said)
+            self._ledger.watch(running, running.pidfd)
 
-    def _keep(self, running: Running, record: Record) -> None:
+    def _keep(self, running: Running) -> None:
         self._here[running.attempt] = Here(running)
         self._log_starts[running.service] = running.log_start
         self._trees.add(running.attempt, running.handle)
-        record = dataclasses.replace(
-            record,
-            handle=running.handle,
-            started_at=running.started_at,
-            log_start=running.log_start,
-        )
-        with contextlib.suppress(OSError):  # the intent is there: it is found by its markers
-            records.complete_record(self._paths, record)
         try:
             pidfd = os.pidfd_open(running.handle.pid)
         except (AttributeError, OSError):
             self._watch_unwatched()
             return
-        if self._keeper is not None:
-            said = None if running.notify is None else running.notify.fileno()
-            self._keeper.watch(running.service, running.attempt, running.handle, pidfd, said)
+        self._ledger.watch(running, pidfd)
         if descriptors.are_scarce(pidfd) and self._reaper.hears:  # SIGCHLD tells as well
             os.close(pidfd)
             return
@@ -271,7 +231,7 @@ class LocalHost:
         code = end.code
         running.exited = True
         here.done = running.launch.job and code == 0 and not here.leaving
-        records.note_end(self._paths, running.service, attempt, code)
+        self._ledger.ended(running, code)
         self._unwatch(running)
         self._prober.cancel(attempt)
         left = len(self._trees.members(attempt))
@@ -316,18 +276,7 @@ class LocalHost:
         self._ports.ended(running.launch.ports)
         if running.notify is not None:
             close_notify(running.notify)
-        if here.done:
-            self._drop_done(running.service)
-            self._done[running.service] = attempt
-        else:
-            remove_record(self._paths, running.service, attempt)
-        if self._keeper is not None:
-            self._keeper.drop(attempt)
-
-    def _drop_done(self, service: str) -> None:
-        """Nobody needs to know any more that this job is done."""
-        if (attempt := self._done.pop(service, None)) is not None:
-            remove_record(self._paths, service, attempt)
+        self._ledger.gone(running, done=here.done)
 
     def _children_ended(self) -> None:
         """SIGCHLD: for main processes without a pidfd, and for trees whose orphans are being waited for."""
@@ -373,7 +322,7 @@ class LocalHost:
         ends = wish.scope == "tree" or wish.signal in (here.running.launch.stop.signal, *ENDING)
         if ends and not here.leaving and not here.running.exited:
             here.leaving = True
-            records.note(self._paths, wish.service, wish.attempt, leaving=True)
+            self._ledger.leaving(here.running)
 
     def _signal_tree(self, wish: Signal, here: Here | None) -> None:
         attempt = wish.attempt
@@ -443,17 +392,6 @@ class LocalHost:
         task = self._loop.create_task(lease())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _staged(stage: str, do: Callable[[], Any]) -> Any:
-    try:
-        return do()
-    except OSError as error:
-        final = stage != "ports"
-        where = f" `{error.filename}`" if error.filename else ""
-        raise NotStarted(
-            stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final
-        ) from None
 
 
 __all__ = ["LocalHost"]

@@ -90,7 +90,9 @@ class Trees:
 
     def _marked(self, attempt: int) -> list[Stat]:
         """Wherever they are: of what another program started, orphans do not come to us."""
-        run_id, session = self._adopted.get(attempt, self._run_id), self._mains[attempt].pid
+        run_id, main = self._adopted.get(attempt, self._run_id), self._mains[attempt]
+        leader = process.stat(main.pid)
+        session = main.pid if leader is None or leader.start == main.start else -1
         found = []
         for pid in process.pids():
             one = process.stat(pid)
