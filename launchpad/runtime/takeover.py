@@ -14,6 +14,7 @@ from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
 from launchpad.core.model import Launch, Service
 from launchpad.hosts.local.adopt import age_s
 from launchpad.hosts.local.survey import Found
+from launchpad.hosts.local.tree import describe
 from launchpad.plan.read import Reading
 from launchpad.runtime.store import Counted, Memory
 from launchpad.views.words import duration
@@ -98,7 +99,7 @@ def words(found: Sequence[Found], now: float) -> tuple[str, ...]:
         record, age = one.record, age_s(one.record, now)
         assert record.handle is not None
         after = "" if age is None else f" after {duration(age)}"
-        left = f"; {len(one.members)} of its processes live" if one.members else ""
+        left = f"; still there, and ended: {describe(one.members)}" if one.members else ""
         how = "it is not known how" if record.code is None else _how(record.code)
         lines.append(
             f"`{record.service}` runs on (pid {record.handle.pid})"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -102,7 +104,7 @@ class Deaths:
             self._down_again()
 
     def _start(self) -> None:
-        up = self._begin("up") if self.dice.random() < 0.5 else self._begin("up", "-d")
+        up = self.stack.start("up") if self.dice.random() < 0.5 else self.stack.start("up", "-d")
         self._pause(0.9)
         self._kill(up)
 
@@ -114,44 +116,32 @@ class Deaths:
         self.stack.cli("up", "-d", check=None)
         text = self.stack.file.read_text()
         number = self.dice.randrange(1 << 30)
-        before, _, rest = text.partition('{N: "')
-        self.stack.file.write_text(f'{before}{{N: "{number}"{rest[rest.index("}") - 1 + 1 :]}')
+        self.stack.file.write_text(re.sub(r'N: "\d+"', f'N: "{number}"', text))
         self._pause(0.4)
         self._kill(None)
 
     def _stop(self) -> None:
         self.stack.cli("up", "-d", check=None)
         name = self.dice.choice(("base", "deaf", "bound"))
-        one = self._begin(self.dice.choice(("stop", "restart")), name, "--no-wait")
+        one = self.stack.start(self.dice.choice(("stop", "restart")), name, "--no-wait")
         self._pause(0.5)
         self._kill(one)
-        self.stack.cli("up", "-d", name, check=None) if self.dice.random() < 0.5 else None
 
     def _down(self) -> None:
         self.stack.cli("up", "-d", check=None)
-        down = self._begin("down")
+        down = self.stack.start("down")
         self._pause(0.6)
         self._kill(down)
-
-    def _begin(self, *args: str) -> subprocess.Popen[str]:
-        return self.stack.start(*args)
 
     def _pause(self, most_s: float) -> None:
         threading.Event().wait(self.dice.random() * most_s)
 
     def _kill(self, command: subprocess.Popen[str] | None) -> None:
-        """The supervisor, by its lock and its registration; and the command that was at it."""
-        for pid in supervisors(self.stack):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            eventually(lambda pid=pid: not alive(pid), "the supervisor is gone")
+        """The supervisor; and the command that was at it, which may just have become one."""
         if command is not None:
             command.kill()
             command.wait()
-        for pid in supervisors(self.stack):  # it was just about to become one
-            os.kill(pid, signal.SIGKILL)
+        kill_holders(self.stack)
 
     def _check_twins(self) -> None:
         twins = {
@@ -189,15 +179,23 @@ def eventually_nothing(stack: Stack) -> dict[int, str]:
     return stack.survivors()
 
 
-def supervisors(stack: Stack) -> list[int]:
-    """Processes that hold the stack's lock, but for those that are about to be something else."""
-    lock = paths_of(stack).lock
-    found = []
-    for pid in stack.survivors():
-        try:
-            names = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
-            continue
-        if str(lock) in names:
-            found.append(pid)
-    return found
+def holders(stack: Stack) -> list[int]:
+    """Processes that have the stack's lock: its supervisor, or who is about to be one."""
+    lock = str(paths_of(stack).lock)
+    return [pid for pid in stack.survivors() if lock in _files(pid)]
+
+
+def _files(pid: int) -> list[str]:
+    try:
+        return [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
+
+
+def kill_holders(stack: Stack) -> None:
+    """SIGKILL for them, until there is none."""
+    while found := holders(stack):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda found=found: not any(alive(pid) for pid in found), "they are gone")
