@@ -146,7 +146,7 @@ class SimHost:
         nth = self.spawns.get(wish.service, 0)
         self.spawns[wish.service] = nth + 1
         behaviour = self.behave(wish.service, nth)
-        process = Process(wish.service, wish.attempt, wish.identity, behaviour)
+        process = Process(wish.service, wish.attempt, wish.identity, behaviour, stop=wish.launch.stop)
         self.processes[wish.attempt] = process
         self._after(behaviour.spawn_s, lambda: self._born(process))
 
@@ -356,7 +356,7 @@ class SimHost:
                 continue
             if p.lives or (ended_too and not p.told):
                 age_s = self.now - p.born_at
-                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s))
+                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s, p.stop))
                 if not p.main:
                     found.append(Exited(p.service, p.attempt, p.code, p.children))
         return found

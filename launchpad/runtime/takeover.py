@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from launchpad.core import render
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
-from launchpad.core.model import Launch, Service
+from launchpad.core.model import Launch, Phase, Service
 from launchpad.hosts.local.adopt import age_s
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import describe
@@ -87,7 +87,7 @@ def remember(engine: Engine, shift: float) -> Memory:
         counted={
             unit.name: Counted(unit.restarts, tuple(round(at + shift, 1) for at in unit.deaths))
             for unit in units
-            if unit.restarts or unit.deaths
+            if (unit.restarts or unit.deaths) and unit.phase is not Phase.FAILED
         },
     )
 

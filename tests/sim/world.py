@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Fact, PlanApplied, PortsLeased, PortsRefused
+from launchpad.core.facts import Exited, Fact, PlanApplied, PortsLeased, PortsRefused, Remembered
 from launchpad.core.identity import fits
 from launchpad.core.model import Phase, Plan, PortRequest
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
@@ -98,13 +98,22 @@ class World:
 
     def crash(self, *facts: Fact) -> None:
         """The supervisor dies and another takes over: plan, survey and goals in one step."""
-        found = self.host.survey()
+        found: list[Fact] = sorted(self.host.survey(), key=lambda fact: isinstance(fact, Exited))
+        remembered = self._remembered()
         self.inbox.clear()
         self.epoch += 1
         self.engine = Engine(self.epoch, tuple(self.engine.state.known_ports.values()))
         if self.checks is not None:
             self.checks.new_engine()
-        self.step(*facts, *found)
+        adopted = [fact for fact in found if not isinstance(fact, Exited)]
+        self.step(*facts, *adopted, *remembered, *found[len(adopted) :])
+
+    def _remembered(self) -> list[Fact]:
+        """What the runtime keeps for the next supervisor."""
+        units = [u for u in self.engine.units.values() if not u.removed and u.phase is not Phase.FAILED]
+        return [
+            Remembered(unit.name, unit.restarts, tuple(self.now - at for at in unit.deaths)) for unit in units
+        ]
 
     def remark(self, text: str) -> None:
         """A line of its own in the transcript."""
