@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launchpad.core.model import Handle, Identity, Lease, Plan, Seen, Stop
+from launchpad.core.model import Handle, Identity, Lease, Plan, Seen, Service, Stop
 
 USUAL_STOP = Stop()
 
@@ -57,7 +57,7 @@ class KillAsked:
 class Adopted:
     """A survey found a process of an earlier supervisor alive; followed by `Exited` in the same batch, it found
     how it ended. `age_s` is how long it has lived (None: not known), `stop` how it is to be stopped if the stack
-    does not say so any more."""
+    does not say so any more, `was` the service that it was started as, as far as that is known."""
 
     service: str
     attempt: int
@@ -65,6 +65,7 @@ class Adopted:
     handle: Handle
     age_s: float | None = None
     stop: Stop = USUAL_STOP
+    was: Service | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     unit.attempt, unit.identity = fact.attempt, fact.identity
     unit.nonce = max(unit.nonce, fact.identity.nonce)
     unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
+    changes.came_as(unit, fact.was)
     moves.spawned(state, unit, fact.handle, now, fact)
     rebind(state, unit)
 

@@ -104,7 +104,7 @@ class Supervisor:
         """What an earlier supervisor left is this one's from now on."""
         services = {service.name: service for service in self.reading.plan.services}
         found, now = self._found.found, time.time()
-        told = takeover.facts(found, self._before, now)
+        told = takeover.facts(found, services, self._before, now)
         if found:
             self.announce("taken over from a supervisor that died", takeover.words(found, now))
         elif self._found.rebooted:

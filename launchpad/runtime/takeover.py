@@ -6,13 +6,16 @@ Decides what is wanted after a supervisor has died, and what is told of it. Refu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from launchpad.core import render
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
-from launchpad.core.model import Launch, Phase, Service
+from launchpad.core.identity import fits
+from launchpad.core.model import Kind, Launch, Phase, PortRequest, Service
 from launchpad.hosts.local.adopt import age_s
+from launchpad.hosts.local.records import Record
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import describe
 from launchpad.plan.read import Reading
@@ -36,14 +39,50 @@ def launch_of(found: Found, service: Service | None) -> Launch:
     return Launch(record.argv, (), True, record.working_dir, own, stop=record.stop, job=record.job)
 
 
-def facts(found: Sequence[Found], memory: Memory | None, now: float) -> list[Fact]:
+def was(record: Record, service: Service | None) -> Service | None:
+    """What it was started as: as the stack says it now, but for what its record says otherwise."""
+    if service is None or service.digest == record.identity.digest:
+        return service
+    told = {(lease.service, lease.name): lease for lease in record.identity.leases}
+    try:
+        same = render.launch(service, told).argv == record.argv
+    except KeyError:
+        same = False
+    return replace(
+        service,
+        kind=Kind.JOB if record.job else Kind.SERVER,
+        digest=record.identity.digest,
+        command=service.command if same else tuple((word,) for word in record.argv),
+        working_dir=record.working_dir,
+        ports=_ports(record, service),
+        refs=tuple(key for key in told if key[0] != record.service),
+    )
+
+
+def _ports(record: Record, service: Service) -> tuple[PortRequest, ...]:
+    """Requests for exactly what it holds; as the stack says it now where that fits."""
+    requests = {port.name: port for port in service.ports}
+    return tuple(
+        requests[one.name]
+        if one.name in requests and fits(one, requests[one.name])
+        else PortRequest(one.service, one.name, one.number, one.number, one.host)
+        for one in record.identity.leases
+        if one.service == record.service
+    )
+
+
+def facts(
+    found: Sequence[Found], services: Mapping[str, Service], memory: Memory | None, now: float
+) -> list[Fact]:
     """For the core, in the same step as the plan and after it; `now` in seconds since the epoch."""
     told: list[Fact] = []
     for one in found:
         record = one.record
         assert record.handle is not None
         age = age_s(record, now)
-        told.append(Adopted(record.service, record.attempt, record.identity, record.handle, age, record.stop))
+        before = was(record, services.get(record.service))
+        who = (record.service, record.attempt, record.identity, record.handle)
+        told.append(Adopted(*who, age, record.stop, before))
     for name, counted in () if memory is None else memory.counted.items():
         ages = tuple(max(0.0, now - at) for at in counted.deaths)
         told.append(Remembered(name, counted.restarts, ages))

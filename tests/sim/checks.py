@@ -136,6 +136,9 @@ class Checks:
                     if name in self.plan and self.plan[name].digest != service.digest:
                         self.news[name] = 1
                 self.plan = new
+            elif isinstance(fact, f.Adopted) and fact.service in self.plan:
+                if self.plan[fact.service].digest != fact.identity.digest:
+                    self.news[fact.service] = 1  # changed while nobody watched
             elif isinstance(fact, f.WatchedChanged):
                 self.news.update(dict.fromkeys(fact.names, 1))
 

@@ -90,6 +90,8 @@ MUTANTS = (
     Mutant("attempts repeat after a crash", State.next_attempt, "(self.epoch << 32) | ", ""),
     Mutant("adopted twice is started twice", fold._adopted, "not in (Phase.LOST, Phase.SPAWNING)", "in ()"),
     Mutant("adopted without its ports", fold._adopted, "lease.service == unit.name", "False"),
+    Mutant("keep means nothing to the next supervisor", fold._adopted, "changes.came_as(unit, fact.was)", "pass"),
+    Mutant("nobody is told of an edit of before", changes.came_as, "new.on_change is OnChange.SIGNAL", "False"),
     Mutant("restarts are forgotten with a supervisor", fold._remembered, "[now - age for age in fact.deaths]", "[]"),
     Mutant("remembered deaths are new ones", fold._remembered, "now - age for", "now for"),
     Mutant("a job that may be done runs again", fold._exited, "unit.final or (fact.code is None and unit.is_job)", "unit.final"),

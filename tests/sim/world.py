@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Exited, Fact, PlanApplied, PortsLeased, PortsRefused, Remembered
+from launchpad.core.facts import Adopted, Exited, Fact, PlanApplied, PortsLeased, PortsRefused, Remembered
 from launchpad.core.identity import fits
 from launchpad.core.model import Phase, Plan, PortRequest
+from launchpad.core.state import Unit
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
 from tests.sim.checks import Broken, Checks
@@ -98,6 +100,7 @@ class World:
 
     def crash(self, *facts: Fact) -> None:
         """The supervisor dies and another takes over: plan, survey and goals in one step."""
+        before = self.engine.units
         found: list[Fact] = sorted(self.host.survey(), key=lambda fact: isinstance(fact, Exited))
         remembered = self._remembered()
         self.inbox.clear()
@@ -105,8 +108,16 @@ class World:
         self.engine = Engine(self.epoch, tuple(self.engine.state.known_ports.values()))
         if self.checks is not None:
             self.checks.new_engine()
-        adopted = [fact for fact in found if not isinstance(fact, Exited)]
+        adopted = [self._as_it_was(fact, before) for fact in found if isinstance(fact, Adopted)]
         self.step(*facts, *adopted, *remembered, *found[len(adopted) :])
+
+    def _as_it_was(self, fact: Adopted, before: dict[str, Unit]) -> Adopted:
+        """With what its record says of the service it was started as."""
+        unit = before.get(fact.service)
+        known = (
+            unit is not None and unit.attempt == fact.attempt and unit.service.digest == fact.identity.digest
+        )
+        return replace(fact, was=unit.service if unit is not None and known else None)
 
     def _remembered(self) -> list[Fact]:
         """What the runtime keeps for the next supervisor."""
