@@ -23,7 +23,7 @@ from tests.e2e.deaths import (
     record_of,
     rewrite,
 )
-from tests.e2e.harness import Stack, alive, eventually, fire
+from tests.e2e.harness import Stack, alive, eventually, fire, get
 
 COUNTER = """
 import itertools, time
@@ -448,6 +448,96 @@ def test_p8_readiness_that_was_told_once(make_stack: Make) -> None:
     fire(stack.folder / "later")
     stack.wait_up()
     stack.down()
+
+
+def test_p8_ports_after_the_takeover(make_stack: Make) -> None:
+    """P3, P8: a server that was taken over and dies is started on the same port, however that is handed over; and one
+    that had not begun to listen still can."""
+    stack = make_stack("""
+        defaults: {restart: {policy: on-failure, backoff: {initial: 10ms}}}
+        servers:
+          shared: {command: "PRETEND --port ${self.port}", port: auto, ready: /health}
+          release: {command: "PRETEND --port ${self.port} --no-reuse", port: auto, handover: release, ready: /health}
+          inherit: {command: "PRETEND --fd 3", port: auto, handover: inherit, ready: /health}
+          late: {command: "PRETEND --port ${self.port} --ready-when pipe --mark marks --name late", port: auto, ready: /health}
+    """)
+    stack.pipe("pipe")
+    stack.start("up")
+    for name in ("shared", "release", "inherit"):
+        stack.wait_state(name, "ready")
+    before = {view.name: view for view in stack.client.status().services}
+    eventually(lambda: stack.marks_of("late", "start"), "it runs")
+    kill_supervisor(stack)
+    stack.start("up")
+    for name in ("shared", "release", "inherit"):
+        assert stack.wait_state(name, "ready").pid == before[name].pid
+    fire(stack.folder / "pipe")
+    assert stack.wait_state("late", "ready").pid == before["late"].pid
+    for name in ("shared", "release", "inherit"):
+        os.kill(pids(stack)[name], signal.SIGKILL)
+        now = stack.wait_for(
+            lambda s, name=name: any(
+                v.name == name and v.state == "ready" and v.pid != before[name].pid for v in s.services
+            )
+        )
+        (view,) = (view for view in now.services if view.name == name)
+        assert view.ports == before[name].ports
+    stack.down()
+
+
+def test_p8_checks_after_the_takeover(make_stack: Make) -> None:
+    """P8: a program that is the check has the environment of its service; liveness is looked at on."""
+    stack = make_stack("""
+        servers:
+          llm:
+            command: PRETEND --port ${self.port} --name llm --mark marks
+            port: auto
+            environment: {TOKEN: "hello"}
+            ready: {exec: "sh -c 'test $$TOKEN = hello'"}
+            alive: {http: /health, interval: 100ms, failures: 2}
+            restart: {policy: on-failure, backoff: {initial: 10ms}}
+    """)
+    stack.up()
+    before = pids(stack)["llm"]
+    kill_supervisor(stack)
+    stack.up()
+    assert pids(stack)["llm"] == before
+    get(f"{stack.ps()['llm']['url']}/unhealthy")
+    eventually(lambda: len(stack.marks_of("llm", "start")) == 2, "it is started again")
+    stack.down()
+
+
+def test_p8_on_change_holds_over_a_death(make_stack: Make) -> None:
+    """P7, P8: what is to run on over a change runs on over one that nobody watched, too."""
+    text = """
+        servers:
+          kept: {{command: "PRETEND --name kept{0}", on_change: keep}}
+          told: {{command: "PRETEND --name told{0} --mark marks", on_change: {{signal: SIGUSR1}}}}
+    """
+    stack = make_stack(text.format(""))
+    stack.up()
+    before = pids(stack)
+    kill_supervisor(stack)
+    stack.write(text.format("-anew"))
+    stack.up()
+    assert pids(stack)["kept"] == before["kept"]
+    assert "command changed since it was started" in stack.ps()["kept"]["holds"][0]["text"]
+    stack.cli("restart", "kept", check=0)
+    assert "--name kept-anew" in stack.survivors()[pids(stack)["kept"]]
+    stack.down()
+
+
+def test_p8_wait_without_a_supervisor(make_stack: Make) -> None:
+    """P8: how a job ended that nobody watched is known to `wait`, and that it runs on as well."""
+    stack = jobs(make_stack)
+    kill_supervisor(stack)
+    assert "runs on without a supervisor" in stack.cli("wait", "good", check=1).stderr
+    for name in ("good", "bad"):
+        fire(stack.folder / f"{name}.pipe")
+        eventually(lambda name=name: record_of(stack, name).ended, "it is written down")
+    stack.cli("wait", "good", check=0)
+    assert "it ended with 3" in stack.cli("wait", "bad", check=1).stderr
+    stack.cli("down", check=0)
 
 
 def test_p8_down_without_a_supervisor(make_stack: Make) -> None:

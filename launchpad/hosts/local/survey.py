@@ -58,6 +58,8 @@ def survey(paths: StackPaths) -> Survey:
     """To be called with the stack's lock, and by whoever then takes over or ends what was found. Records of what is
     gone for good are removed."""
     records, old = _of_this_boot(paths)
+    if not records and not paths.registration.exists():
+        return Survey(rebooted=old)
     pidfds = {one.attempt: fd for one in records if one.handle and (fd := open_pidfd(one.handle)) is not None}
     keeper.send_away(paths)
     records, _ = _of_this_boot(paths)  # with what the keeper knew
