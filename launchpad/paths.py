@@ -34,6 +34,11 @@ class StackPaths:
         return self.state_dir / "records"
 
     @property
+    def keeper(self) -> Path:
+        """Names the process that watches over the stack should its supervisor die."""
+        return self.state_dir / "keeper.json"
+
+    @property
     def lock(self) -> Path:
         return self.state_dir / "lock"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -71,22 +72,27 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
             client.down()
             break
         except NotRunning:
-            held = _is_held(paths)
-            if held and time.monotonic() < patient_until:  # it is about to listen, or about to leave
+            with _locked(paths) as ours:
+                if ours:
+                    return _end_orphans(paths, timeout_s, quiet=quiet)
+            if time.monotonic() < patient_until:  # it is about to listen, or about to leave
                 time.sleep(LOOK_S)  # neither a file lock nor a socket that is yet to come sends an event
                 continue
         except Refused as refused:
             if refused.diagnostics[0].code != "E603":
                 raise
-            held = True
-        if held:
-            _kill_supervisor(paths)
-        return _end_orphans(paths, timeout_s, quiet=quiet)
+        _kill_supervisor(paths)
+        with _locked(paths, POLL_S) as ours:
+            if not ours:
+                say("another launchpad holds this stack; nothing was ended")
+                return ExitCode.FAILED
+            return _end_orphans(paths, timeout_s, quiet=quiet)
     _wait_for_end(client, before, timeout_s)
     _wait_for_exit(supervisor, before.pid)
     ended = [view.name for view in before.services if view.pid is not None]
     what = "ended " + ", ".join(f"`{name}`" for name in ended) if ended else "no process of it was running"
-    left = _end_orphans(paths, timeout_s, quiet=True)
+    with _locked(paths, MUTE_S) as ours:  # otherwise somebody has started it anew
+        left = _end_orphans(paths, timeout_s, quiet=True) if ours else ExitCode.OK
     say(f"`{before.stack}` is down; {what}")
     return left
 
@@ -111,21 +117,23 @@ def _wait_for_end(client: Client, snapshot: Snapshot, timeout_s: float | None) -
         return
 
 
-def _is_held(paths: StackPaths) -> bool:
-    """Whether a supervisor, or what guards its stack, lives, whatever it answers."""
-    import fcntl
+@contextlib.contextmanager
+def _locked(paths: StackPaths, patience_s: float = 0.0) -> Iterator[bool]:
+    """Hold the stack, so that nobody starts what is ended here; False where a supervisor, or what watches over its
+    stack, has it and does not let go."""
+    from launchpad.runtime.store import take_lock
 
+    if not paths.state_dir.is_dir():
+        yield True  # it never ran here
+        return
+    until = time.monotonic() + patience_s
+    while (fd := take_lock(paths)) is None and time.monotonic() < until:
+        time.sleep(LOOK_S)  # a file lock sends no event
     try:
-        fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        yield fd is not None
     finally:
-        os.close(fd)
-    return False
+        if fd is not None:
+            os.close(fd)
 
 
 def _kill_supervisor(paths: StackPaths) -> None:
@@ -140,9 +148,6 @@ def _kill_supervisor(paths: StackPaths) -> None:
         one = registration.supervisor
         say(f"the supervisor (pid {one.pid}) does not answer; it is killed")
         process.send(one.pid, one.start, signal.SIGKILL)
-    deadline = time.monotonic() + POLL_S
-    while _is_held(paths) and time.monotonic() < deadline:
-        time.sleep(LOOK_S)  # a file lock sends no event
 
 
 def _open_process(pid: int) -> int | None:
@@ -175,21 +180,25 @@ def _say_what_holds(snapshot: Snapshot, said: set[str]) -> None:
 
 
 def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
-    """What runs without a supervisor, by the records it left."""
+    """What runs without a supervisor. To be called with the stack's lock."""
     import asyncio
 
-    from launchpad.hosts.local.records import end_stack, read_records
+    from launchpad.hosts.local import keeper
+    from launchpad.hosts.local.orphans import end_stack, left_of
+    from launchpad.runtime.store import forget
 
-    records = read_records(paths)
-    if not records:
+    keeper.send_away(paths)
+    left = left_of(paths)
+    survivors = asyncio.run(end_stack(paths, timeout_s))
+    forget(paths)
+    if not left.all:
         if not quiet:
             say(f"nothing of {paths.file} runs")
         return ExitCode.OK
-    asyncio.run(end_stack(paths, timeout_s))
-    names = ", ".join(f"`{name}`" for name in dict.fromkeys(record.service for record in records))
-    left = read_records(paths)
-    if left:
-        say(f"still there: {', '.join(f'`{record.service}`' for record in left)}")
+    if survivors:
+        listed = ", ".join(f"`{one.service or one.command}` (pid {one.pid})" for one in survivors)
+        say(f"still there: {listed}")
         return ExitCode.FAILED
+    names = ", ".join(f"`{name}`" for name in left.mains) or f"{len(left.all)} processes"
     say(f"ended what had no supervisor any more: {names}")
     return ExitCode.OK

@@ -94,6 +94,6 @@ def _is_over(news: News, paths: StackPaths, printer: Printer | None) -> bool:
         return True
     if not gone:
         return False
-    from launchpad.hosts.local.records import read_records
+    from launchpad.hosts.local.records import open_records
 
-    return not read_records(paths)
+    return not open_records(paths)

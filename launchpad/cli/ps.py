@@ -13,6 +13,7 @@ from launchpad.cli.target import StackCommand, check_names, locate, not_running,
 
 if TYPE_CHECKING:
     from launchpad.control.api import Snapshot
+    from launchpad.paths import StackPaths
 
 
 @click.command("ps", cls=StackCommand)
@@ -25,9 +26,7 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
     paths = locate(given)
     snapshot = running(paths)
     if snapshot is None:
-        if as_json:
-            print_json([])
-        say(not_running(paths))
+        _show_unsupervised(paths, names, as_json)
         return
     if names:
         check_names(names, [view.name for view in snapshot.services], snapshot.stack)
@@ -36,6 +35,27 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
         print_json([asdict(view) for view in snapshot.services])
     else:
         _show(snapshot)
+
+
+def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool) -> None:
+    """What lives all the same, by its records."""
+    import time
+    from dataclasses import asdict
+
+    from launchpad.cli.unsupervised import views
+    from launchpad.control.api import Snapshot
+    from launchpad.views import table
+
+    found = views(paths, time.time())
+    if names and found:
+        check_names(names, [view.name for view in found], paths.file.parent.name)
+    shown = [view for view in found if view.name in names or not names]
+    if as_json:
+        print_json([asdict(view) for view in shown])
+    say(not_running(paths))
+    if shown and not as_json:
+        snapshot = Snapshot(0, paths.file.parent.name, str(paths.file), 0, 0.0, "lost", services=tuple(shown))
+        print(table.plain_table(snapshot, time.time()), end="")
 
 
 def _show(snapshot: Snapshot) -> None:

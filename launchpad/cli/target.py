@@ -184,8 +184,7 @@ def not_running(paths: StackPaths, stack: str = "") -> str:
     if not left.all:
         return f"{where} is not running; start it with `launchpad up`"
     mains = ", ".join(f"`{name}` (pid {one.pid})" for name, one in left.mains.items())
-    names = mains or f"{len(left.all)} processes"
-    return (
-        f"{where} has no supervisor any more, but {names} still live; "
-        "`launchpad down` ends them, `launchpad up` starts the stack anew"
-    )
+    count = f"{len(left.mains)} service{'s' if len(left.mains) != 1 else ''}"
+    runs = "runs" if len(left.mains) == 1 else "run"
+    what = f"{count} {runs} unsupervised: {mains}" if mains else f"{len(left.all)} processes of it still live"
+    return f"{where} has no supervisor: {what}; `launchpad up` takes them over, `launchpad down` ends them"

@@ -26,7 +26,7 @@ def command(names: tuple[str, ...], given: Path | None) -> int:
     paths = locate(given)
     snapshot = running(paths)
     if snapshot is None:
-        say(not_running(paths))
+        _without_supervisor(paths, name)
         return ExitCode.FAILED
     check_names([name], [view.name for view in snapshot.services], snapshot.stack)
     view = next(view for view in snapshot.services if view.name == name)
@@ -39,6 +39,18 @@ def command(names: tuple[str, ...], given: Path | None) -> int:
         return ExitCode.FAILED
     print(view.url)
     return ExitCode.OK
+
+
+def _without_supervisor(paths: StackPaths, name: str) -> None:
+    """Where it was reached, for people; whether it is ready is known to nobody, so a script gets nothing."""
+    import time
+
+    from launchpad.cli.unsupervised import views
+
+    say(not_running(paths))
+    for view in views(paths, time.time()):
+        if view.name == name and view.url:
+            say(f"`{name}` was at {view.url}; nobody looks whether it is ready")
 
 
 def _lack(paths: StackPaths, view: ServiceView) -> str:

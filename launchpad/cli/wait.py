@@ -88,7 +88,26 @@ def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
     _refuse_servers([name for name in names if kinds[name] != "job"])
     jobs = names or _meant(paths, reading, kinds)
     ended = {name: phases.get(name, ("idle", "it was not started")) for name in jobs}
+    ended.update(_unsupervised(paths, jobs))
     return _tell(jobs, {name: text or phase for name, (phase, text) in ended.items() if phase != "done"})
+
+
+def _unsupervised(paths: StackPaths, jobs: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """What records know better than the journal: jobs that went on when their supervisor had died."""
+    from launchpad.hosts.local import process
+    from launchpad.hosts.local.records import read_records
+
+    known = {}
+    for record in read_records(paths):
+        if record.service not in jobs or record.handle is None:
+            continue
+        if record.ended:
+            how = "it is not known how it ended" if record.code is None else f"it ended with {record.code}"
+            known[record.service] = ("done" if record.code == 0 else "failed", how)
+        elif process.alive(record.handle):
+            text = f"it runs on without a supervisor (pid {record.handle.pid}); `launchpad up` takes it over"
+            known[record.service] = ("lost", text)
+    return known
 
 
 def _meant(paths: StackPaths, reading: Reading, kinds: dict[str, str]) -> tuple[str, ...]:

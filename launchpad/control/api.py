@@ -61,6 +61,8 @@ class ServiceView:
     """Path of the run's log of this service (what `logs` prints)."""
     attempt: int = 0
     primary: bool = False
+    taken_over: bool = False
+    """Its process was started by an earlier supervisor, which died."""
     digest: str = ""
     """Of what shapes its process; equal digests mean that a reload leaves it alone."""
 

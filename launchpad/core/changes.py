@@ -33,6 +33,16 @@ def redefine(unit: Unit, new: Service) -> None:
     unit.replace_due = replaced or (unit.replace_due and not changed and new.on_change is OnChange.REPLACE)
 
 
+def came_as(unit: Unit, was: Service | None) -> None:
+    """Its process was found, started as `was`: a change that nobody watched does what it would have done then."""
+    new = unit.service
+    if was is None or unit.removed or new.digest == was.digest:
+        return
+    if new.on_change in (OnChange.KEEP, OnChange.SIGNAL):
+        unit.service, unit.pending = _shaped_as(new, was), new
+        unit.signal_due = new.on_change is OnChange.SIGNAL
+
+
 def runs_on(unit: Unit, new: Service) -> bool:
     """Whether it stays what it is while the stack says `new`. A job that is done stays so under `keep`; a server
     that has ended wants a new process."""

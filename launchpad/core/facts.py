@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launchpad.core.model import Handle, Identity, Lease, Plan, Seen
+from launchpad.core.model import Handle, Identity, Lease, Plan, Seen, Service, Stop
+
+USUAL_STOP = Stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,28 @@ class KillAsked:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A survey found a process of an earlier supervisor alive. Of two of one service the newer is told first; the
-    other is ended."""
+    """A survey found a process of an earlier supervisor alive; followed by `Exited` in the same batch, it found
+    how it ended. Of two of one service the newer is told first; the other is ended. `age_s` is how long it has
+    lived (None: not known), `stop` how it is to be stopped if the stack does not say so any more, `was` the service
+    that it was started as, as far as that is known."""
 
     service: str
     attempt: int
     identity: Identity
     handle: Handle
+    age_s: float | None = None
+    stop: Stop = USUAL_STOP
+    was: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an earlier supervisor counted for a service: how often it was started again, and how many seconds ago
+    each of its latest deaths was."""
+
+    service: str
+    restarts: int
+    deaths: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +100,13 @@ class SpawnFailed:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The main process ended; `code` is the exit code, or minus the signal number. `left` are the other
-    processes of its tree that still live. `note` is what the host knows besides ("out of memory")."""
+    """The main process ended; `code` is the exit code, or minus the signal number, or None where nobody can say.
+    `left` are the other processes of its tree that still live. `note` is what the host knows besides ("out of
+    memory")."""
 
     service: str
     attempt: int
-    code: int
+    code: int | None
     left: int = 0
     note: str = ""
 
@@ -183,6 +201,7 @@ Fact = (
     | CloseAsked
     | KillAsked
     | Adopted
+    | Remembered
     | Spawned
     | SpawnFailed
     | Exited

@@ -120,7 +120,7 @@ def _kill_asked(state: State, fact: facts.KillAsked, now: float) -> None:
 def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     unit = state.units.get(fact.service)
     if unit is None:
-        stranger = Service(fact.service, Kind.SERVER, (), "", fact.identity.digest)
+        stranger = Service(fact.service, Kind.SERVER, (), "", fact.identity.digest, stop=fact.stop)
         unit = state.units[fact.service] = Unit(stranger, removed=True, since=now)
         state.rebuild_dependents()
     beside = state.beside.get(fact.service)
@@ -144,8 +144,14 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     unit.attempt, unit.identity = fact.attempt, fact.identity
     unit.nonce = max(unit.nonce, fact.identity.nonce)
     unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
-    moves.spawned(state, unit, fact.handle, now)
+    changes.came_as(unit, fact.was)
+    moves.spawned(state, unit, fact.handle, now, fact)
     rebind(state, unit)
+
+
+def _remembered(state: State, fact: facts.Remembered, now: float) -> None:
+    if (unit := state.units.get(fact.service)) is not None:
+        unit.restarts, unit.deaths = fact.restarts, [now - age for age in fact.deaths]
 
 
 def _end_stray(state: State, fact: facts.Adopted | facts.Spawned) -> None:
@@ -185,7 +191,9 @@ def _exited(state: State, fact: facts.Exited, now: float) -> None:
     unit.exited = fact.code
     if unit.phase not in (Phase.STOPPING, Phase.KILLING):
         lived = now - unit.spawned_at
-        unit.leaving = Outcome("exit", now, fact.code, exit_text(fact.code, lived, fact.note), lived)
+        kind = "exit" if fact.code is not None else "unknown"
+        unit.leaving = Outcome(kind, now, fact.code, exit_text(fact.code, lived, fact.note), lived)
+        unit.final = unit.final or (fact.code is None and unit.is_job)  # it may have done its work
     elif unit.leaving is not None and unit.leaving.code is None:
         lived = now - unit.spawned_at
         unit.leaving = Outcome(unit.leaving.kind, unit.leaving.at, fact.code, unit.leaving.text, lived)
@@ -195,7 +203,9 @@ def _exited(state: State, fact: facts.Exited, now: float) -> None:
         moves.end_tree(state, unit, now, f"its main process ended, {fact.left} of its processes live")
 
 
-def exit_text(code: int, lived_s: float, note: str = "") -> str:
+def exit_text(code: int | None, lived_s: float, note: str = "") -> str:
+    if code is None:
+        return "ended while nobody watched, it is not known how"
     how = f"killed by {moves.signal_name(-code)}" if code < 0 else f"exit {code}"
     return f"{how} after {lived_s:.1f} s" + (f"; {note}" if note else "")
 
@@ -259,6 +269,7 @@ FOLD: dict[type, Callable[[State, Any, float], None]] = {
     facts.CloseAsked: _close_asked,
     facts.KillAsked: _kill_asked,
     facts.Adopted: _adopted,
+    facts.Remembered: _remembered,
     facts.Spawned: _spawned,
     facts.SpawnFailed: _spawn_failed,
     facts.Exited: _exited,

@@ -263,7 +263,9 @@ class Launch:
     notify: bool = False
     """Readiness comes by NOTIFY_SOCKET."""
     stop: Stop = Stop()
-    """How it is to be stopped; kept for whoever has to do that without a supervisor."""
+    """How it is to be stopped; kept, like what follows, for whoever has to do with it without a supervisor."""
+    needs: tuple[str, ...] = ()
+    job: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +299,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Why something ended. `kind`: done, stopped (asked for), exit, signal, spawn, unready, unhealthy,
-    ports, lost. `code` is the exit code, or minus the signal number."""
+    ports, lost, unknown (nobody saw it end). `code` is the exit code, or minus the signal number."""
 
     kind: str
     at: float

@@ -8,6 +8,7 @@ from __future__ import annotations
 from signal import Signals
 
 from launchpad.core import render
+from launchpad.core.facts import Adopted
 from launchpad.core.identity import stale_definition, wanted_identity
 from launchpad.core.model import Handle, Outcome, Phase, Service
 from launchpad.core.restarts import backoff_s, is_success, wants_restart, within_budget
@@ -55,10 +56,12 @@ def start(state: State, unit: Unit, now: float) -> None:
     state.wishes.append(Spawn(unit.name, unit.attempt, unit.identity, launch))
 
 
-def spawned(state: State, unit: Unit, handle: Handle, now: float) -> None:
+def spawned(state: State, unit: Unit, handle: Handle, now: float, adopted: Adopted | None = None) -> None:
+    """It runs. `adopted`: an earlier supervisor started it; whether it is ready is looked at again."""
     unit.handle = handle
-    unit.spawned_at = now
-    enter(state, unit, Phase.STARTING, now, f"started, pid {handle.pid}")
+    unit.spawned_at = now - (adopted.age_s or 0.0 if adopted is not None else 0.0)
+    unit.taken_over = adopted is not None
+    enter(state, unit, Phase.STARTING, now, f"{'taken over' if adopted else 'started'}, pid {handle.pid}")
     _await_ready(state, unit, now)
 
 
@@ -86,6 +89,8 @@ def become_ready(state: State, unit: Unit, now: float) -> None:
     text = (
         "running"
         if check is None
+        else "ready"
+        if first and unit.taken_over
         else f"ready after {now - unit.spawned_at:.1f} s"
         if first
         else "ready again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from launchpad.core.model import Check, CheckKind, Launch, Lease, Probing, Ref, Service, Text
+from launchpad.core.model import Check, CheckKind, Kind, Launch, Lease, Probing, Ref, Service, Text
 
 Leases = Mapping[tuple[str, str], Lease]
 
@@ -45,6 +45,8 @@ def launch(service: Service, leases: Leases) -> Launch:
         handovers=tuple((port.name, port.handover) for port in service.ports),
         notify=service.ready is not None and service.ready.kind is CheckKind.NOTIFY,
         stop=service.stop,
+        needs=tuple(need.on for need in service.needs),
+        job=service.kind is Kind.JOB,
     )
 
 

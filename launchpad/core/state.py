@@ -91,6 +91,8 @@ class Unit:
     handle: Handle | None = None
     nonce: int = 0
     spawned_at: float = 0.0
+    taken_over: bool = False
+    """An earlier supervisor started its process."""
     ready_at: float | None = None
     deadline: float | None = None
     """When the phase is over at the latest: spawn, grace, kill, backoff."""

@@ -149,7 +149,7 @@ class SimHost:
         nth = self.spawns.get(wish.service, 0)
         self.spawns[wish.service] = nth + 1
         behaviour = self.behave(wish.service, nth)
-        process = Process(wish.service, wish.attempt, wish.identity, behaviour)
+        process = Process(wish.service, wish.attempt, wish.identity, behaviour, stop=wish.launch.stop)
         self.processes[wish.attempt] = process
         self._after(behaviour.spawn_s, lambda: self._born(process))
 
@@ -172,7 +172,7 @@ class SimHost:
         if b.ready_s is not None:
             self._after(b.ready_s, lambda: self._event_happened(p))
 
-    def _main_ends(self, p: Process, code: int) -> None:
+    def _main_ends(self, p: Process, code: int | None) -> None:
         if not p.main:
             return
         p.main, p.code = False, code
@@ -223,11 +223,12 @@ class SimHost:
 
     # --- by hand -------------------------------------------------------------------------------------
 
-    def end(self, service: str, code: int, left: int | None = None) -> None:
-        """The main process ends by itself; `left` processes of its tree live on."""
+    def end(self, service: str, code: int | None, left: int | None = None) -> None:
+        """The main process ends by itself, `code` None: so that nobody can say how; `left` processes of its tree
+        live on."""
         self.fail(self.current(service), code, left)
 
-    def fail(self, p: Process, code: int, left: int | None = None) -> None:
+    def fail(self, p: Process, code: int | None, left: int | None = None) -> None:
         p.children = p.children if left is None else left
         p.sweeps = max(1, p.sweeps)
         self._main_ends(p, code)
@@ -365,7 +366,8 @@ class SimHost:
             if p.handle is None or not (p.lives or self.last.get(p.service) == p.attempt):
                 continue
             if p.lives or (ended_too and not p.told):
-                found.append(Adopted(p.service, p.attempt, p.identity, p.handle))
+                age_s = self.now - p.born_at
+                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s, p.stop))
                 if not p.main:
-                    found.append(Exited(p.service, p.attempt, p.code or 0, p.children))
+                    found.append(Exited(p.service, p.attempt, p.code, p.children))
         return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from launchpad.core.facts import Fact
-from launchpad.core.model import Handle, Identity
+from launchpad.core.model import Handle, Identity, Stop
 from launchpad.core.wishes import HostWish, Probe
 
 
@@ -67,6 +67,9 @@ class NoFaults:
         return (0.0,)
 
 
+STOP = Stop()
+
+
 @dataclass(slots=True)
 class Process:
     """One attempt, as it really is."""
@@ -89,6 +92,7 @@ class Process:
     busy: bool | None = None
     signals: list[int] = field(default_factory=list)
     """Those that it got and that do not end it."""
+    stop: Stop = STOP
     told: bool = False
     """The core has been told that the main process ended."""
     passed: int = 0

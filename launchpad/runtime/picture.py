@@ -42,6 +42,7 @@ def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall
         log=str(paths.log(unit.name)),
         attempt=unit.attempt,
         primary=service.primary,
+        taken_over=unit.taken_over,
         digest=service.digest,
     )
 

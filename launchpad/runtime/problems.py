@@ -49,7 +49,7 @@ def problem(
 
 
 def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
-    tell = {"unready": _never_ready, "spawn": _not_started}.get(last.kind, _crashed)
+    tell = {"unready": _never_ready, "spawn": _not_started, "unknown": _unknown}.get(last.kind, _crashed)
     return tell(engine, unit, last, place, tail)
 
 
@@ -205,6 +205,18 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
         notes=tuple(notes),
         log=tail(unit.name),
         consequence=_consequence(engine, unit, "not started"),
+    )
+
+
+def _unknown(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+    return Diagnostic(
+        "E504",
+        f"it is not known how `{unit.name}` ended",
+        labels=_labels(place(unit.name)),
+        notes=("it ended while no supervisor lived, and nobody could write down how",),
+        log=tail(unit.name),
+        consequence=_consequence(engine, unit, "not started"),
+        hint=f"`launchpad start {unit.name}` runs it again" if unit.is_job else "",
     )
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from launchpad.control.api import Snapshot
 from launchpad.errors import ExitCode
 from launchpad.hosts.local.descriptors import raise_limit
-from launchpad.hosts.local.guardian import Guardian
+from launchpad.hosts.local.keeper import Keeper
+from launchpad.hosts.local.survey import Survey
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime import signpost
@@ -30,8 +31,11 @@ class Session:
     """`begin` is called in the loop once the first processes have been started (or could not be): what is
     not needed for that waits until then. `end` is awaited when the stack is finished, before letting go."""
 
-    def __init__(self, options: UpOptions, reading: Reading, paths: StackPaths) -> None:
+    def __init__(
+        self, options: UpOptions, reading: Reading, paths: StackPaths, found: Survey | None = None
+    ) -> None:
         self.options, self.reading, self.paths = options, reading, paths
+        self._found = found
         self.begin: Callable[[], None] = lambda: None
         self.end: Callable[[], object] | None = None
         self._begun = False
@@ -43,17 +47,23 @@ class Session:
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
         raise_limit()
-        guardian = Guardian(self.paths) if self._is_guarded() else None
+        self._keeper = Keeper(self.paths, ends_all=self._ends_all())
+        in_order = False
         try:
-            return self._run()
+            code, in_order = self._run()
+            return code
         finally:
-            if guardian is not None:
-                guardian.dismiss()
+            if in_order:
+                self._keeper.dismiss()
+            else:
+                self._keeper.abandon()
 
-    def _is_guarded(self) -> bool:
+    def _ends_all(self) -> bool:
+        """Whether nothing shall outlive the supervisor."""
         return bool(self.options.job) or self.reading.when_supervisor_dies == "stop"
 
-    def _run(self) -> int:
+    def _run(self) -> tuple[int, bool]:
+        """The exit code, and whether nothing of the stack lives any more."""
         loop = asyncio.new_event_loop()
         self.loop = loop
         try:
@@ -65,23 +75,31 @@ class Session:
                 signal.signal(number, signal.SIG_IGN)
             loop.close()
 
-    async def _main(self) -> int:
+    async def _main(self) -> tuple[int, bool]:
         names = (self.options.job,) if self.options.job else self.options.names
         self.supervisor = Supervisor(
-            self.paths, self.reading, names, timeout_s=self.options.timeout_s, after_start=self._begin
+            self.paths,
+            self.reading,
+            names,
+            timeout_s=self.options.timeout_s,
+            after_start=self._begin,
+            found=self._found,
+            keeper=self._keeper,
+            alone=bool(self.options.job),
         )
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()
         self.loop.call_later(BEGIN_AT_LATEST_S, self._begin)
+        in_order = True
         try:
             code = await self.supervisor.finished
         except Exception:
-            code = int(ExitCode.BROKEN)
+            code, in_order = int(ExitCode.BROKEN), False
             where = self.paths.supervisor_log
             print(f"error[E901]: launchpad itself failed; the traceback is in {where}", file=sys.stderr)  # noqa: T201
         self._begin()
         await self._finish()
-        return code
+        return code, in_order
 
     def _begin(self) -> None:
         if not self._begun:

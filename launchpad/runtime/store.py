@@ -1,6 +1,7 @@
 """What a supervisor leaves behind for the next one: the lock, the epoch, the ports it had.
 
-Phases are never stored: reality is looked at again.
+While it lives, also what is wanted and what it counts, should it die. Phases are never stored: reality is looked at
+again.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import fcntl
 import json
 import os
 import secrets
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from launchpad.core.model import Lease
 from launchpad.errors import Diagnostic, Refused
+from launchpad.hosts.local import records
+from launchpad.hosts.local.registry import registration_in
 from launchpad.paths import StackPaths
 
 VERSION = 1
@@ -22,11 +27,30 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """`run_id` marks every process of this stack in its environment, for as long as the state lives."""
+    """`run_id` marks every process of this stack in its environment, for as long as the state lives. `memory` is
+    there unless the last supervisor ended in order."""
 
     epoch: int
     run_id: str
     ports: tuple[Lease, ...] = ()
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How often a service was started again, and its latest deaths, in seconds since the epoch."""
+
+    restarts: int
+    deaths: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is wanted up, what somebody stopped by name, and the restarts so far."""
+
+    up: tuple[str, ...] = ()
+    held_down: tuple[str, ...] = ()
+    counted: dict[str, Counted] = field(default_factory=dict)
 
 
 def take_lock(paths: StackPaths) -> int | None:
@@ -78,33 +102,70 @@ def _unwritable(paths: StackPaths, error: OSError) -> Refused:
     )
 
 
-def begin(paths: StackPaths) -> Stored:
+def begin(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -> Stored:
     """Read what the last supervisor left, raise the epoch, and write that down before anything starts."""
-    old = load(paths.state)
+    old = load(paths, report)
     new = replace(old, epoch=old.epoch + 1)
     save(paths.state, new)
     return new
 
 
-def load(path: Path) -> Stored:
-    """The stored state; a fresh one when there is none. A broken file is set aside, not trusted."""
+def forget(paths: StackPaths) -> None:
+    """The stack has ended: what was wanted and counted is of no concern any more."""
+    if paths.state.exists() and (stored := load(paths)).memory is not None:
+        save(paths.state, replace(stored, memory=None))
+
+
+def load(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -> Stored:
+    """The stored state; a fresh one when there is none. One that is broken, or of a version that is not known, is set
+    aside, not trusted, which is told to `report`. What records and registration say holds in any case: attempts
+    never repeat, and processes are found by their run."""
+    fresh = _from_records(paths)
     try:
-        data = json.loads(path.read_text())
-        ports = tuple(Lease(**{**lease, "number": int(lease["number"])}) for lease in data["ports"])
-        return Stored(int(data["epoch"]), str(data["run_id"]), ports)
+        stored = _from_json(json.loads(paths.state.read_text()))
+        return replace(stored, epoch=max(stored.epoch, fresh.epoch))
     except FileNotFoundError:
         pass
-    except (ValueError, KeyError, TypeError):
-        path.replace(path.with_suffix(".broken"))
-    return Stored(0, secrets.token_hex(8))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        aside = paths.state.with_name(f"{paths.state.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
+        paths.state.replace(aside)
+        report(f"the stack's state made no sense and was set aside as {aside}")
+    return fresh
+
+
+def _from_records(paths: StackPaths) -> Stored:
+    known = records.read_records(paths)
+    epoch = max((record.attempt >> 32 for record in known), default=0)
+    ports = {(p.service, p.name): p for record in known for p in record.identity.leases}
+    run_id = known[-1].run_id if known else ""
+    registration = registration_in(paths.registration)
+    if not run_id and registration is not None and registration.file == str(paths.file):
+        run_id = registration.run_id
+    return Stored(epoch, run_id or secrets.token_hex(8), tuple(ports.values()))
+
+
+def _from_json(data: dict[str, Any]) -> Stored:
+    if data["version"] != VERSION:
+        raise ValueError("another version")
+    ports = tuple(Lease(**{**lease, "number": int(lease["number"])}) for lease in data["ports"])
+    raw = data.get("memory")
+    memory = None
+    if raw is not None:
+        counted = {
+            str(name): Counted(int(one["restarts"]), tuple(float(at) for at in one["deaths"]))
+            for name, one in raw["counted"].items()
+        }
+        memory = Memory(tuple(map(str, raw["up"])), tuple(map(str, raw["held_down"])), counted)
+    return Stored(int(data["epoch"]), str(data["run_id"]), ports, memory)
 
 
 def save(path: Path, stored: Stored) -> None:
     leases = [
         {"service": p.service, "name": p.name, "number": p.number, "host": p.host} for p in stored.ports
     ]
+    memory = None if stored.memory is None else asdict(stored.memory)
     data = {"version": VERSION, "epoch": stored.epoch, "run_id": stored.run_id, "ports": leases}
-    write_atomically(path, data)
+    write_atomically(path, {**data, "memory": memory})
 
 
 def write_atomically(path: Path, data: dict[str, Any]) -> None:

@@ -30,9 +30,11 @@ from launchpad.core.verdict import Verdict
 from launchpad.core.wishes import Note
 from launchpad.errors import Diagnostic, Label
 from launchpad.hosts.local.host import LocalHost
+from launchpad.hosts.local.keeper import Keeper
+from launchpad.hosts.local.survey import Survey
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
-from launchpad.runtime import store
+from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_view
@@ -56,6 +58,9 @@ class Supervisor:
         *,
         timeout_s: float | None = None,
         after_start: Callable[[], None] | None = None,
+        found: Survey | None = None,
+        keeper: Keeper | None = None,
+        alone: bool = False,
     ) -> None:
         self.paths, self.reading, self.names = paths, reading, names
         self.rev = 0
@@ -74,21 +79,46 @@ class Supervisor:
         self._notices: tuple[Notice, ...] = ()
         self._numbers = itertools.count(1)
         self._veil = Veil()
-        self._stored = store.begin(paths)
         self._journal = Journal(paths.journal)
+        self._found, self._alone = found or Survey(), alone
+        self._stored = store.begin(paths, self.announce)
+        self._before = self._stored.memory
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
         run_id = self._stored.run_id
         self._host = LocalHost(
-            self._tell, paths, reading.name, run_id=run_id, trouble=self._on_trouble, fault=self._on_fault
+            self._tell,
+            paths,
+            reading.name,
+            run_id=run_id,
+            trouble=self._on_trouble,
+            fault=self._on_fault,
+            keeper=keeper,
         )
         self.driver.attach(self._host)
 
     def start(self) -> None:
         """Apply the plan; processes without needs have been started when this returns."""
         self._route()
-        self.driver.step(PlanApplied(self.reading.plan, self.reading.goals(self.names)))
+        before = self._before
+        goals = takeover.goals(self.reading, self.names, before, alone=self._alone)
+        held = takeover.held_fact(takeover.held(self.reading, self.names, before))
+        self.driver.step(PlanApplied(self.reading.plan, goals), *held, *self._take_over())
         if self._timeout_s is not None:
             self._loop.call_later(self._timeout_s, self._too_late)
+
+    def _take_over(self) -> list[Fact]:
+        """What an earlier supervisor left is this one's from now on."""
+        services = {service.name: service for service in self.reading.plan.services}
+        found, now = self._found.found, time.time()
+        told = takeover.facts(found, services, self._before, now)
+        if found:
+            self.announce("taken over from a supervisor that died", takeover.words(found, now))
+        elif self._found.rebooted:
+            self.announce("the machine was started anew since this stack ran: nothing of it is left")
+        for one in found:
+            self._host.adopt(one, takeover.launch_of(one, services.get(one.record.service)))
+        self._found = Survey()
+        return told
 
     @property
     def engine(self) -> Engine:
@@ -114,11 +144,28 @@ class Supervisor:
         self._journal.write([*events, *self._new_problems(touched)])
         self._verdict = self.engine.verdict()
         self._ring()
+        self._remember()
         if self._after_start is not None and any(n.phase == Phase.STARTING for n in notes):
             self._loop.call_soon(self._after_start)
             self._after_start = None
         if self._verdict.phase == "finished" and not self.finished.done():
             self.finished.set_result(self._verdict.code or 0)
+
+    def _remember(self) -> None:
+        """Should this supervisor die, the next one goes on from here."""
+        known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
+        shift = time.time() - self._loop.time()
+        memory = takeover.remember(self.engine, shift)
+        stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
+        if stored != self._stored:
+            self._save(stored)
+
+    def _save(self, stored: store.Stored) -> None:
+        self._stored = stored
+        try:
+            store.save(self.paths.state, stored)
+        except OSError:
+            pass  # the next start takes other ports
 
     def _new_problems(self, touched: set[str]) -> list[Event]:
         """A problem is told once, when it comes up; told again when it comes up again."""
@@ -313,11 +360,9 @@ class Supervisor:
 
     async def close(self) -> None:
         """Write down what the next supervisor wants to know, and let go."""
-        ports = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
-        try:
-            store.save(self.paths.state, replace(self._stored, ports=tuple(ports.values())))
-        except OSError:
-            pass  # the next start takes other ports
+        self._remember()
+        if self._verdict.phase == "finished":
+            self._save(replace(self._stored, memory=None))
         self.driver.close()
         await self._host.close()
         self._journal.close()

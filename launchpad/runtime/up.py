@@ -26,6 +26,7 @@ from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
     from launchpad.control.client import Client
+    from launchpad.hosts.local.survey import Survey
     from launchpad.views.console import Console
     from launchpad.views.news import Feed
 
@@ -43,8 +44,7 @@ def up(options: UpOptions) -> int:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
         return join(options, client, _console(client, options))
-    _end_leftovers(paths)
-    session = Session(options, reading, paths)
+    session = Session(options, reading, paths, _survey(paths))
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
 
 
@@ -63,8 +63,7 @@ def run(options: UpOptions) -> int:
                 )
             ]
         )
-    _end_leftovers(paths)
-    return _foreground(Session(options, reading, paths), options)
+    return _foreground(Session(options, reading, paths, _survey(paths)), options)
 
 
 def _read(options: UpOptions, paths: StackPaths) -> Reading:
@@ -126,14 +125,19 @@ def _unreachable(paths: StackPaths) -> Refused:
     )
 
 
-def _end_leftovers(paths: StackPaths) -> None:
-    """What a supervisor that was killed left alive must not run beside what is started now."""
-    from launchpad.hosts.local.records import end_stack, read_records
+def _survey(paths: StackPaths) -> Survey:
+    """What a supervisor that was killed left. What of it cannot be taken over must not run beside what is started
+    now, and is ended."""
+    from launchpad.hosts.local.survey import end_strays, survey
 
-    if not read_records(paths):
-        return
-    print("launchpad: ending what an earlier run left behind", file=sys.stderr)  # noqa: T201
-    asyncio.run(end_stack(paths))
+    found = survey(paths)
+    if found.strays.all:
+        from launchpad.hosts.local.tree import describe
+
+        left = describe(found.strays.all)
+        print(f"launchpad: ending what an earlier run left behind: {left}", file=sys.stderr)  # noqa: T201
+        asyncio.run(end_strays(paths, found))
+    return found
 
 
 # --- in the foreground ---------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def _arrival(word: str, view: ServiceView) -> tuple[str, int]:
     tail = f": {reason}" if reason else ""
     match word:
         case "starting" | "running":
-            return f"started, pid {view.pid}", QUIET
+            return f"{'taken over' if view.taken_over else 'started'}, pid {view.pid}", QUIET
         case "ready":
             return _ready(view), NORMAL
         case "unready":
@@ -93,7 +93,7 @@ def _arrival(word: str, view: ServiceView) -> tuple[str, int]:
 
 def _ready(view: ServiceView) -> str:
     took = ""
-    if view.ready_at is not None and view.started_at is not None:
+    if view.ready_at is not None and view.started_at is not None and not view.taken_over:
         took = f" ({duration(view.ready_at - view.started_at)})"
     return f"ready{took} {ports_text(view)}".rstrip()
 

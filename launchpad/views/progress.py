@@ -87,7 +87,7 @@ def _service_line(view: ServiceView, last: str, name_width: int, now: float) -> 
 
 def _elapsed(view: ServiceView, now: float) -> str:
     word = state_word(view)
-    if word == "ready" and view.ready_at is not None and view.started_at is not None:
+    if word == "ready" and view.ready_at is not None and view.started_at is not None and not view.taken_over:
         return duration(view.ready_at - view.started_at)
     if word == "done" and view.started_at is not None:
         return duration(view.since - view.started_at)

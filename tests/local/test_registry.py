@@ -18,7 +18,6 @@ from launchpad.core.model import Handle, Identity, Launch, Lease
 from launchpad.hosts.local import process, spawn
 from launchpad.hosts.local.orphans import end_stack, left_of
 from launchpad.hosts.local.records import (
-    Record,
     complete_record,
     intent,
     read_private,
@@ -118,7 +117,7 @@ def test_a_record_survives_the_way_to_disk_and_back(paths: StackPaths) -> None:
     bare = intent("a", 7, "run-1", WHO, LAUNCH)
     write_record(paths, bare)
     assert read_records(paths) == [bare]
-    full = Record("a", 7, "run-1", WHO, bare.argv, "/work", Handle(5, 6, "boot"), 12.5, 300)
+    full = dataclasses.replace(bare, handle=Handle(5, 6, "boot"), started_at=12.5, log_start=300, boot="boot")
     complete_record(paths, full)
     assert read_records(paths) == [full]
     write_record(paths, full)

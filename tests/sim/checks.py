@@ -145,6 +145,9 @@ class Checks:
                     if name in self.plan and self.plan[name].digest != service.digest:
                         self.news[name] = 1
                 self.plan = new
+            elif isinstance(fact, f.Adopted) and fact.service in self.plan:
+                if self.plan[fact.service].digest != fact.identity.digest:
+                    self.news[fact.service] = 1  # changed while nobody watched
             elif isinstance(fact, f.WatchedChanged):
                 self.news.update(dict.fromkeys(fact.names, 1))
 
@@ -156,6 +159,8 @@ class Checks:
                 self.deaths.pop(name, None)
             self.definition[name] = definition
         for fact in self.facts:
+            if isinstance(fact, f.Remembered):
+                self.deaths[fact.service] = [self.now - age for age in fact.deaths]
             goals = fact.goals if isinstance(fact, f.PlanApplied | f.GoalsSet) else ()
             for name, up in goals:
                 if up and (self.phase.get(name) == "failed" or not self.goals.get(name)):
@@ -201,14 +206,17 @@ class Checks:
         deaths = self.deaths.setdefault(unit.name, [])
         deaths.append(self.now)
         recent = deaths[:] = [at for at in deaths if self.now - at <= restart.window_s]
+        unknown = p is not None and not p.main and p.handle is not None and p.code is None
         if after == "backoff":
+            if unknown and unit.is_job:
+                raise Broken(f"{unit.name} is run again although it may have done its work")
             if restart.policy == "never":
                 raise Broken(f"{unit.name} is restarted against its policy")
             self.initial_s[unit.name] = restart.initial_s
             if len(recent) > restart.max_restarts:
                 raise Broken(f"{unit.name} is restarted {len(recent)} times, {restart.max_restarts} allowed")
         elif restart.policy != "never" and len(recent) <= restart.max_restarts:
-            final = p is not None and (p.behaviour.hopeless or p.behaviour.fails_finally)
+            final = p is not None and (p.behaviour.hopeless or p.behaviour.fails_finally or unknown)
             if not final:
                 raise Broken(
                     f"{unit.name} is given up after {len(recent)} deaths, {restart.max_restarts + 1} make it"

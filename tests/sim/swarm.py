@@ -268,6 +268,9 @@ class Schedule:
         goals = tuple((unit.name, unit.goal) for unit in self.world.engine.units.values() if not unit.removed)
         self.rev += 1
         closing = self.world.engine.state.closing
+        for p in self.world.host.processes.values():
+            if not p.main and not p.told and self.rng.random() < 0.3:
+                p.code = None  # nobody saw how it ended
         extra: tuple[Fact, ...] = (CloseAsked(closing),) if closing is not None else ()
         self.world.crash(PlanApplied(notation.plan(self.rev, list(self.stack.values())), goals), *extra)
 

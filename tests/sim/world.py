@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Fact, PlanApplied, PortsLeased, PortsRefused
+from launchpad.core.facts import Adopted, Exited, Fact, PlanApplied, PortsLeased, PortsRefused, Remembered
 from launchpad.core.identity import fits
 from launchpad.core.model import OnChange, Phase, Plan, PortRequest
 from launchpad.core.ports import avoiding, for_replacement
+from launchpad.core.state import Unit
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
 from tests.sim.checks import Broken, Checks
@@ -107,13 +108,31 @@ class World:
 
     def crash(self, *facts: Fact) -> None:
         """The supervisor dies and another takes over: plan, survey and goals in one step."""
-        found = self.host.survey()
+        before = self.engine.units
+        found: list[Fact] = sorted(self.host.survey(), key=lambda fact: isinstance(fact, Exited))
+        remembered = self._remembered()
         self.inbox.clear()
         self.epoch += 1
         self.engine = Engine(self.epoch, tuple(self.engine.state.known_ports.values()))
         if self.checks is not None:
             self.checks.new_engine()
-        self.step(*facts, *found)
+        adopted = [self._as_it_was(fact, before) for fact in found if isinstance(fact, Adopted)]
+        self.step(*facts, *adopted, *remembered, *found[len(adopted) :])
+
+    def _as_it_was(self, fact: Adopted, before: dict[str, Unit]) -> Adopted:
+        """With what its record says of the service it was started as."""
+        unit = before.get(fact.service)
+        known = (
+            unit is not None and unit.attempt == fact.attempt and unit.service.digest == fact.identity.digest
+        )
+        return replace(fact, was=unit.service if unit is not None and known else None)
+
+    def _remembered(self) -> list[Fact]:
+        """What the runtime keeps for the next supervisor."""
+        units = [u for u in self.engine.units.values() if not u.removed and u.phase is not Phase.FAILED]
+        return [
+            Remembered(unit.name, unit.restarts, tuple(self.now - at for at in unit.deaths)) for unit in units
+        ]
 
     def remark(self, text: str) -> None:
         """A line of its own in the transcript."""

@@ -6,7 +6,8 @@ apply               the same as the runtime does it: ports that it needs besides
 behave NAME …       what its processes are going to do (`launchpad.hosts.sim.Behaviour`)
 run S · at T CMD    let S seconds pass · let time pass until T, then do CMD
 ready, unready, sick, well, busy, still NAME       by hand, to the latest process (or `NAME#N`: of that attempt)
-exit NAME CODE [LEFT]                              its main process ends, LEFT others of its tree live on
+exit NAME CODE [LEFT]                              its main process ends, LEFT others of its tree live on; CODE ?: nobody
+                     can say how
 start, stop, restart, rerun NAME…                  what people ask
 touch NAME…                                        files that these watch were changed
 close [CODE] · kill                                the end of the stack · no more grace
@@ -129,7 +130,9 @@ class Teller:
         elif command in ("sick", "well", "busy", "still"):
             self._change(host.current(args[0]), command)
         elif command == "exit":
-            host.end(args[0], int(args[1]), int(args[2]) if len(args) > 2 else None)
+            host.end(
+                args[0], None if args[1] == "?" else int(args[1]), int(args[2]) if len(args) > 2 else None
+            )
         elif command in ("take", "free"):
             low, _, high = args[0].partition("-")
             for number in range(int(low), int(high or low) + 1):

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
-from launchpad.core.model import Handle, Lease, Sink
+from launchpad.core.model import Handle, Launch, Lease, Sink
 from launchpad.core.wishes import (
     Forget,
     HostWish,
@@ -31,38 +29,31 @@ from launchpad.core.wishes import (
 )
 from launchpad.hosts.base import Tell
 from launchpad.hosts.local import descriptors, process, spawn
+from launchpad.hosts.local.adopt import running_of
 from launchpad.hosts.local.gpu import GpuMemory
+from launchpad.hosts.local.keeper import Keeper
+from launchpad.hosts.local.ledger import Ledger
 from launchpad.hosts.local.notify import close_notify, open_notify
 from launchpad.hosts.local.ports import Ports
 from launchpad.hosts.local.probes import Prober
 from launchpad.hosts.local.process_children import Reaper, become_subreaper
+from launchpad.hosts.local.process_end import End, end_of
 from launchpad.hosts.local.process_environment import child_environment
 from launchpad.hosts.local.process_oom import OomWatch
-from launchpad.hosts.local.records import Record, complete_record, intent, remove_record, write_record
 from launchpad.hosts.local.registry import private_runtime_dir
-from launchpad.hosts.local.running import Running
+from launchpad.hosts.local.running import Here, Running
 from launchpad.hosts.local.sinks import SinkStatus
-from launchpad.hosts.local.spawn_failure import NotStarted
+from launchpad.hosts.local.spawn_failure import NotStarted, staged
 from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.spool_writers import written_to
+from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
 from launchpad.paths import StackPaths
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 UNWATCHED_S = 0.05
 """How often a main process is looked at where the kernel can send neither pidfd nor SIGCHLD."""
-
-
-@dataclass(slots=True)
-class Here:
-    """An attempt with processes on this machine. `end` waits for its tree, `killed` by our own SIGKILL; `pids`
-    are those that live, or have ended and still have GPU memory."""
-
-    running: Running
-    pids: set[int]
-    end: TreeEnd | None = None
-    killed: bool = False
-    cpu_s: float = 0.0
 
 
 class LocalHost:
@@ -78,8 +69,10 @@ class LocalHost:
         run_id: str,
         trouble: Callable[[str, str], None] | None = None,
         fault: Callable[[BaseException], None] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._fault = fault
+        self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop = asyncio.get_running_loop()
         self._here: dict[int, Here] = {}
@@ -101,7 +94,7 @@ class LocalHost:
             Sample: self._sample,
             LeasePorts: self._lease,
             ReleasePorts: lambda wish: self._ports.release(wish.leases),
-            Forget: lambda wish: None,
+            Forget: lambda wish: self._ledger.drop_done(wish.service),
         }
 
     def submit(self, wishes: Sequence[HostWish]) -> None:
@@ -133,6 +126,8 @@ class LocalHost:
             self._unwatch(here.running)
             if here.running.notify is not None:
                 close_notify(here.running.notify)
+        if not self._here:
+            self._ledger.close()
         self._here.clear()
         await self._spools.close()
         await self._ports.close()
@@ -140,6 +135,8 @@ class LocalHost:
     def _tell(self, fact: Fact) -> None:
         if isinstance(fact, Probed) and fact.ok:
             self._ports.look(fact.service)
+            if (here := self._here.get(fact.attempt)) is not None:
+                self._ledger.ready(here.running)
         self._tell_out(fact)
 
     # -- starting ----------------------------------------------------------------------------------
@@ -166,15 +163,15 @@ class LocalHost:
         notify = None
         if launch.notify:
             name = f"{self._paths.key}-{wish.attempt}"
-            notify, environment["NOTIFY_SOCKET"] = _staged(
+            notify, environment["NOTIFY_SOCKET"] = staged(
                 "notify", lambda: open_notify(private_runtime_dir(), name)
             )
             undo.callback(close_notify, notify)
-        output, log, log_start = _staged("output", lambda: self._spools.open(service))
-        record = intent(service, wish.attempt, self._run_id, wish.identity, launch)
+        output, log, log_start = staged("output", lambda: self._spools.open(service))
+        said = environment.get("NOTIFY_SOCKET", "") if launch.notify else ""
         try:
-            _staged("output", lambda: write_record(self._paths, record))
-            undo.callback(remove_record, self._paths, service, wish.attempt)
+            record = staged("output", lambda: self._ledger.about_to_start(wish, log, log_start, said))
+            undo.callback(self._ledger.not_started, service, wish.attempt)
             undo.callback(self._ports.ended, launch.ports)
             listeners = self._ports.open_door(launch.ports, launch.handovers)
             handle = spawn.spawn(launch.argv, environment, launch.working_dir, output, listeners)
@@ -183,26 +180,45 @@ class LocalHost:
         running = Running(
             service, wish.attempt, handle, launch, log, log_start, time.time(), environment, notify=notify
         )
-        self._keep(running, record)
+        self._keep(running)
+        self._ledger.started(running, record)
         return running
 
-    def _keep(self, running: Running, record: Record) -> None:
+    def adopt(self, found: Found, launch: Launch) -> None:
+        """Take over what another launchpad started; see `running_of`. To be told to the core as `Adopted`."""
+        running = running_of(found, launch, self._paths)
+        here = Here(
+            running, {running.handle.pid}, done=launch.job and running.exited and found.record.code == 0
+        )
+        self._here[running.attempt] = here
+        self._log_starts[running.service] = running.log_start
+        self._trees.add(
+            running.attempt,
+            running.handle,
+            adopted=True,
+            run_id=found.record.run_id,
+            known=found.members,
+        )
+        if running.exited and not found.members:
+            self._forget(running.attempt)
+            return
+        self._ports.adopt(launch.ports, launch.handovers)
+        if running.pidfd is None:
+            self._watch_unwatched()
+        elif not running.exited:
+            self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
+            self._ledger.watch(running, running.pidfd)
+
+    def _keep(self, running: Running) -> None:
         self._here[running.attempt] = Here(running, {running.handle.pid})
         self._log_starts[running.service] = running.log_start
         self._trees.add(running.attempt, running.handle)
-        record = dataclasses.replace(
-            record,
-            handle=running.handle,
-            started_at=running.started_at,
-            log_start=running.log_start,
-        )
-        with contextlib.suppress(OSError):  # the intent is there: it is found by its markers
-            complete_record(self._paths, record)
         try:
             pidfd = os.pidfd_open(running.handle.pid)
         except (AttributeError, OSError):
             self._watch_unwatched()
             return
+        self._ledger.watch(running, pidfd)
         if descriptors.are_scarce(pidfd) and self._reaper.hears:  # SIGCHLD tells as well
             os.close(pidfd)
             return
@@ -217,10 +233,13 @@ class LocalHost:
         if here is None or here.running.exited:
             return
         running = here.running
-        code = spawn.wait(running.handle.pid)
-        if code is None:
+        end = self._end_of(running)
+        if end is None:
             return
+        code = end.code
         running.exited = True
+        here.done = running.launch.job and code == 0 and not here.leaving
+        self._ledger.ended(running, code)
         self._unwatch(running)
         self._prober.cancel(attempt)
         left = len(self._members(attempt)) or bool(self._gpus.held(here.pids))
@@ -233,6 +252,16 @@ class LocalHost:
         self._tell(Exited(running.service, attempt, code, left, note))
         if not left and here.end is not None:
             self._tell(TreeGone(running.service, attempt))
+
+    def _end_of(self, running: Running) -> End | None:
+        if not running.adopted:
+            code = spawn.wait(running.handle.pid)
+            return None if code is None else End(code)
+        end = end_of(running.handle, running.pidfd)
+        if end is None and running.pidfd is not None and not process.alive(running.handle):
+            self._loop.remove_reader(running.pidfd)  # it has ended, and its parent does not care yet
+            self._loop.call_later(UNWATCHED_S, self._main_ended, running.attempt)
+        return end
 
     def _tree_gone(self, attempt: int) -> None:
         here = self._here.get(attempt)
@@ -250,11 +279,12 @@ class LocalHost:
         running = here.running
         if here.end is not None:
             here.end.close()
+        self._unwatch(running)
         self._trees.drop(attempt)
         self._ports.ended(running.launch.ports)
         if running.notify is not None:
             close_notify(running.notify)
-        remove_record(self._paths, running.service, attempt)
+        self._ledger.gone(running, done=here.done)
 
     def _children_ended(self) -> None:
         """SIGCHLD: for main processes without a pidfd, and for trees whose orphans are being waited for."""
@@ -265,7 +295,8 @@ class LocalHost:
                 here.end.look_soon()
 
     def _watch_unwatched(self) -> None:
-        if not self._reaper.hears and self._unwatched is None:
+        foreign = any(h.running.adopted and h.running.pidfd is None for h in self._here.values())
+        if (foreign or not self._reaper.hears) and self._unwatched is None:
             self._unwatched = self._loop.call_later(UNWATCHED_S, self._look_at_unwatched)
 
     def _look_at_unwatched(self) -> None:
@@ -284,8 +315,9 @@ class LocalHost:
 
     def _signal(self, wish: Signal) -> None:
         here = self._here.get(wish.attempt)
-        if here is not None and wish.signal == signal.SIGKILL:
-            here.killed = True
+        if here is not None:
+            here.killed = here.killed or wish.signal == signal.SIGKILL
+            self._is_leaving(here, wish)
         if wish.scope == "tree":
             self._signal_tree(wish, here)
         elif here is None or not here.running.exited:
@@ -293,6 +325,12 @@ class LocalHost:
             one = None if handle is None or not process.alive(handle) else process.stat(handle.pid)
             if one is not None:
                 signal_all([one], wish.signal)
+
+    def _is_leaving(self, here: Here, wish: Signal) -> None:
+        ends = wish.scope == "tree" or wish.signal in (here.running.launch.stop.signal, *ENDING)
+        if ends and not here.leaving and not here.running.exited:
+            here.leaving = True
+            self._ledger.leaving(here.running)
 
     def _signal_tree(self, wish: Signal, here: Here | None) -> None:
         attempt = wish.attempt
@@ -386,17 +424,6 @@ class LocalHost:
         error = None if task.cancelled() else task.exception()
         if error is not None and self._fault is not None:
             self._fault(error)
-
-
-def _staged(stage: str, do: Callable[[], Any]) -> Any:
-    try:
-        return do()
-    except OSError as error:
-        final = stage != "ports"
-        where = f" `{error.filename}`" if error.filename else ""
-        raise NotStarted(
-            stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final
-        ) from None
 
 
 __all__ = ["LocalHost"]

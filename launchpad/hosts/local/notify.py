@@ -52,6 +52,23 @@ def open_notify(directory: Path, name: str) -> tuple[socket.socket, str]:
     return sock, str(path)
 
 
+def open_again(address: str) -> socket.socket:
+    """The socket at an address that was given to a process before. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        if address.startswith("@"):
+            sock.bind("\0" + address[1:])
+            return sock
+        Path(address).unlink(missing_ok=True)
+        sock.bind(address)
+        Path(address).chmod(0o600)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def close_notify(sock: socket.socket) -> None:
     """Close it and remove its file. A service that speaks afterwards is told that nobody listens."""
     try:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from launchpad.core.model import Handle
@@ -52,36 +52,34 @@ class Left:
 
 def left_of(paths: StackPaths) -> Left:
     """What lives of this stack now, whoever supervises it."""
-    return _look(read_records(paths), _run_ids(paths), _logs(paths))
+    return Look(paths, read_records(paths)).left()
 
 
 async def end_stack(
     paths: StackPaths, grace_s: float | None = None, signals: Mapping[str, int] | None = None
 ) -> list[Survivor]:
-    """End everything of this stack: the main processes are asked, all at once, each by its own stop signal
-    (or what `signals` says) and given its own grace (or `grace_s`); then what is left of their trees; then all
-    is killed. Returns what lives even so. Records of what has gone are removed."""
-    records, run_ids = read_records(paths), _run_ids(paths)
-    stops = {record.service: record.stop for record in records}
+    """End everything of this stack, see `end`. Records of what has gone are removed."""
+    records = read_records(paths)
+    survivors = await end(Look(paths, records).left, records, grace_s, signals)
+    _tidy(paths, records, survivors)
+    return [_survivor(one) for one in survivors]
+
+
+async def end(
+    left: Callable[[], Left],
+    records: Sequence[Record],
+    grace_s: float | None = None,
+    signals: Mapping[str, int] | None = None,
+) -> list[Stat]:
+    """End what `left` finds: the main processes are asked, each when those that need it are gone, each by its own
+    stop signal (or what `signals` says) and given its own grace (or `grace_s`); then what is left of their trees;
+    then all is killed. Returns what lives even so."""
     rest_s = REST_S if grace_s is None else min(grace_s, REST_S)
-
-    logs, seen = _logs(paths), set[Key]()
-
-    def left() -> Left:
-        found = _look(records, run_ids, logs, seen)
-        seen.update((one.pid, one.start) for one in found.all)  # what led to it may be gone the next time
-        return found
 
     def look() -> list[Stat]:
         return left().all
 
-    def mains() -> dict[str, Stat]:
-        return left().mains
-
-    for service, main in mains().items():
-        signal_all([main], (signals or {}).get(service, stops[service].signal))
-    patience = {service: stop.grace_s if grace_s is None else grace_s for service, stop in stops.items()}
-    await _mains_gone(mains, patience)
+    await _mains_gone(lambda: left().mains, {one.service: one for one in records}, grace_s, signals or {})
     if rest := look():
         signal_all(rest, signal.SIGTERM)
         await _gone(look, rest_s)
@@ -90,75 +88,127 @@ async def end_stack(
     while quiet < 2 and asyncio.get_running_loop().time() < deadline:
         quiet = 0 if kill_all(look) else quiet + 1
         await _gone(look, LOOK_S)
-    survivors = look()
-    _tidy(paths, records, survivors)
-    return [_survivor(one) for one in survivors]
+    return look()
 
 
-def _run_ids(paths: StackPaths) -> set[str]:
-    found = {record.run_id for record in read_records(paths)}
-    registration = registration_in(paths.registration)
-    return found | ({registration.run_id} if registration is not None else set())
-
-
-def _logs(paths: StackPaths) -> set[Inode]:
-    """The files that this stack's processes print to."""
-    found = set()
-    with contextlib.suppress(OSError), os.scandir(paths.logs_dir) as entries:
-        found = {
-            (status.st_dev, status.st_ino)
-            for one in entries
-            if one.is_file(follow_symlinks=False) and (status := one.stat(follow_symlinks=False))
-        }
-    return found
-
-
-def _prints_to(pid: int, logs: set[Inode]) -> bool:
-    for descriptor in (1, 2):
-        with contextlib.suppress(OSError):
-            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
-            if (status.st_dev, status.st_ino) in logs:
-                return True
-    return False
-
-
-def _look(
-    records: list[Record], run_ids: set[str], logs: set[Inode], seen: Container[Key] = frozenset()
-) -> Left:
-    stats = {pid: one for pid in process.pids() if (one := process.stat(pid)) is not None and one.lives}
-    stats.pop(os.getpid(), None)
+def left_by(records: Iterable[Record], members: Iterable[Stat]) -> Left:
+    """These processes, and which of them are main ones."""
+    stats = {one.pid: one for one in members}
     mains = {
         record.service: stats[record.handle.pid]
         for record in records
         if record.handle is not None and _is_same(record.handle, stats.get(record.handle.pid))
     }
-    found = {one.pid for one in mains.values()}
-    found |= {pid for pid, one in stats.items() if one.session in found}
-    found |= {pid for pid, one in stats.items() if (pid, one.start) in seen}
-    for pid in stats.keys() - found:
-        marks = process.marks(pid)
-        if marks.run_id in run_ids if marks is not None else _prints_to(pid, logs):
-            found.add(pid)
-    while below := {pid for pid, one in stats.items() if one.parent in found} - found:
-        found |= below
-    return Left(mains, [stats[pid] for pid in sorted(found)])
+    return Left(mains, [stats[pid] for pid in sorted(stats)])
+
+
+class Look:
+    """Finds what lives of a stack, and whose it is. What was found once is known from then on: what led to it may
+    be gone the next time."""
+
+    def __init__(self, paths: StackPaths, records: Sequence[Record]) -> None:
+        self._records = list(records)
+        self._run_ids = {record.run_id for record in records}
+        if (registration := registration_in(paths.registration)) is not None:
+            self._run_ids.add(registration.run_id)
+        self._logs = _logs(paths)
+        self._newest = {record.service: record.attempt for record in records}
+        self._seen: dict[Key, int] = {}
+
+    def left(self) -> Left:
+        return left_by(self._records, [one for members in self.owners().values() for one in members])
+
+    def know(self, members: Iterable[Stat]) -> None:
+        """These belong to the stack, to whatever attempt."""
+        self._seen.update(((one.pid, one.start), 0) for one in members)
+
+    def owners(self, records: Sequence[Record] | None = None) -> dict[int, list[Stat]]:
+        """Attempt → its live processes; 0 for those whose attempt cannot be told."""
+        stats = {pid: one for pid in process.pids() if (one := process.stat(pid)) is not None and one.lives}
+        stats.pop(os.getpid(), None)
+        sessions = self._sessions(stats, self._records if records is None else records)
+        found = {
+            pid: owner for pid, one in stats.items() if (owner := self._owner(one, sessions)) is not None
+        }
+        below = [pid for pid in stats if pid not in found]
+        while new := {pid: found[stats[pid].parent] for pid in below if stats[pid].parent in found}:
+            found.update(new)
+            below = [pid for pid in below if pid not in new]
+        owners: dict[int, list[Stat]] = {}
+        for pid, owner in found.items():
+            self._seen[pid, stats[pid].start] = owner
+            owners.setdefault(owner, []).append(stats[pid])
+        return owners
+
+    def _sessions(self, stats: Mapping[int, Stat], records: Sequence[Record]) -> dict[int, int]:
+        """Session → attempt. The number of a session that lives is given to no other process."""
+        here = (one for one in records if one.handle is not None and one.handle.boot == process.boot_id())
+        return {
+            one.handle.pid: one.attempt
+            for one in here
+            if one.handle is not None
+            and (one.handle.pid not in stats or _is_same(one.handle, stats[one.handle.pid]))
+        }
+
+    def _owner(self, one: Stat, sessions: Mapping[int, int]) -> int | None:
+        known = self._seen.get((one.pid, one.start), sessions.get(one.session))
+        if known is not None:
+            return known
+        marks = process.marks(one.pid)
+        if marks is not None:
+            return marks.attempt if marks.run_id in self._run_ids else None
+        service = _prints_to(one.pid, self._logs)
+        return None if service is None else self._newest.get(service, 0)
+
+
+def _logs(paths: StackPaths) -> dict[Inode, str]:
+    """The files that this stack's processes print to, and whose they are."""
+    found = {}
+    with contextlib.suppress(OSError), os.scandir(paths.logs_dir) as entries:
+        for one in entries:
+            if one.is_file(follow_symlinks=False):
+                status = one.stat(follow_symlinks=False)
+                found[status.st_dev, status.st_ino] = one.name.removesuffix(".log")
+    return found
+
+
+def _prints_to(pid: int, logs: Mapping[Inode, str]) -> str | None:
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            if (status.st_dev, status.st_ino) in logs:
+                return logs[status.st_dev, status.st_ino]
+    return None
 
 
 def _is_same(handle: Handle, one: Stat | None) -> bool:
     return one is not None and one.start == handle.start and handle.boot == process.boot_id()
 
 
-async def _mains_gone(look: Callable[[], dict[str, Stat]], patience_s: Mapping[str, float]) -> None:
+async def _mains_gone(
+    look: Callable[[], dict[str, Stat]],
+    records: Mapping[str, Record],
+    grace_s: float | None,
+    signals: Mapping[str, int],
+) -> None:
     """Return once each main process is gone or has used up its grace; the latter ones are killed meanwhile."""
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    until: dict[str, float] = {}
     while members := look():
-        passed = loop.time() - begun
-        left = [patience_s[service] - passed for service in members if patience_s[service] > passed]
-        signal_all([one for service, one in members.items() if patience_s[service] <= passed], signal.SIGKILL)
-        if not left:
+        waiting = [service for service in members if service not in until]
+        held = {need for service in members for need in records[service].needs if need != service}
+        free = [service for service in waiting if service not in held]
+        for service in free or ([] if until.keys() & members.keys() else waiting):
+            stop = records[service].stop
+            until[service] = loop.time() + (stop.grace_s if grace_s is None else grace_s)
+            signal_all([members[service]], signals.get(service, stop.signal))
+        asked = {service: one for service, one in members.items() if service in until}
+        late = [service for service in asked if until[service] <= loop.time()]
+        signal_all([asked[service] for service in late], signal.SIGKILL)
+        if len(late) == len(members):
             return
-        await _any_ends(list(members.values()), min(LOOK_S, *left))
+        left = [until[service] - loop.time() for service in asked if service not in late]
+        await _any_ends(list(members.values()), min(LOOK_S, *left) if left else LOOK_S)
 
 
 async def _gone(look: Callable[[], list[Stat]], patience_s: float) -> None:

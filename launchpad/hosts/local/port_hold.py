@@ -55,6 +55,16 @@ class Hold:
                 self.close()
                 raise
 
+    def take_beside(self) -> None:
+        """Bind, door open, for a child that runs already and may be about to listen: as far as the kernel lets us.
+        Where the child listens it does not; the listener itself keeps others out then."""
+        if self.handover is not Handover.SHARED:
+            return
+        self.primary = _bind_beside(self.lease.host, self.lease.number)
+        if (other := other_loopback(self.lease.host)) is not None:
+            self.other = _bind_beside(other, self.lease.number)
+        self.settled, self.seen_at = False, None
+
     def open_door(self) -> None:
         for sock in self._sockets():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,6 +138,19 @@ def _bind(host: str, number: int, claimed: Container[int]) -> socket.socket:
             return sock
         sock.close()
         raise Taken(error.errno or errno.EADDRINUSE) from None
+    return sock
+
+
+def _bind_beside(host: str, number: int) -> socket.socket | None:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, number))
+    except OSError:
+        sock.close()
+        return None
     return sock
 
 

@@ -87,6 +87,17 @@ class Ports:
             leases = {**kept, **found}
             return PortsLeased(wish.batch, tuple(leases[request].lease for request in wish.requests))
 
+    def adopt(self, leases: Iterable[Lease], handovers: Iterable[tuple[str, Handover]]) -> None:
+        """Ports of a child that another launchpad started: held again as far as that is possible, and
+        registered. What cannot be held while the child listens is taken when it has ended."""
+        how = dict(handovers)
+        for lease in leases:
+            hold = Hold(lease, how.get(lease.name, Handover.SHARED), time.time())
+            self._holds[lease] = hold
+            hold.take_beside()
+            self._begin_to_look()
+        self._register()
+
     def release(self, leases: Iterable[Lease]) -> None:
         changed = False
         for lease in leases:
@@ -174,10 +185,10 @@ class Ports:
         """Nothing of the child lives: from here to its next start nobody shall have its ports."""
         for hold in self._of(leases):
             hold.shut_door()
-            if hold.handover is Handover.INHERIT:
-                hold.fall_silent()
-            elif not hold.held:
+            if not hold.held:
                 self._retake(hold, RETAKE_FIRST_S)
+            elif hold.handover is Handover.INHERIT:
+                hold.fall_silent()
 
     def look(self, service: str | None = None) -> None:
         """Shut the doors through which somebody listens by now; of one service, or of all."""

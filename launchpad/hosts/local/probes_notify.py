@@ -23,7 +23,7 @@ class NotifyWatch:
         self, running: Running, pids: Callable[[Running], set[int]], tell: Callable[[bool, Seen], None]
     ) -> None:
         assert running.notify is not None
-        self.ready: Seen | None = None
+        self.ready = Seen("ok", "said that it is ready") if running.notified else None
         self._running = running
         self._sock = running.notify
         self._descriptor = running.notify.fileno()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from functools import cache
 
@@ -148,6 +149,17 @@ def parents() -> dict[int, list[int]]:
     return found
 
 
+def started_at(one: Stat) -> float:
+    """In seconds since the epoch."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + one.start / TICKS
+
+
+def environment(pid: int) -> dict[str, str]:
+    """What it was started with, as far as it can be seen; empty for processes of other users."""
+    pairs = _read(f"/proc/{pid}/environ").decode(errors="surrogateescape").split("\0")
+    return {key: value for key, equals, value in (pair.partition("=") for pair in pairs) if equals}
+
+
 def marks(pid: int) -> Marks | None:
     """The markers it was started with; None without them, and for processes of other users."""
     raw = _read(f"/proc/{pid}/environ")
@@ -163,6 +175,11 @@ def marks(pid: int) -> Marks | None:
         attempt,
         found.get(SERVICE.encode(), b"").decode(errors="replace"),
     )
+
+
+def is_marked(pid: int, run_id: str, attempt: int) -> bool:
+    found = marks(pid)
+    return found is not None and (found.run_id, found.attempt) == (run_id, attempt)
 
 
 def command_line(pid: int, limit: int = 80) -> str:
@@ -187,6 +204,15 @@ def find_by_run(run_id: str) -> list[tuple[int, int, str]]:
         if one is not None and one.lives:
             found.append((pid, seen.attempt, seen.service))
     return found
+
+
+def main_of(run_id: str, attempt: int) -> Handle | None:
+    """The process that was started as this attempt, looked for by its markers: it leads the session that it was
+    given, or is about to become what it shall be."""
+    own = [one for pid, owner, _ in find_by_run(run_id) if owner == attempt and (one := stat(pid))]
+    leaders = [one for one in own if one.session == one.pid]
+    first = min(leaders, key=lambda one: (one.start, one.pid), default=None)
+    return None if first is None else Handle(first.pid, first.start, boot_id())
 
 
 def _read(path: str) -> bytes:

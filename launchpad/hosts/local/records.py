@@ -1,8 +1,10 @@
 """One file per process that was or is about to be started, so that a later launchpad can find it.
 
-Written before the process exists (an intent), completed by a second line once its pid is known (a file that
-is replaced is written back at once by some file systems, and is slow to remove); removed when nothing of its
-tree lives. Decides what is durable about a process; ends nothing (`orphans` does).
+Written before the process exists (an intent); what becomes known later is a line more, which overrides what is
+above it (a file that is replaced is written back at once by some file systems, and is slow to remove): its pid,
+that it said that it is ready, that it was asked to leave, how it ended. Removed when nothing of its tree lives;
+that of a job that is done stays until the stack ends, so that nobody does its work again. Decides what is durable
+about a process; ends nothing (`orphans` does), and takes nothing over (`survey` does).
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
+from launchpad.hosts.local import process
 from launchpad.paths import StackPaths
 
 if TYPE_CHECKING:
@@ -28,7 +32,9 @@ USUAL_STOP = Stop()
 @dataclass(frozen=True, slots=True)
 class Record:
     """`handle` is None for an intent: whether the process came to be is not known. `started_at` in seconds
-    since the epoch, `log_start` the offset in the log where its output begins."""
+    since the epoch, `log_start` the offset in the log where its output begins; `silent`: there is no log. `needs`
+    are the services it was started after. `notify` is the address of its NOTIFY_SOCKET, `notified` that it said
+    there that it is ready. `leaving`: it was asked to end. `code` is None where nobody can say how it ended."""
 
     service: str
     attempt: int
@@ -40,10 +46,31 @@ class Record:
     started_at: float = 0.0
     log_start: int = 0
     stop: Stop = USUAL_STOP
+    boot: str = ""
+    needs: tuple[str, ...] = ()
+    job: bool = False
+    notify: str = ""
+    silent: bool = False
+    notified: bool = False
+    leaving: bool = False
+    ended: bool = False
+    code: int | None = None
+    ended_at: float = 0.0
 
 
 def intent(service: str, attempt: int, run_id: str, identity: Identity, launch: Launch) -> Record:
-    return Record(service, attempt, run_id, identity, launch.argv, launch.working_dir, stop=launch.stop)
+    return Record(
+        service,
+        attempt,
+        run_id,
+        identity,
+        launch.argv,
+        launch.working_dir,
+        stop=launch.stop,
+        boot=process.boot_id(),
+        needs=launch.needs,
+        job=launch.job,
+    )
 
 
 def write_record(paths: StackPaths, record: Record) -> None:
@@ -54,11 +81,26 @@ def write_record(paths: StackPaths, record: Record) -> None:
 
 def complete_record(paths: StackPaths, record: Record) -> None:
     """Add to an intent what is known after the start. Raises OSError when it cannot be kept."""
-    path = _path(paths, record.service, record.attempt)
-    line = json.dumps(_life(record)) + "\n"
+    _append(paths, record.service, record.attempt, _life(record))
+
+
+def note(paths: StackPaths, service: str, attempt: int, **known: bool | int | float | str | None) -> None:
+    """Add to its record that it is `notified`, `leaving` or `ended` (with `code` and `ended_at`). A record that is
+    gone, or cannot be written, stays as it is."""
+    with contextlib.suppress(OSError):
+        _append(paths, service, attempt, known)
+
+
+def note_end(paths: StackPaths, service: str, attempt: int, code: int | None) -> None:
+    note(paths, service, attempt, ended=True, code=code, ended_at=time.time())
+
+
+def _append(paths: StackPaths, service: str, attempt: int, known: Mapping[str, Any]) -> None:
+    """On a line of its own, whatever became of the line before."""
+    path = _path(paths, service, attempt)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.write(fd, line.encode())
+        os.write(fd, f"\n{json.dumps(known)}\n".encode())
     finally:
         os.close(fd)
 
@@ -69,13 +111,18 @@ def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
 
 
 def read_records(paths: StackPaths) -> list[Record]:
-    """All of a stack, oldest attempt first. What cannot be read is left out: a crash may have cut it short."""
+    """All of a stack, also of what has ended, oldest attempt first. What cannot be read is left out: a crash may have cut it short."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in sorted(os.listdir(paths.records_dir)):
             if name.endswith(".json") and (record := _read(paths.records_dir / name)) is not None:
                 found.append(record)
     return sorted(found, key=lambda record: (record.attempt, record.service))
+
+
+def open_records(paths: StackPaths) -> list[Record]:
+    """Those of processes that are not known to have ended."""
+    return [record for record in read_records(paths) if not record.ended]
 
 
 async def end_stack(
@@ -109,9 +156,10 @@ def read_private(path: Path) -> dict[str, Any] | None:
     with open(fd, encoding="utf-8", errors="replace") as file:
         if os.fstat(fd).st_uid != os.getuid():
             return None
-        with contextlib.suppress(ValueError, TypeError, OSError):
+        with contextlib.suppress(OSError):
             for line in file:
-                content.update(json.loads(line))
+                with contextlib.suppress(ValueError, TypeError):
+                    content.update(json.loads(line))
     return content or None
 
 
@@ -135,6 +183,10 @@ def _to_json(record: Record) -> dict[str, Any]:
         "argv": list(record.argv),
         "working_dir": record.working_dir,
         "stop": {"signal": record.stop.signal, "grace_s": record.stop.grace_s},
+        "needs": list(record.needs),
+        "job": record.job,
+        "notify": record.notify,
+        "silent": record.silent,
         **_life(record),
     }
 
@@ -145,7 +197,7 @@ def _life(record: Record) -> dict[str, Any]:
     return {
         "pid": None if handle is None else handle.pid,
         "start": None if handle is None else handle.start,
-        "boot": None if handle is None else handle.boot,
+        "boot": record.boot if handle is None else handle.boot,
         "started_at": record.started_at,
         "log_start": record.log_start,
     }
@@ -181,4 +233,14 @@ def _from_json(raw: dict[str, Any]) -> Record:
         float(raw["started_at"]),
         int(raw["log_start"]),
         Stop(int(raw["stop"]["signal"]), float(raw["stop"]["grace_s"])),
+        str(raw["boot"] or ""),
+        tuple(str(name) for name in raw.get("needs", ())),
+        bool(raw.get("job")),
+        str(raw.get("notify", "")),
+        bool(raw.get("silent")),
+        bool(raw.get("notified")),
+        bool(raw.get("leaving")),
+        bool(raw.get("ended")),
+        None if raw.get("code") is None else int(raw["code"]),
+        float(raw.get("ended_at", 0.0)),
     )

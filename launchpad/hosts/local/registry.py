@@ -16,7 +16,7 @@ from typing import Any
 
 from launchpad.core.model import Handle, Lease
 from launchpad.hosts.local import process
-from launchpad.hosts.local.records import read_private, read_records, write_private
+from launchpad.hosts.local.records import open_records, read_private, write_private
 from launchpad.paths import StackPaths, runtime_dir, stack_paths
 
 
@@ -99,7 +99,7 @@ def registrations() -> list[Registration]:
             continue
         if process.alive(registration.supervisor):
             found.append(registration)
-        elif not read_records(stack_paths(registration.file)):
+        elif not open_records(stack_paths(registration.file)):
             _remove_dead(folder / name, registration)
     return found
 

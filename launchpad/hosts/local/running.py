@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launchpad.core.model import Handle, Launch
+from launchpad.hosts.local.tree_end import TreeEnd
 
 
 @dataclass(slots=True)
@@ -25,5 +26,24 @@ class Running:
     pidfd: int | None = None
     exited: bool = False
     """The main process has ended and was reaped; others of its tree may live."""
+    adopted: bool = False
+    """Another launchpad started it, so it is not our child."""
+    notified: bool = False
+    """It said by NOTIFY_SOCKET that it is ready."""
     notify: socket.socket | None = None
     """The unix datagram socket behind NOTIFY_SOCKET, when the launch asks for one."""
+
+
+@dataclass(slots=True)
+class Here:
+    """An attempt with processes on this machine. `end` waits for its tree, `killed` by our own SIGKILL, `leaving`:
+    it was asked to end; `pids` are those that live, or have ended and still have GPU memory."""
+
+    running: Running
+    pids: set[int]
+    end: TreeEnd | None = None
+    killed: bool = False
+    leaving: bool = False
+    done: bool = False
+    """It was a job, and has done its work."""
+    cpu_s: float = 0.0

@@ -9,7 +9,8 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 SCARCE = {
     errno.EAGAIN: "the system allows no more processes (`ulimit -u`, or the container's limit)",
@@ -126,3 +127,15 @@ def _missing_interpreter(program: str) -> str:
     if head.startswith(b"\x7fELF"):
         return f"`{program}` was built for another system: its loader is not there"
     return f"`{program}` or what it is run by is not there any more"
+
+
+def staged(stage: str, do: Callable[[], Any]) -> Any:
+    """What `do` gives; what goes wrong at this stage of a start in the user's words. Raises NotStarted."""
+    try:
+        return do()
+    except OSError as error:
+        final = stage != "ports"
+        where = f" `{error.filename}`" if error.filename else ""
+        raise NotStarted(
+            stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final
+        ) from None

@@ -29,21 +29,32 @@ class Trees:
         """Orphans come to us."""
         self._mains: dict[int, Handle] = {}
         self._sessions: dict[int, int] = {}
-        self._adopted: set[int] = set()
+        self._adopted: dict[int, str] = {}
+        """With the run that they were started in."""
         self._seen: dict[Key, int] = {}
 
-    def add(self, attempt: int, main: Handle, *, adopted: bool = False) -> None:
-        """From now on this attempt has processes. `adopted`: another program started it."""
+    def add(
+        self,
+        attempt: int,
+        main: Handle,
+        *,
+        adopted: bool = False,
+        run_id: str = "",
+        known: Iterable[Stat] = (),
+    ) -> None:
+        """From now on this attempt has processes. `adopted`: another program started it, as part of the run
+        `run_id`; `known` are some of them."""
         self._mains[attempt] = main
         self._sessions[main.pid] = attempt
         if adopted:
-            self._adopted.add(attempt)
+            self._adopted[attempt] = run_id or self._run_id
+        self._seen.update(((one.pid, one.start), attempt) for one in known)
 
     def drop(self, attempt: int) -> None:
         main = self._mains.pop(attempt, None)
         if main is not None and self._sessions.get(main.pid) == attempt:
             del self._sessions[main.pid]
-        self._adopted.discard(attempt)
+        self._adopted.pop(attempt, None)
         self._seen = {key: owner for key, owner in self._seen.items() if owner != attempt}
 
     def is_session(self, session: int) -> bool:
@@ -71,14 +82,26 @@ class Trees:
         if owner is None and (marks := process.marks(orphan.pid)) and marks.run_id == self._run_id:
             owner = marks.attempt if marks.attempt in self._mains else None
         if owner is None:
-            return next(iter(self._mains)) if len(self._mains) == 1 else None
+            ours = [attempt for attempt in self._mains if attempt not in self._adopted]
+            return ours[0] if len(ours) == 1 else None
         if orphan.lives:
             self._seen[key] = owner
         return owner
 
     def _marked(self, attempt: int) -> list[Stat]:
-        found = process.find_by_run(self._run_id)
-        return [one for pid, owner, _ in found if owner == attempt and (one := process.stat(pid))]
+        """Wherever they are: of what another program started, orphans do not come to us."""
+        run_id, main = self._adopted.get(attempt, self._run_id), self._mains[attempt]
+        leader = process.stat(main.pid)
+        session = main.pid if leader is None or leader.start == main.start else -1
+        found = []
+        for pid in process.pids():
+            one = process.stat(pid)
+            if one is None or not one.lives:
+                continue
+            known = one.session == session or self._seen.get((pid, one.start)) == attempt
+            if known or process.is_marked(pid, run_id, attempt):
+                found.append(one)
+        return found
 
 
 def _with_descendants(roots: Iterable[Stat]) -> list[Stat]:

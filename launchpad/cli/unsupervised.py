@@ -1,0 +1,58 @@
+"""What lives of a stack that has no supervisor: told from records, nothing is asked of it.
+
+Decides what can be said honestly: what runs since when and where, and not whether it is ready.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launchpad.control.api import HoldView, ServiceView
+from launchpad.core.render import address
+from launchpad.hosts.local.adopt import age_s
+from launchpad.hosts.local.orphans import Look
+from launchpad.hosts.local.records import Record, read_records
+from launchpad.paths import StackPaths
+
+if TYPE_CHECKING:
+    from launchpad.hosts.local.process import Stat
+
+WHY = "no supervisor: `launchpad up` takes it over"
+
+
+def views(paths: StackPaths, now: float) -> list[ServiceView]:
+    """Of every service of which something lives, the newest attempt; `now` in seconds since the epoch."""
+    records = read_records(paths)
+    owners = Look(paths, records).owners()
+    found = {record.service: record for record in records if owners.get(record.attempt)}
+    return [_view(paths, record, owners[record.attempt], now) for record in found.values()]
+
+
+def _view(paths: StackPaths, record: Record, members: list[Stat], now: float) -> ServiceView:
+    ports = {one.name: one.number for one in record.identity.leases if one.service == record.service}
+    hosts = {one.name: one.host for one in record.identity.leases if one.service == record.service}
+    handle = record.handle
+    lives = handle is not None and any((one.pid, one.start) == (handle.pid, handle.start) for one in members)
+    age = age_s(record, now)
+    return ServiceView(
+        record.service,
+        "job" if record.job else "server",
+        "lost",
+        "up",
+        pid=handle.pid if lives and handle is not None else None,
+        ports=ports,
+        url=f"http://{address(hosts['main'], ports['main'])}" if "main" in ports else None,
+        started_at=None if age is None else now - age,
+        since=0.0 if age is None else now - age,
+        holds=(HoldView("lost", "", WHY if lives else _rest(members)),),
+        needs=record.needs,
+        log=str(paths.log(record.service)),
+        attempt=record.attempt,
+        digest=record.identity.digest,
+    )
+
+
+def _rest(members: list[Stat]) -> str:
+    from launchpad.hosts.local.tree import describe
+
+    return f"its main process has ended, {describe(members)} still live"

@@ -1,0 +1,261 @@
+"""Watches over a stack whose supervisor dies without a word.
+
+A small process of its own that waits on a socket. Dismissed, it leaves. When the socket ends without that, the
+supervisor is dead (killed, or broken). Then it either ends everything of the stack at once, and keeps the stack's
+lock until that is done; or it lets everything run, and writes down how each process ends, and which of them say
+that they are ready: it holds descriptors of them, which the supervisor has handed to it. It leaves when nothing is
+left to watch, or when the next supervisor sends it away. It holds no terminal, no pipe and no lock of others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from dataclasses import dataclass
+
+from launchpad.core.model import Handle
+from launchpad.hosts.local import notify, process, records
+from launchpad.hosts.local.orphans import end_stack
+from launchpad.hosts.local.process_children import claim, disclaim
+from launchpad.hosts.local.process_end import end_of, open_pidfd
+from launchpad.paths import StackPaths
+
+DISMISSED = b"."
+MESSAGE_BYTES = 4096
+AGAIN_S = 0.05
+"""How soon it is looked again at a process that has ended and that nobody has waited for."""
+STOCK_ROUNDS = 3
+LEAVE_S = 5.0
+LEAVE_TRY_S = 0.02
+
+
+class Keeper:
+    """The supervisor's end. Must be made before there are threads. `ends_all`: see above. `dismiss` when nothing
+    of the stack lives any more, `abandon` when something may."""
+
+    def __init__(self, paths: StackPaths, *, ends_all: bool) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                self._socket.close()
+                _Watch(paths, theirs, ends_all).run()
+            finally:
+                os._exit(0)
+        theirs.close()
+        self._socket.setblocking(False)
+        claim(self.pid)
+        if not ends_all and (handle := process.handle_of(self.pid)) is not None:
+            content = {"pid": handle.pid, "start": handle.start, "boot": handle.boot}
+            with contextlib.suppress(OSError):
+                records.write_private(paths.keeper, content)
+
+    def watch(self, service: str, attempt: int, handle: Handle, pidfd: int, notify_fd: int | None) -> None:
+        """This process runs from now on. Not waited for; what does not arrive is found by its record."""
+        about = {"service": service, "attempt": attempt, "pid": handle.pid, "start": handle.start}
+        fds = [pidfd] if notify_fd is None else [pidfd, notify_fd]
+        self._send(json.dumps(about).encode(), fds)
+
+    def drop(self, attempt: int) -> None:
+        """Its end has been dealt with."""
+        self._send(json.dumps({"attempt": attempt}).encode(), [])
+
+    def _send(self, message: bytes, fds: list[int]) -> None:
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._socket, [message], fds)
+
+    def dismiss(self) -> None:
+        self._socket.setblocking(True)
+        self._send(DISMISSED, [])
+        self._socket.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        disclaim(self.pid)
+
+    def abandon(self) -> None:
+        """From now on it acts as if this process had died."""
+        self._socket.close()
+
+
+def send_away(paths: StackPaths) -> None:
+    """End the keeper that a dead supervisor left: it writes down what it knows, and leaves. Returns when it has.
+    To be called with the stack's lock."""
+    raw = records.read_private(paths.keeper)
+    try:
+        handle = None if raw is None else Handle(int(raw["pid"]), int(raw["start"]), str(raw["boot"]))
+    except (KeyError, TypeError, ValueError):
+        handle = None
+    fd = None if handle is None else open_pidfd(handle)
+    if handle is None or fd is None:
+        return
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    try:
+        for _ in range(
+            int(LEAVE_S / LEAVE_TRY_S)
+        ):  # it may not have seen yet that it is alone: then it stays
+            process.send(handle.pid, handle.start, signal.SIGTERM)
+            if poll.poll(LEAVE_TRY_S * 1000):
+                return
+        process.send(handle.pid, handle.start, signal.SIGKILL)
+        poll.poll(LEAVE_S * 1000)
+    finally:
+        os.close(fd)
+
+
+@dataclass(slots=True)
+class _Watched:
+    service: str
+    attempt: int
+    handle: Handle
+    pidfd: int
+    notify: socket.socket | None = None
+
+
+class _Watch:
+    """The keeper's own end."""
+
+    def __init__(self, paths: StackPaths, supervisor: socket.socket, ends_all: bool) -> None:
+        self._paths, self._supervisor, self._ends_all = paths, supervisor, ends_all
+        self._watched: dict[int, _Watched] = {}
+        self._poll = select.poll()
+
+    def run(self) -> None:
+        wake, woken = socket.socketpair()
+        woken.setblocking(False)
+        self._get_out_of_the_way(wake.fileno(), woken.fileno())
+        if self._serve():
+            return
+        if self._ends_all:
+            asyncio.run(end_stack(self._paths, 0.0))
+            return
+        self._take_stock()
+        self._keep(wake)
+
+    def _get_out_of_the_way(self, wake: int, woken: int) -> None:
+        os.setsid()
+        os.chdir("/")
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if self._ends_all else lambda *_: None)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        lock = os.path.realpath(self._paths.lock) if self._ends_all else ""
+        _close_all_but((self._supervisor.fileno(), wake, woken), lock)
+
+    def _serve(self) -> bool:
+        """While the supervisor lives; whether it has dismissed us."""
+        while True:
+            try:
+                message, fds, _, _ = socket.recv_fds(self._supervisor, MESSAGE_BYTES, 2)
+            except OSError:
+                return False
+            if not message:
+                return False
+            if message == DISMISSED:
+                return True
+            about = json.loads(message)
+            self._drop(about["attempt"])
+            if fds:
+                handle = Handle(about["pid"], about["start"], process.boot_id())
+                spoken = socket.socket(fileno=fds[1]) if len(fds) > 1 else None
+                one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken)
+                self._watched[one.attempt] = one
+
+    def _take_stock(self) -> None:
+        """What the supervisor dealt with is none of our business; what it was about to say is found by records."""
+        known = {record.attempt: record for record in records.read_records(self._paths)}
+        for attempt in list(self._watched):
+            if attempt not in known or known[attempt].ended:
+                self._drop(attempt)
+        missing = [one for one in known.values() if one.attempt not in self._watched and not one.ended]
+        for _ in range(STOCK_ROUNDS):
+            missing = [record for record in missing if not self._find(record)]
+            if not missing:
+                return
+            self._poll.poll(AGAIN_S * 1000)  # in the middle of an exec a process cannot be told
+
+    def _find(self, record: records.Record) -> bool:
+        handle = record.handle or process.main_of(record.run_id, record.attempt)
+        if handle is None or (pidfd := open_pidfd(handle)) is None:
+            return record.handle is not None
+        self._watched[record.attempt] = _Watched(record.service, record.attempt, handle, pidfd)
+        if record.handle is None:
+            where = (self._paths, record.service, record.attempt)
+            records.note(*where, pid=handle.pid, start=handle.start, boot=handle.boot)
+        return True
+
+    def _keep(self, wake: socket.socket) -> None:
+        self._poll.register(wake, select.POLLIN)
+        for one in self._watched.values():
+            self._poll.register(one.pidfd, select.POLLIN)
+            if one.notify is not None:
+                self._poll.register(one.notify, select.POLLIN)
+        ended: dict[int, _Watched] = {}
+        while self._watched:
+            happened = {fd for fd, _ in self._poll.poll(AGAIN_S * 1000 if ended else None)}
+            for one in list(self._watched.values()):
+                if one.pidfd in happened:
+                    self._poll.unregister(one.pidfd)
+                    ended[one.attempt] = one
+                if one.notify is not None and one.notify.fileno() in happened:
+                    self._listen(one, one.notify)
+            for one in list(ended.values()):
+                if self._write_down(one):
+                    del ended[one.attempt]
+            if wake.fileno() in happened:
+                for one in list(self._watched.values()):
+                    self._write_down(one)
+                return
+
+    def _listen(self, one: _Watched, spoken: socket.socket) -> None:
+        for message in notify.receive(spoken):
+            marks, stat = process.marks(message.pid), process.stat(message.pid)
+            theirs = marks is not None and marks.attempt == one.attempt
+            theirs = theirs or (stat is not None and stat.session == one.handle.pid)
+            if message.values.get("READY") == "1" and (theirs or notify.counts(message, set())):
+                records.note(self._paths, one.service, one.attempt, notified=True)
+
+    def _write_down(self, one: _Watched) -> bool:
+        """How it ended; False if that cannot be said yet."""
+        end = end_of(one.handle, one.pidfd)
+        if end is None:
+            return False
+        records.note_end(self._paths, one.service, one.attempt, end.code)
+        self._drop(one.attempt)
+        return True
+
+    def _drop(self, attempt: int) -> None:
+        one = self._watched.pop(attempt, None)
+        if one is None:
+            return
+        for fd in (one.pidfd, -1 if one.notify is None else one.notify.fileno()):
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                self._poll.unregister(fd)
+        os.close(one.pidfd)
+        if one.notify is not None:
+            one.notify.close()
+
+
+def _close_all_but(fds: tuple[int, ...], lock: str) -> None:
+    """Whoever waits for the end of our terminal or pipes must not wait for the keeper."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for entry in os.listdir("/proc/self/fd"):
+        number = int(entry)
+        if number > 2 and number not in fds and (not lock or _target(number) != lock):
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+def _target(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""

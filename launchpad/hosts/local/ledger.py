@@ -1,0 +1,91 @@
+"""What is kept of each attempt for whoever comes after this supervisor: its record, and the keeper's descriptor.
+
+Decides when what is written. A job that is done keeps its record until the stack ends or the job is started
+again, so that a later supervisor does not do its work twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+from launchpad.core.wishes import Spawn
+from launchpad.hosts.local import records
+from launchpad.hosts.local.records import Record, intent
+from launchpad.hosts.local.running import Running
+from launchpad.hosts.local.spool import NOWHERE
+from launchpad.paths import StackPaths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launchpad.hosts.local.keeper import Keeper
+
+
+class Ledger:
+    def __init__(self, paths: StackPaths, run_id: str, keeper: Keeper | None) -> None:
+        self._paths, self._run_id, self._keeper = paths, run_id, keeper
+        self._done: dict[str, int] = {}
+        """Jobs that are done, with the attempt whose record says so."""
+
+    def about_to_start(self, wish: Spawn, log: Path, log_start: int, notify: str) -> Record:
+        """Raises OSError: what cannot be written down must not be started."""
+        record = dataclasses.replace(
+            intent(wish.service, wish.attempt, self._run_id, wish.identity, wish.launch),
+            log_start=log_start,
+            silent=log == NOWHERE,
+            notify=notify,
+        )
+        records.write_record(self._paths, record)
+        return record
+
+    def not_started(self, service: str, attempt: int) -> None:
+        records.remove_record(self._paths, service, attempt)
+
+    def started(self, running: Running, record: Record) -> None:
+        self.drop_done(running.service)
+        with contextlib.suppress(OSError):  # the intent is there: it is found by its markers
+            records.complete_record(
+                self._paths,
+                dataclasses.replace(record, handle=running.handle, started_at=running.started_at),
+            )
+
+    def watch(self, running: Running, pidfd: int) -> None:
+        """How it ends is known from now on, whoever lives then."""
+        if self._keeper is not None:
+            said = None if running.notify is None else running.notify.fileno()
+            self._keeper.watch(running.service, running.attempt, running.handle, pidfd, said)
+
+    def ready(self, running: Running) -> None:
+        """What it has said by NOTIFY_SOCKET it does not say again."""
+        if running.launch.notify and not running.notified:
+            running.notified = True
+            records.note(self._paths, running.service, running.attempt, notified=True)
+
+    def leaving(self, running: Running) -> None:
+        """It was asked to end: nobody takes it over any more."""
+        records.note(self._paths, running.service, running.attempt, leaving=True)
+
+    def ended(self, running: Running, code: int | None) -> None:
+        records.note_end(self._paths, running.service, running.attempt, code)
+
+    def gone(self, running: Running, *, done: bool) -> None:
+        """Nothing of it lives. `done`: it was a job, and has done its work."""
+        if done:
+            self.drop_done(running.service)
+            self._done[running.service] = running.attempt
+        else:
+            records.remove_record(self._paths, running.service, running.attempt)
+        if self._keeper is not None:
+            self._keeper.drop(running.attempt)
+
+    def drop_done(self, service: str) -> None:
+        """Nobody needs to know any more that this job is done."""
+        if (attempt := self._done.pop(service, None)) is not None:
+            records.remove_record(self._paths, service, attempt)
+
+    def close(self) -> None:
+        """Nothing of the stack lives: all of it was seen to its end."""
+        for service in list(self._done):
+            self.drop_done(service)

@@ -1,0 +1,154 @@
+"""A stack whose supervisor died goes on under this one: what was found becomes facts, goals and words.
+
+Decides what is wanted after a supervisor has died, and what is told of it. Refuses to know how processes are found
+(`hosts.local.survey`) and what becomes of one whose definition has changed (the core).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from launchpad.core import render
+from launchpad.core.engine import Engine
+from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
+from launchpad.core.identity import fits
+from launchpad.core.model import Kind, Launch, Phase, PortRequest, Service
+from launchpad.hosts.local.adopt import age_s
+from launchpad.hosts.local.records import Record
+from launchpad.hosts.local.survey import Found
+from launchpad.hosts.local.tree import describe
+from launchpad.plan.read import Reading
+from launchpad.runtime.store import Counted, Memory
+from launchpad.views.words import duration
+
+Goals = tuple[tuple[str, bool], ...]
+
+
+def launch_of(found: Found, service: Service | None) -> Launch:
+    """How it would be started now, with the ports that it was told; of what the stack no longer has, or has with other
+    ports, what its record says."""
+    record = found.record
+    told = {(lease.service, lease.name): lease for lease in record.identity.leases}
+    if service is not None:
+        try:
+            return render.launch(service, told)
+        except KeyError:
+            pass
+    own = tuple(lease for key, lease in told.items() if key[0] == record.service)
+    return Launch(record.argv, (), True, record.working_dir, own, stop=record.stop, job=record.job)
+
+
+def was(record: Record, service: Service | None) -> Service | None:
+    """What it was started as: as the stack says it now, but for what its record says otherwise."""
+    if service is None or service.digest == record.identity.digest:
+        return service
+    told = {(lease.service, lease.name): lease for lease in record.identity.leases}
+    try:
+        same = render.launch(service, told).argv == record.argv
+    except KeyError:
+        same = False
+    return replace(
+        service,
+        kind=Kind.JOB if record.job else Kind.SERVER,
+        digest=record.identity.digest,
+        command=service.command if same else tuple((word,) for word in record.argv),
+        working_dir=record.working_dir,
+        ports=_ports(record, service),
+        refs=tuple(key for key in told if key[0] != record.service),
+    )
+
+
+def _ports(record: Record, service: Service) -> tuple[PortRequest, ...]:
+    """Requests for exactly what it holds; as the stack says it now where that fits."""
+    requests = {port.name: port for port in service.ports}
+    return tuple(
+        requests[one.name]
+        if one.name in requests and fits(one, requests[one.name])
+        else PortRequest(one.service, one.name, one.number, one.number, one.host)
+        for one in record.identity.leases
+        if one.service == record.service
+    )
+
+
+def facts(
+    found: Sequence[Found], services: Mapping[str, Service], memory: Memory | None, now: float
+) -> list[Fact]:
+    """For the core, in the same step as the plan and after it; `now` in seconds since the epoch."""
+    told: list[Fact] = []
+    for one in found:
+        record = one.record
+        assert record.handle is not None
+        age = age_s(record, now)
+        before = was(record, services.get(record.service))
+        who = (record.service, record.attempt, record.identity, record.handle)
+        told.append(Adopted(*who, age, record.stop, before))
+    for name, counted in () if memory is None else memory.counted.items():
+        ages = tuple(max(0.0, now - at) for at in counted.deaths)
+        told.append(Remembered(name, counted.restarts, ages))
+    ended = [one for one in found if not one.lives]
+    told += [
+        Exited(one.record.service, one.record.attempt, one.record.code, len(one.members)) for one in ended
+    ]
+    return told
+
+
+def goals(reading: Reading, names: tuple[str, ...], memory: Memory | None, *, alone: bool) -> Goals:
+    """What is wanted up: as if these names were asked of the supervisor that died. What it had up stays wanted (but
+    not if `alone`), and what somebody had stopped stays down, unless it is named."""
+    asked = reading.goals(names)
+    if memory is None or alone:
+        return asked
+    known = tuple(
+        name for name in memory.up if any(name == service.name for service in reading.plan.services)
+    )
+    up = {name for name, wanted in (*asked, *(reading.goals(known) if known else ())) if wanted}
+    up -= set(held(reading, names, memory))
+    return tuple((name, name in up) for name, _ in asked)
+
+
+def held(reading: Reading, names: tuple[str, ...], memory: Memory | None) -> tuple[str, ...]:
+    """What somebody stopped, and nobody asks for now."""
+    here = [service.name for service in reading.plan.services]
+    return tuple(n for n in here if memory is not None and n in memory.held_down and n not in names)
+
+
+def held_fact(names: tuple[str, ...]) -> list[Fact]:
+    return [GoalsSet(tuple((name, False) for name in names))] if names else []
+
+
+def remember(engine: Engine, shift: float) -> Memory:
+    """What the next supervisor has to know should this one die; `shift` makes the core's time seconds since the epoch."""
+    units = [unit for unit in engine.units.values() if not unit.removed]
+    return Memory(
+        up=tuple(unit.name for unit in units if unit.goal),
+        held_down=tuple(unit.name for unit in units if unit.held_down),
+        counted={
+            unit.name: Counted(unit.restarts, tuple(round(at + shift, 1) for at in unit.deaths))
+            for unit in units
+            if (unit.restarts or unit.deaths) and unit.phase is not Phase.FAILED
+        },
+    )
+
+
+def words(found: Sequence[Found], now: float) -> tuple[str, ...]:
+    """What was found, one line each."""
+    lines = []
+    for one in found:
+        record, age = one.record, age_s(one.record, now)
+        assert record.handle is not None
+        after = "" if age is None else f" after {duration(age)}"
+        left = f"; still there, and ended: {describe(one.members)}" if one.members else ""
+        how = "it is not known how" if record.code is None else _how(record.code)
+        lines.append(
+            f"`{record.service}` runs on (pid {record.handle.pid})"
+            if one.lives
+            else f"`{record.service}` has ended{after}: {how}{left}"
+        )
+    return tuple(lines)
+
+
+def _how(code: int) -> str:
+    from launchpad.core.moves import signal_name
+
+    return f"killed by {signal_name(-code)}" if code < 0 else f"exit {code}"
