@@ -38,9 +38,11 @@ def came_as(unit: Unit, was: Service | None) -> None:
     new = unit.service
     if was is None or unit.removed or new.digest == was.digest:
         return
-    if new.on_change in (OnChange.KEEP, OnChange.SIGNAL):
-        unit.service, unit.pending = _shaped_as(new, was), new
-        unit.signal_due = new.on_change is OnChange.SIGNAL
+    if new.on_change is OnChange.RESTART or (new.on_change is OnChange.REPLACE and unit.is_job):
+        return
+    unit.service, unit.pending = _shaped_as(new, was), new
+    unit.signal_due = new.on_change is OnChange.SIGNAL
+    unit.replace_due = new.on_change is OnChange.REPLACE
 
 
 def runs_on(unit: Unit, new: Service) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
-from launchpad.core.model import Handle, Launch, Lease, Sink
+from launchpad.core.model import Launch, Lease, Sink
 from launchpad.core.wishes import (
     Forget,
     HostWish,
@@ -30,6 +30,7 @@ from launchpad.core.wishes import (
 from launchpad.hosts.base import Tell
 from launchpad.hosts.local import descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
+from launchpad.hosts.local.chores import Chores
 from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.ledger import Ledger
@@ -46,12 +47,12 @@ from launchpad.hosts.local.sinks import SinkStatus
 from launchpad.hosts.local.spawn_failure import NotStarted, staged
 from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.spool_writers import written_to
+from launchpad.hosts.local.strangers import Strangers
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
 from launchpad.paths import StackPaths
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 UNWATCHED_S = 0.05
 """How often a main process is looked at where the kernel can send neither pidfd nor SIGCHLD."""
 
@@ -68,19 +69,18 @@ class LocalHost:
         *,
         run_id: str,
         trouble: Callable[[str, str], None] | None = None,
-        fault: Callable[[BaseException], None] | None = None,
+        fault: Callable[[BaseException], None] = lambda error: None,
         keeper: Keeper | None = None,
     ) -> None:
-        self._fault = fault
         self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop = asyncio.get_running_loop()
         self._here: dict[int, Here] = {}
         self._log_starts: dict[str, int] = {}
-        self._strangers: dict[int, TreeEnd] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._chores = Chores(self._loop, fault)
         self._unwatched: asyncio.TimerHandle | None = None
         self._trees = Trees(run_id, complete=become_subreaper())
+        self._strangers = Strangers(self._loop, self._trees, self._tell)
         self._reaper = Reaper(self._loop, self._trees.is_session, self._children_ended)
         self._oom = OomWatch()
         self._gpus = GpuMemory()
@@ -113,12 +113,12 @@ class LocalHost:
         return self._log_starts.get(service, 0)
 
     async def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._chores.close()
         await self._prober.close()
-        for end in [*self._strangers.values(), *(h.end for h in self._here.values() if h.end)]:
-            end.close()
+        self._strangers.close()
+        for here in self._here.values():
+            if here.end is not None:
+                here.end.close()
         self._reaper.close()
         if self._unwatched is not None:
             self._unwatched.cancel()
@@ -242,7 +242,7 @@ class LocalHost:
         self._ledger.ended(running, code)
         self._unwatch(running)
         self._prober.cancel(attempt)
-        left = len(self._members(attempt)) or bool(self._gpus.held(here.pids))
+        left = len(self._members(attempt)) or int(self._gpus.held(here.pids) != "")
         oom = code == -signal.SIGKILL and not here.killed
         note = self._oom.note(running.handle.pid) if oom else ""
         if not left:
@@ -317,7 +317,7 @@ class LocalHost:
         here = self._here.get(wish.attempt)
         if here is not None:
             here.killed = here.killed or wish.signal == signal.SIGKILL
-            self._is_leaving(here, wish)
+            self._ledger.signalled(here, wish)
         if wish.scope == "tree":
             self._signal_tree(wish, here)
         elif here is None or not here.running.exited:
@@ -326,16 +326,10 @@ class LocalHost:
             if one is not None:
                 signal_all([one], wish.signal)
 
-    def _is_leaving(self, here: Here, wish: Signal) -> None:
-        ends = wish.scope == "tree" or wish.signal in (here.running.launch.stop.signal, *ENDING)
-        if ends and not here.leaving and not here.running.exited:
-            here.leaving = True
-            self._ledger.leaving(here.running)
-
     def _signal_tree(self, wish: Signal, here: Here | None) -> None:
         attempt = wish.attempt
         if here is None:
-            self._signal_stranger(wish)
+            self._strangers.signal(wish)
             return
         if here.end is None:
             here.end = TreeEnd(
@@ -346,25 +340,6 @@ class LocalHost:
                 lambda: self._gpus.held(here.pids),
             )
         here.end.signal(wish.signal)
-
-    def _signal_stranger(self, wish: Signal) -> None:
-        """A tree that this host did not start, or that is gone already: it is looked for by its markers."""
-        attempt = wish.attempt
-
-        def gone() -> None:
-            self._strangers.pop(attempt, None)
-            self._trees.drop(attempt)
-            self._tell(TreeGone(wish.service, attempt))
-
-        if attempt not in self._strangers:
-            self._trees.add(attempt, wish.handle or Handle(-1), adopted=True)
-            self._strangers[attempt] = TreeEnd(
-                self._loop,
-                lambda: self._trees.members(attempt),
-                gone,
-                lambda text: self._tell(TreeHeld(wish.service, attempt, text)),
-            )
-        self._strangers[attempt].signal(wish.signal)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -414,16 +389,7 @@ class LocalHost:
         async def lease() -> None:
             self._tell(await self._ports.lease(wish))
 
-        task = self._loop.create_task(lease())
-        self._tasks.add(task)
-        task.add_done_callback(self._leased)
-
-    def _leased(self, task: asyncio.Task[None]) -> None:
-        """What nobody foresaw must not leave a stack waiting for its ports for ever."""
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and self._fault is not None:
-            self._fault(error)
+        self._chores.start(lease())
 
 
 __all__ = ["LocalHost"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import signal
 from typing import TYPE_CHECKING
 
-from launchpad.core.wishes import Spawn
+from launchpad.core.wishes import Signal, Spawn
 from launchpad.hosts.local import records
 from launchpad.hosts.local.records import Record, intent
-from launchpad.hosts.local.running import Running
+from launchpad.hosts.local.running import Here, Running
 from launchpad.hosts.local.spool import NOWHERE
 from launchpad.paths import StackPaths
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launchpad.hosts.local.keeper import Keeper
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
 class Ledger:
@@ -63,9 +66,13 @@ class Ledger:
             running.notified = True
             records.note(self._paths, running.service, running.attempt, notified=True)
 
-    def leaving(self, running: Running) -> None:
-        """It was asked to end: nobody takes it over any more."""
-        records.note(self._paths, running.service, running.attempt, leaving=True)
+    def signalled(self, here: Here, wish: Signal) -> None:
+        """What was asked to end is taken over by nobody any more."""
+        running = here.running
+        ends = wish.scope == "tree" or wish.signal in (running.launch.stop.signal, *ENDING)
+        if ends and not here.leaving and not running.exited:
+            here.leaving = True
+            records.note(self._paths, running.service, running.attempt, leaving=True)
 
     def ended(self, running: Running, code: int | None) -> None:
         records.note_end(self._paths, running.service, running.attempt, code)
