@@ -86,7 +86,7 @@ jobs:
 class Deaths:
     """Supervisors that are killed at random moments of a start, of a reload, of a stop."""
 
-    def __init__(self, stack: Stack, seed: int) -> None:
+    def __init__(self, stack: Stack, seed: str) -> None:
         self.stack, self.dice = stack, random.Random(seed)
         self.rounds = 0
 

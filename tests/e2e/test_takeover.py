@@ -245,6 +245,9 @@ def test_p8_what_was_stopped_stays_stopped(make_stack: Make) -> None:
     os.kill(pids(stack)["web"], signal.SIGKILL)
     stack.wait_state("web", "failed")
     kill_supervisor(stack)
+    stack.cli("up", "-d")
+    assert "llm" not in pids(stack), "over a second death as well"
+    kill_supervisor(stack)
     stack.up("llm", check=None)
     stack.wait_state("llm", "ready")
     stack.down()
@@ -270,6 +273,30 @@ def test_p8_a_pid_of_somebody_else_is_never_signalled(make_stack: Make) -> None:
             assert other.poll() is None
         finally:
             other.kill()
+    assert not stack.survivors()
+
+
+def test_p8_a_session_of_somebody_else_is_left_alone(make_stack: Make) -> None:
+    """P8: nor what belongs to a session whose number is that of a record, and whose leader has ended."""
+    stack = make_stack("servers: {llm: {command: PRETEND}}")
+    stack.up()
+    before = pids(stack)["llm"]
+    kill_supervisor(stack)
+    kill_keeper(stack)
+    os.kill(before, signal.SIGKILL)
+    leader = subprocess.Popen(
+        ["sh", "-c", "sleep 600 >/dev/null & echo $!"], start_new_session=True, stdout=subprocess.PIPE
+    )
+    sleeper = int(leader.communicate(timeout=30)[0])
+    try:
+        rewrite(stack, "llm", pid=leader.pid)
+        stack.up()
+        kill_supervisor(stack)
+        rewrite(stack, "llm", pid=leader.pid)
+        stack.cli("down", check=0)
+        assert alive(sleeper)
+    finally:
+        os.kill(sleeper, signal.SIGKILL)
     assert not stack.survivors()
 
 
