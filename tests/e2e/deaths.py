@@ -15,6 +15,7 @@ from pathlib import Path
 from launchpad.hosts.local import process, records
 from launchpad.hosts.local.records import Record
 from launchpad.paths import StackPaths, stack_paths
+from tests.e2e.conftest import Make
 from tests.e2e.harness import PRETEND, Stack, alive, eventually
 
 
@@ -71,6 +72,38 @@ def mains(stack: Stack) -> dict[str, list[int]]:
     return found
 
 
+def two_servers(make_stack: Make) -> Stack:
+    return make_stack("""
+        servers:
+          llm: {command: "PRETEND --port ${self.port} --name llm --mark marks", port: auto, ready: /health}
+          web:
+            command: PRETEND --port ${self.port} --name web --mark marks
+            port: auto
+            ready: /health
+            environment: {LLM: "${llm.url}"}
+            depends_on: {llm: {restart: true}}
+    """)
+
+
+def jobs(make_stack: Make) -> Stack:
+    stack = make_stack("""
+        servers: {llm: {command: PRETEND}}
+        jobs:
+          good: {command: "PRETEND --exit 0 --exit-when good.pipe --mark marks --name good"}
+          bad: {command: "PRETEND --exit 3 --exit-when bad.pipe --mark marks --name bad", restart: never}
+          early: {command: "PRETEND --exit 0 --mark marks --name early"}
+          after-good: {command: "PRETEND --mark marks --name after-good", depends_on: [good, early]}
+          after-bad: {command: PRETEND, depends_on: [bad]}
+    """)
+    for name in ("good", "bad"):
+        stack.pipe(f"{name}.pipe")
+    stack.start("up")
+    stack.wait_state("early", "done")
+    for name in ("good", "bad"):
+        eventually(lambda name=name: stack.marks_of(name, "start"), "it runs")
+    return stack
+
+
 STACK = f"""
 servers:
   base: {{command: "{PRETEND} --port ${{self.port}} --name base", port: auto, ready: /health, environment: {{N: "0"}}}}
@@ -86,7 +119,7 @@ jobs:
 class Deaths:
     """Supervisors that are killed at random moments of a start, of a reload, of a stop."""
 
-    def __init__(self, stack: Stack, seed: int) -> None:
+    def __init__(self, stack: Stack, seed: str) -> None:
         self.stack, self.dice = stack, random.Random(seed)
         self.rounds = 0
 

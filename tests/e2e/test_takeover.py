@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Make
 from tests.e2e.deaths import (
-    has_keeper,
     holders,
     kill_holders,
-    kill_keeper,
     kill_supervisor,
     mains,
-    paths_of,
     pids,
     record_of,
-    rewrite,
+    two_servers,
 )
-from tests.e2e.harness import Stack, alive, eventually, fire, get
+from tests.e2e.harness import alive, eventually, fire, get
 
 COUNTER = """
 import itertools, time
@@ -31,19 +26,6 @@ for n in itertools.count():
     print("line", n, flush=True)
     time.sleep(0.002)
 """
-
-
-def two_servers(make_stack: Make) -> Stack:
-    return make_stack("""
-        servers:
-          llm: {command: "PRETEND --port ${self.port} --name llm --mark marks", port: auto, ready: /health}
-          web:
-            command: PRETEND --port ${self.port} --name web --mark marks
-            port: auto
-            ready: /health
-            environment: {LLM: "${llm.url}"}
-            depends_on: {llm: {restart: true}}
-    """)
 
 
 @pytest.mark.parametrize("how", ["foreground", "detached"])
@@ -137,94 +119,6 @@ def test_p8_a_definition_that_changed_meanwhile(make_stack: Make) -> None:
     stack.down()
 
 
-def jobs(make_stack: Make) -> Stack:
-    stack = make_stack("""
-        servers: {llm: {command: PRETEND}}
-        jobs:
-          good: {command: "PRETEND --exit 0 --exit-when good.pipe --mark marks --name good"}
-          bad: {command: "PRETEND --exit 3 --exit-when bad.pipe --mark marks --name bad", restart: never}
-          early: {command: "PRETEND --exit 0 --mark marks --name early"}
-          after-good: {command: "PRETEND --mark marks --name after-good", depends_on: [good, early]}
-          after-bad: {command: PRETEND, depends_on: [bad]}
-    """)
-    for name in ("good", "bad"):
-        stack.pipe(f"{name}.pipe")
-    stack.start("up")
-    stack.wait_state("early", "done")
-    for name in ("good", "bad"):
-        eventually(lambda name=name: stack.marks_of(name, "start"), "it runs")
-    return stack
-
-
-def test_p8_jobs_that_ended_meanwhile(make_stack: Make) -> None:
-    """P8: a job that ended with 0 while nobody watched is done, one that ended with 3 has failed with 3, one that was
-    done before stays done; none runs again, and what depends on them behaves accordingly."""
-    stack = jobs(make_stack)
-    kill_supervisor(stack)
-    for name in ("good", "bad"):
-        pid = record_of(stack, name).handle
-        fire(stack.folder / f"{name}.pipe")
-        assert pid is not None
-        eventually(lambda pid=pid: not alive(pid.pid), "it ends")
-    done = stack.up(check=1)
-    assert "E501" in done.stderr
-    assert "exit 3" in done.stderr
-    stack.wait_state("after-good", "ready", "starting")
-    views = {view.name: view for view in stack.client.status().services}
-    assert [views[name].state for name in ("good", "bad", "early")] == ["done", "failed", "done"]
-    assert views["bad"].exit_code == 3
-    assert views["after-bad"].state == "idle"
-    for name in ("good", "bad", "early"):
-        assert len(stack.marks_of(name, "start")) == 1, name
-    stack.down()
-    assert stack.up("good", check=None).returncode is not None
-    assert len(stack.marks_of("good", "start")) == 2, "after an orderly end it runs again"
-
-
-def test_p8_jobs_that_end_after_the_takeover(make_stack: Make) -> None:
-    """P8: of a job that is taken over the exit code is known as well, although it is nobody's child."""
-    stack = jobs(make_stack)
-    kill_supervisor(stack)
-    stack.start("up")
-    stack.wait_state("good", "ready")
-    for name in ("good", "bad"):
-        fire(stack.folder / f"{name}.pipe")
-    stack.wait_state("good", "done")
-    assert stack.wait_state("bad", "failed").exit_code == 3
-    stack.wait_state("after-good", "ready")
-    stack.down()
-
-
-def test_p8_a_job_of_which_nobody_knows(make_stack: Make) -> None:
-    """P8: where what keeps watch was killed as well, that is said; the job is not run again by itself."""
-    stack = make_stack("""
-        jobs: {train: {command: "PRETEND --exit 0 --exit-when pipe --mark marks --name train", restart: on-failure}}
-        servers:
-          llm: {command: PRETEND --mark marks --name llm, restart: {policy: on-failure, backoff: {initial: 10ms}}}
-    """)
-    stack.pipe("pipe")
-    stack.start("up")
-    stack.wait_up()
-    train, llm = record_of(stack, "train").handle, record_of(stack, "llm").handle
-    assert train is not None
-    assert llm is not None
-    kill_supervisor(stack)
-    kill_keeper(stack)
-    fire(stack.folder / "pipe")
-    os.kill(llm.pid, signal.SIGTERM)
-    eventually(lambda: not alive(train.pid) and not alive(llm.pid), "they end")
-    for service in ("train", "llm"):  # as if somebody had buried them
-        rewrite(stack, service, pid=1 << 22)
-    done = stack.up(check=1)
-    assert "error[E504]: it is not known how `train` ended" in done.stderr
-    stack.wait_state("llm", "ready")
-    assert len(stack.marks_of("train", "start")) == 1
-    assert len(stack.marks_of("llm", "start")) == 2, "a server is started again"
-    stack.cli("start", "train", "--no-wait", check=0)
-    eventually(lambda: len(stack.marks_of("train", "start")) == 2, "asked for, it runs again")
-    stack.down()
-
-
 def test_p8_what_was_stopped_stays_stopped(make_stack: Make) -> None:
     """P8: `stop NAME` of before holds after it, and restarts are counted on."""
     stack = make_stack("""
@@ -245,182 +139,12 @@ def test_p8_what_was_stopped_stays_stopped(make_stack: Make) -> None:
     os.kill(pids(stack)["web"], signal.SIGKILL)
     stack.wait_state("web", "failed")
     kill_supervisor(stack)
+    stack.cli("up", "-d")
+    assert "llm" not in pids(stack), "over a second death as well"
+    kill_supervisor(stack)
     stack.up("llm", check=None)
     stack.wait_state("llm", "ready")
     stack.down()
-
-
-def test_p8_a_pid_of_somebody_else_is_never_signalled(make_stack: Make) -> None:
-    """P8: a record whose pid is another program by now is dropped; that program is left alone, and the service is
-    started."""
-    stack = make_stack("servers: {llm: {command: PRETEND --ignore-term, stop_grace: 100ms}}")
-    stack.up()
-    before = pids(stack)["llm"]
-    kill_supervisor(stack)
-    kill_keeper(stack)
-    os.kill(before, signal.SIGKILL)
-    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
-        try:
-            rewrite(stack, "llm", pid=other.pid)
-            stack.up()
-            assert pids(stack)["llm"] not in (before, other.pid)
-            kill_supervisor(stack)
-            rewrite(stack, "llm", pid=other.pid)
-            stack.cli("down", check=0)
-            assert other.poll() is None
-        finally:
-            other.kill()
-    assert not stack.survivors()
-
-
-def test_p8_the_machine_was_started_anew(make_stack: Make) -> None:
-    """P8: records of another boot lead to nothing, and what somebody had stopped stays stopped."""
-    stack = make_stack("servers: {llm: {command: PRETEND}, web: {command: PRETEND}}")
-    stack.up()
-    stack.cli("stop", "web", check=0)
-    before = pids(stack)["llm"]
-    kill_supervisor(stack)
-    kill_keeper(stack)
-    os.kill(before, signal.SIGKILL)
-    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
-        try:
-            rewrite(stack, "llm", pid=other.pid, boot="another boot")
-            stack.up()
-            assert set(pids(stack)) == {"llm"}
-            assert other.poll() is None
-        finally:
-            other.kill()
-    assert "the machine was started anew" in stack.cli("events").stdout
-    stack.down()
-
-
-@pytest.mark.parametrize("state", ["{ broken", '{"version": 99, "epoch": 7}', "[]", None])
-def test_p8_a_state_that_makes_no_sense(make_stack: Make, state: str | None) -> None:
-    """P8: it is set aside and told; what lives is found all the same, and attempts do not repeat."""
-    stack = two_servers(make_stack)
-    stack.up()
-    before = pids(stack)
-    attempts = [view.attempt for view in stack.client.status().services]
-    kill_supervisor(stack)
-    file = paths_of(stack).state
-    if state is None:
-        file.unlink()
-    else:
-        file.write_text(state)
-    stack.up()
-    assert pids(stack) == before
-    aside = list(file.parent.glob("state.json.broken-*"))
-    assert [one.read_text() for one in aside] == ([] if state is None else [state])
-    if state is not None:
-        assert f"set aside as {aside[0]}" in stack.cli("events").stdout
-    stack.cli("restart", "llm", check=0)
-    assert all(view.attempt > max(attempts) for view in stack.client.status().services)
-    stack.down()
-
-
-@pytest.mark.parametrize("keeper", ["lives", "killed"])
-def test_p8_killed_before_the_pid_was_written_down(make_stack: Make, keeper: str) -> None:
-    """P8: what was started without a record of its pid is found by its markers."""
-    stack = two_servers(make_stack)
-    stack.up()
-    before = pids(stack)
-    path = next(paths_of(stack).records_dir.glob("llm.*"))
-    path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert record_of(stack, "llm").handle is None
-    kill_supervisor(stack)
-    if keeper == "killed":
-        kill_keeper(stack)
-    stack.up()
-    assert pids(stack) == before
-    stack.down()
-
-
-def test_p8_an_intent_that_came_to_nothing(make_stack: Make) -> None:
-    """P8: killed before the process was there: it is started, once."""
-    stack = two_servers(make_stack)
-    stack.up("llm")
-    before = pids(stack)
-    path = next(paths_of(stack).records_dir.glob("llm.*"))
-    intent = path.read_text().splitlines()[0].replace('"llm"', '"web"')
-    attempt = record_of(stack, "llm").attempt
-    kill_supervisor(stack)
-    intent = intent.replace(str(attempt), str(attempt + 1))
-    (paths_of(stack).records_dir / f"web.{attempt + 1}.json").write_text(intent + "\n")
-    stack.up()
-    assert pids(stack)["llm"] == before["llm"]
-    assert len(mains(stack)["web"]) == 1
-    stack.down()
-
-
-def test_p8_what_is_left_of_a_tree_is_ended_first(make_stack: Make) -> None:
-    """P2, P8: the main process ended meanwhile and a worker of it lives: that is ended before the next attempt."""
-    stack = make_stack("""
-        servers:
-          llm:
-            command: PRETEND --fork setsid --pids pids --ignore-term --name llm --mark marks
-            stop_grace: 100ms
-            restart: {policy: on-failure, backoff: {initial: 10ms}}
-    """)
-    stack.up()
-    before = pids(stack)["llm"]
-    eventually(lambda: (stack.folder / "pids").exists(), "it has a worker")
-    kill_supervisor(stack)
-    worker = int((stack.folder / "pids").read_text().split()[0])
-    os.kill(before, signal.SIGKILL)
-    eventually(lambda: not alive(before), "it ends")
-    assert alive(worker)
-    stack.up()
-    assert not alive(worker)
-    assert pids(stack)["llm"] != before
-    assert f"pid {worker}" in stack.cli("events").stdout, "it is named"
-    stack.down()
-
-
-def test_p8_of_two_attempts_the_newest_is_taken_over(make_stack: Make) -> None:
-    """P8: two records of one service, both of live processes: the older one is ended."""
-    stack = make_stack("servers: {llm: {command: PRETEND --name llm --mark marks}}")
-    stack.up()
-    first = pids(stack)["llm"]
-    record = record_of(stack, "llm")
-    folder = paths_of(stack).records_dir
-    text = (folder / f"llm.{record.attempt}.json").read_text()
-    kill_supervisor(stack)
-    kill_keeper(stack)
-    (folder / f"llm.{record.attempt}.json").unlink()
-    stack.environ["LP_OTHER"] = "1"
-    second = subprocess.Popen(
-        ["sleep", "600"],
-        env={
-            **stack.environ,
-            "LAUNCHPAD_RUN": record.run_id,
-            "LAUNCHPAD_ATTEMPT": str(record.attempt - 1),
-            "LAUNCHPAD_SERVICE": "llm",
-        },
-        start_new_session=True,
-    )
-    try:
-        (folder / f"llm.{record.attempt}.json").write_text(text)
-        older = text.replace(str(record.attempt), str(record.attempt - 1))
-        (folder / f"llm.{record.attempt - 1}.json").write_text(older)
-        rewrite_pid = f'{{"pid": {second.pid}, "start": {start_of(second.pid)}}}\n'
-        with (folder / f"llm.{record.attempt - 1}.json").open("a") as file:
-            file.write(rewrite_pid)
-        said = stack.up().stderr
-        assert f"ending what an earlier run left behind: pid {second.pid}" in said
-        assert pids(stack) == {"llm": first}
-        assert second.wait(10) == -signal.SIGTERM
-    finally:
-        second.kill()
-        second.wait()
-    stack.down()
-
-
-def start_of(pid: int) -> int:
-    from launchpad.hosts.local import process
-
-    one = process.stat(pid)
-    assert one is not None
-    return one.start
 
 
 def test_p8_readiness_that_was_told_once(make_stack: Make) -> None:
@@ -525,110 +249,6 @@ def test_p8_on_change_holds_over_a_death(make_stack: Make) -> None:
     stack.cli("restart", "kept", check=0)
     assert "--name kept-anew" in stack.survivors()[pids(stack)["kept"]]
     stack.down()
-
-
-def test_p8_wait_without_a_supervisor(make_stack: Make) -> None:
-    """P8: how a job ended that nobody watched is known to `wait`, and that it runs on as well."""
-    stack = jobs(make_stack)
-    kill_supervisor(stack)
-    assert "runs on without a supervisor" in stack.cli("wait", "good", check=1).stderr
-    for name in ("good", "bad"):
-        fire(stack.folder / f"{name}.pipe")
-        eventually(lambda name=name: record_of(stack, name).ended, "it is written down")
-    stack.cli("wait", "good", check=0)
-    assert "it ended with 3" in stack.cli("wait", "bad", check=1).stderr
-    stack.cli("down", check=0)
-
-
-def test_p8_down_without_a_supervisor(make_stack: Make) -> None:
-    """P2, P8: what depends on others is ended before them; nothing lives then, and nothing is taken over later."""
-    stack = make_stack("""
-        servers:
-          llm: {command: PRETEND --name llm --mark marks}
-          web: {command: PRETEND --name web --mark marks --term-after 300ms, depends_on: [llm]}
-          deaf: {command: PRETEND --ignore-term --fork double, stop_grace: 100ms, depends_on: [web]}
-    """)
-    stack.up()
-    kill_supervisor(stack)
-    said = stack.cli("down", check=0).stderr
-    assert "ended what had no supervisor any more" in said
-    assert not stack.survivors()
-    (llm,), (web,) = stack.marks_of("llm", "SIGTERM"), stack.marks_of("web", "exit")
-    assert web.at < llm.at
-    stack.up()
-    assert len(stack.marks_of("llm", "start")) == 2
-    stack.down()
-
-
-def test_p8_down_waits_for_the_lock(make_stack: Make) -> None:
-    """P8: who has the lock is at work on the stack; nothing is ended under him."""
-    stack = make_stack("servers: {llm: {command: PRETEND}}")
-    stack.up()
-    before = pids(stack)["llm"]
-    kill_supervisor(stack)
-    with paths_of(stack).lock.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        down = stack.start("down")
-        with pytest.raises(subprocess.TimeoutExpired):
-            down.wait(2)
-        assert alive(before)
-    assert down.wait(60) == 0
-    assert not stack.survivors()
-
-
-def test_p8_commands_without_a_supervisor(make_stack: Make) -> None:
-    """P8: what lives is listed, as lost; what cannot be asked for is refused, and what to do is said."""
-    stack = make_stack("""
-        servers:
-          llm: {command: "PRETEND --port ${self.port} --print hello", port: auto, ready: /health}
-          web: {command: PRETEND}
-    """)
-    stack.up()
-    before = stack.wait_up()
-    kill_supervisor(stack)
-    listed = stack.ps()
-    assert {name: row["state"] for name, row in listed.items()} == {"llm": "lost", "web": "lost"}
-    assert listed["llm"]["pid"] == before["llm"].pid
-    assert listed["llm"]["ports"] == before["llm"].ports
-    ps = stack.cli("ps", check=0)
-    assert "has no supervisor: 2 services run unsupervised" in ps.stderr
-    assert "`launchpad up` takes them over" in ps.stderr
-    assert str(before["llm"].pid) in ps.stdout
-    url = stack.cli("url", "llm", check=1)
-    assert url.stdout == ""
-    assert f"`llm` was at {before['llm'].url}" in url.stderr
-    for verb in ("stop", "start", "restart"):
-        assert "takes them over" in stack.cli(verb, "llm", check=1).stderr
-    assert "hello" in stack.cli("logs", "llm", check=0).stdout
-    assert stack.cli("events", check=0).stdout
-    assert pids_alive(before)
-    stack.cli("down", check=0)
-
-
-def pids_alive(views: object) -> bool:
-    assert isinstance(views, dict)
-    return all(alive(view.pid) for view in views.values())
-
-
-def test_p8_the_keeper_holds_nobody_up(make_stack: Make) -> None:
-    """P8: what keeps watch holds neither lock nor pipe, and leaves when nothing is left to watch."""
-    stack = make_stack("servers: {llm: {command: PRETEND}}")
-    read_end, write_end = os.pipe()
-    stack.start("up", stdout=write_end, stderr=write_end)
-    os.close(write_end)
-    llm = stack.wait_up()["llm"].pid
-    assert llm is not None
-    kill_supervisor(stack)
-    while os.read(read_end, 1 << 16):  # its end comes
-        pass
-    os.close(read_end)
-    with paths_of(stack).lock.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert has_keeper(stack)
-    os.kill(llm, signal.SIGKILL)
-    eventually(lambda: not has_keeper(stack), "it leaves")
-    assert not stack.survivors()
-    assert (record_of(stack, "llm").ended, record_of(stack, "llm").code) == (True, -9)
 
 
 def test_p8_run_takes_over_what_its_job_needs(make_stack: Make) -> None:

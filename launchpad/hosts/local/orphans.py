@@ -126,7 +126,7 @@ class Look:
         """Attempt → its live processes; 0 for those whose attempt cannot be told."""
         stats = {pid: one for pid in process.pids() if (one := process.stat(pid)) is not None and one.lives}
         stats.pop(os.getpid(), None)
-        sessions = self._sessions(stats, self._records if records is None else records)
+        sessions = self._sessions(self._records if records is None else records)
         found = {
             pid: owner for pid, one in stats.items() if (owner := self._owner(one, sessions)) is not None
         }
@@ -140,14 +140,13 @@ class Look:
             owners.setdefault(owner, []).append(stats[pid])
         return owners
 
-    def _sessions(self, stats: Mapping[int, Stat], records: Sequence[Record]) -> dict[int, int]:
-        """Session → attempt. The number of a session that lives is given to no other process."""
-        here = (one for one in records if one.handle is not None and one.handle.boot == process.boot_id())
+    def _sessions(self, records: Sequence[Record]) -> dict[int, int]:
+        """Session → attempt, of those whose leader is there, if only as a zombie. Of another one nobody can say whether
+        the number was given anew."""
         return {
             one.handle.pid: one.attempt
-            for one in here
-            if one.handle is not None
-            and (one.handle.pid not in stats or _is_same(one.handle, stats[one.handle.pid]))
+            for one in records
+            if one.handle is not None and _is_same(one.handle, process.stat(one.handle.pid))
         }
 
     def _owner(self, one: Stat, sessions: Mapping[int, int]) -> int | None:

@@ -31,6 +31,8 @@ class Trees:
         self._sessions: dict[int, int] = {}
         self._adopted: dict[int, str] = {}
         """With the run that they were started in."""
+        self._led: dict[int, None] = {}
+        """Those whose main process was seen: the number of its session is given to no other while any of it lives."""
         self._seen: dict[Key, int] = {}
 
     def add(
@@ -48,6 +50,9 @@ class Trees:
         self._sessions[main.pid] = attempt
         if adopted:
             self._adopted[attempt] = run_id or self._run_id
+        leader = process.stat(main.pid)
+        if leader is not None and leader.start == main.start:
+            self._led[attempt] = None
         self._seen.update(((one.pid, one.start), attempt) for one in known)
 
     def drop(self, attempt: int) -> None:
@@ -55,6 +60,7 @@ class Trees:
         if main is not None and self._sessions.get(main.pid) == attempt:
             del self._sessions[main.pid]
         self._adopted.pop(attempt, None)
+        self._led.pop(attempt, None)
         self._seen = {key: owner for key, owner in self._seen.items() if owner != attempt}
 
     def is_session(self, session: int) -> bool:
@@ -91,8 +97,7 @@ class Trees:
     def _marked(self, attempt: int) -> list[Stat]:
         """Wherever they are: of what another program started, orphans do not come to us."""
         run_id, main = self._adopted.get(attempt, self._run_id), self._mains[attempt]
-        leader = process.stat(main.pid)
-        session = main.pid if leader is None or leader.start == main.start else -1
+        session = main.pid if attempt in self._led else -1
         found = []
         for pid in process.pids():
             one = process.stat(pid)
