@@ -34,16 +34,16 @@ def test_descriptors(make_stack: Make, row: Row) -> None:
     stack.cli("restart", "other", check=0)  # what is imported late is there now
     stack.wait_state("other", "ready")
     drill.look()
-    opened = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (opened + 1, before[1]))  # one, for the question itself
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    free = next(number for number in range(3, 1 << 20) if number not in taken)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free + 1, before[1]))  # one, for the question itself
     try:
         client = stack.client
         client.restart(["other"])
         eventually(lambda: not Path(f"/proc/{drill.pids['other']}").exists(), "the old one has ended")
         drill.works()
-        eventually(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())), "it lives")
-        view = next((v for v in stack.client.status().services if v.name == "other"), None)
-        row.outcome = f"`restart` meanwhile: {view.state if view else 'no answer'}"
+        stack.wait_state("other", "backoff", "failed", "ready")
+        row.outcome = told(stack)
     finally:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     with row.recovers():
