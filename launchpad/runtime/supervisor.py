@@ -239,7 +239,8 @@ class Supervisor:
 
     def _sink_problems(self) -> list[Diagnostic]:
         found = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
-        return [
+        lost = self._host.no_room
+        return [Diagnostic("E505", "output is lost", severity="warning", notes=(lost,))] * bool(lost) + [
             Diagnostic(
                 "E505",
                 f"the output of `{sink.service}` cannot be written to `{sink.path}`",

@@ -41,7 +41,7 @@ from launchpad.hosts.local.records import Record, complete_record, intent, remov
 from launchpad.hosts.local.registry import private_runtime_dir
 from launchpad.hosts.local.running import Running
 from launchpad.hosts.local.sinks import SinkStatus
-from launchpad.hosts.local.spawn_failure import NotStarted
+from launchpad.hosts.local.spawn_failure import PASSING, NotStarted
 from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
@@ -106,6 +106,11 @@ class LocalHost:
     def sinks(self, service: str) -> list[SinkStatus]:
         """Where the sinks of a service stand."""
         return self._spools.sinks(service)
+
+    @property
+    def no_room(self) -> str:
+        """Why what services print is lost at the moment; "" while it is kept."""
+        return self._spools.no_room
 
     def log_start(self, service: str) -> int:
         """Where, in its log, the output of a service's latest attempt begins."""
@@ -360,7 +365,7 @@ def _staged(stage: str, do: Callable[[], Any]) -> Any:
     try:
         return do()
     except OSError as error:
-        final = stage != "ports"
+        final = stage != "ports" and error.errno not in PASSING
         where = f" `{error.filename}`" if error.filename else ""
         raise NotStarted(
             stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final

@@ -18,6 +18,7 @@ SCARCE = {
     errno.ENFILE: "the system has too many open files",
     errno.ETXTBSY: "the program is being written at this moment",
 }
+PASSING = {*SCARCE, errno.ENOSPC, errno.EDQUOT}
 """What may pass by itself."""
 
 
