@@ -72,6 +72,9 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
             break
         except NotRunning:
             held = _is_held(paths)
+            if held and (elsewhere := _elsewhere(paths)) is not None and elsewhere.socket != client.socket_path:
+                client = Client(elsewhere.socket)
+                continue
             if held and time.monotonic() < patient_until:  # it is about to listen, or about to leave
                 time.sleep(LOOK_S)  # neither a file lock nor a socket that is yet to come sends an event
                 continue
@@ -128,6 +131,22 @@ def _is_held(paths: StackPaths) -> bool:
     return False
 
 
+def _elsewhere(paths: StackPaths) -> StackPaths | None:
+    """Where the supervisor that has this stack's lock thinks it is: its folder may have been moved since."""
+    from launchpad.hosts.local.registry import registrations
+    from launchpad.paths import stack_paths
+
+    try:
+        lock = os.stat(paths.lock)
+        for one in registrations():
+            folder = f"/proc/{one.supervisor.pid}/fd"
+            if any(os.path.samestat(lock, os.stat(f"{folder}/{number}")) for number in os.listdir(folder)):
+                return stack_paths(one.file)
+    except OSError:
+        pass  # it is about to leave
+    return None
+
+
 def _kill_supervisor(paths: StackPaths) -> None:
     """One that does not answer would start again what is ended here."""
     import signal
@@ -179,9 +198,10 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
     import asyncio
 
     from launchpad.hosts.local.records import end_stack, read_records
+    from launchpad.hosts.local.registry import left_alone, registration_in
 
-    records = read_records(paths)
-    if not records:
+    records, registration = read_records(paths), registration_in(paths.registration)
+    if not records and (registration is None or not left_alone(registration)):
         if not quiet:
             say(f"nothing of {paths.file} runs")
         return ExitCode.OK
@@ -191,5 +211,5 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
     if left:
         say(f"still there: {', '.join(f'`{record.service}`' for record in left)}")
         return ExitCode.FAILED
-    say(f"ended what had no supervisor any more: {names}")
+    say(f"ended what had no supervisor any more: {names or 'there are no records of it'}")
     return ExitCode.OK

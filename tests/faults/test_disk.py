@@ -75,13 +75,13 @@ def test_full_under_the_log(make_stack: Make, row: Row) -> None:
     with small_disk(stack.folder / ".launchpad", "3m") as disk:
         drill = Drill(stack, row).begin()
         ballast = fill(disk)
-        eventually(lambda: said(stack, "full"), "it is told")
+        eventually(lambda: said(stack, "room"), "it is told")
         assert get(f"{drill.url}/health").status_code == 200, "who prints nothing notices nothing"
         stack.wait_for(lambda s: next(v for v in s.services if v.name == "other").state == "ready")
         ballast.unlink()
         with row.recovers():
             stack.wait_for(lambda s: all(v.state == "ready" for v in s.services))
-            eventually(lambda: not said(stack, "full"), "it is told that there is room again")
+            eventually(lambda: not said(stack, "room"), "it is told that there is room again")
         row.processes_lost = sum(
             view.pid != drill.pids[view.name]
             for view in stack.client.status().services
