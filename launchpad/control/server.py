@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launchpad.control.api import Reply, Snapshot, to_json
+from launchpad.control.guests import Guests
 from launchpad.errors import Diagnostic, Refused
 
 if TYPE_CHECKING:
@@ -56,10 +57,12 @@ def app(control: Control) -> Starlette:
 
 
 def _answer(value: Reply | Snapshot, status: int = 200) -> Response:
-    """ASCII: paths may hold bytes that are no UTF-8."""
+    """ASCII: paths may hold bytes that are no UTF-8. One question for each connection: what is left of a request that
+    was refused is not waited for."""
     from starlette.responses import Response
 
-    return Response(json.dumps(to_json(value)), status, media_type="application/json")
+    content = json.dumps(to_json(value))
+    return Response(content, status, {"Connection": "close"}, media_type="application/json")
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -134,11 +137,19 @@ async def serve(control: Control, path: Path) -> ControlServer:
     state = ServerState()
     loop = asyncio.get_running_loop()
 
+    guests = Guests()
+
     class OwnOnly(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            if not is_own(transport.get_extra_info("socket")):
+            if is_own(transport.get_extra_info("socket")):
+                guests.came(self)
+            else:
                 transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            guests.left(self)
+            super().connection_lost(exc)
 
     def protocol() -> OwnOnly:
         return OwnOnly(config=config, server_state=state, app_state={}, _loop=loop)
