@@ -33,6 +33,7 @@ LAST_ANSWERS_S = 0.5
 def app(control: Control) -> Starlette:
     """The ASGI application over what a supervisor offers."""
     from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect
     from starlette.routing import Route
 
     async def status(request: Request) -> Response:
@@ -50,6 +51,8 @@ def app(control: Control) -> Starlette:
             reply = await control.ask(request.path_params["verb"], body)
         except Refused as refused:
             return _answer(Reply(False, diagnostics=refused.diagnostics), 409)
+        except ClientDisconnect:
+            return _answer(_bad("the request was cut short"), 400)
         return _answer(reply)
 
     routes = [Route("/v1/status", status), Route("/v1/{verb}", ask, methods=["POST"])]
@@ -113,6 +116,20 @@ def is_own(peer: socket.socket) -> bool:
     return bool(uid == os.getuid())
 
 
+def _hand_on_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """uvicorn would print them where the stack's output is shown. What a client did wrong is no news at all."""
+    import logging
+
+    class ToLoop(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                context = {"message": record.getMessage(), "exception": record.exc_info[1]}
+                loop.call_exception_handler(context)
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.handlers, logger.propagate = [ToLoop()], False
+
+
 class ControlServer:
     """A running server; `close` lets requests that are under way end first."""
 
@@ -136,6 +153,7 @@ async def serve(control: Control, path: Path) -> ControlServer:
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
+    _hand_on_errors(loop)
 
     guests = Guests()
 

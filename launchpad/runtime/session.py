@@ -15,6 +15,7 @@ from launchpad.hosts.local.guardian import Guardian
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime.control import Control
+from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.supervisor import Supervisor
@@ -55,6 +56,7 @@ class Session:
     def _run(self) -> int:
         loop = asyncio.new_event_loop()
         self.loop = loop
+        loop.set_exception_handler(ErrorLog(self.paths.supervisor_log))
         try:
             return loop.run_until_complete(self._main())
         finally:
