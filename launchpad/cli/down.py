@@ -72,7 +72,11 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
             break
         except NotRunning:
             held = _is_held(paths)
-            if held and (elsewhere := _elsewhere(paths)) is not None and elsewhere.socket != client.socket_path:
+            if (
+                held
+                and (elsewhere := _elsewhere(paths)) is not None
+                and elsewhere.socket != client.socket_path
+            ):
                 client = Client(elsewhere.socket)
                 continue
             if held and time.monotonic() < patient_until:  # it is about to listen, or about to leave

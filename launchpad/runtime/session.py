@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from launchpad.control.api import Snapshot
 from launchpad.errors import ExitCode
+from launchpad.hosts.local import cgroup
 from launchpad.hosts.local.descriptors import raise_limit
 from launchpad.hosts.local.guardian import Guardian
 from launchpad.paths import StackPaths
@@ -71,6 +72,7 @@ class Session:
         self.supervisor = Supervisor(
             self.paths, self.reading, names, timeout_s=self.options.timeout_s, after_start=self._begin
         )
+        self._group = cgroup.enter(self.supervisor.run_id)
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()
         self.loop.call_later(BEGIN_AT_LATEST_S, self._begin)
@@ -111,6 +113,7 @@ class Session:
             await self._server.close()
         self.paths.socket.unlink(missing_ok=True)
         await self.supervisor.close()
+        cgroup.leave(self._group)
 
     def reporting(self, send: Callable[[Snapshot], bool]) -> None:
         """Give `send` every new picture until it says that it needs no more."""

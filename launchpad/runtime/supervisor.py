@@ -77,8 +77,8 @@ class Supervisor:
         self._stored = store.begin(paths)
         self._journal = Journal(paths.journal)
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
-        run_id = self._stored.run_id
-        self._host = LocalHost(self._tell, paths, reading.name, run_id=run_id, trouble=self._on_trouble)
+        self.run_id = self._stored.run_id
+        self._host = LocalHost(self._tell, paths, reading.name, run_id=self.run_id, trouble=self._on_trouble)
         self.driver.attach(self._host)
 
     def start(self) -> None:

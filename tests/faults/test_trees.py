@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -99,6 +101,14 @@ if os.fork() == 0:
 os.wait()
 time.sleep(600)
 """
+
+
+def cgroups_can_be_made() -> bool:
+    """Asked by a process of its own: it would take this one along."""
+    code = "import sys; from launchpad.hosts.local import cgroup; group = cgroup.enter(sys.argv[1]); cgroup.leave(group); sys.exit(not group)"
+    return subprocess.run([sys.executable, "-c", code, uuid.uuid4().hex], check=False).returncode == 0
+
+
 HIDDEN = cases(
     [
         Case(
@@ -130,9 +140,9 @@ def test_hiding(make_stack: Make, row: Row, case: Case) -> None:
             gone(up.pid)
         stack.cli("down", check=0)
         row.survivors = int(alive(pid)) + len(stack.survivors())
-        row.outcome = "ended" if not row.survivors else "a known hole: see below"
+        row.outcome = "ended" if not row.survivors else "the known hole: no cgroup could be made"
     finally:
         if alive(pid):
             os.kill(pid, signal.SIGKILL)
-    if "SIGKILL" not in case.fault:
+    if "SIGKILL" not in case.fault or cgroups_can_be_made():
         assert row.survivors == 0

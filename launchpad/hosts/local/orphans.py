@@ -1,8 +1,8 @@
 """Ends what a stack left behind when its supervisor died.
 
-Finds it by the records, trusted only together with start time and boot, by the markers in every process's
-environment, and, where a program has wiped that (a title written over it, `env -i`), by the log that it writes
-to. The caller must hold the stack's lock: no supervisor may be at work on it.
+Finds it by the records, trusted only together with start time and boot, by the stack's cgroup where it could have
+one, by the markers in every process's environment, and, where a program has wiped that (a title written over it,
+`env -i`), by the log that it writes to. The caller must hold the stack's lock: no supervisor may be at work on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from launchpad.core.model import Handle
-from launchpad.hosts.local import process
+from launchpad.hosts.local import cgroup, process
 from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.records import Record, read_records, remove_record
 from launchpad.hosts.local.registry import registration_in
@@ -92,6 +92,7 @@ async def end_stack(
         await _gone(look, LOOK_S)
     survivors = look()
     _tidy(paths, records, survivors)
+    cgroup.remove(run_ids)
     return [_survivor(one) for one in survivors]
 
 
@@ -135,6 +136,7 @@ def _look(
     found = {one.pid for one in mains.values()}
     found |= {pid for pid, one in stats.items() if one.session in found}
     found |= {pid for pid, one in stats.items() if (pid, one.start) in seen}
+    found |= {pid for pid in stats if not run_ids.isdisjoint(cgroup.runs_of(pid))}
     for pid in stats.keys() - found:
         marks = process.marks(pid)
         if marks.run_id in run_ids if marks is not None else _prints_to(pid, logs):

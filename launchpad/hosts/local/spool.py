@@ -166,7 +166,9 @@ class Spools:
         if self._unwatch is not None:
             self._unwatch()
         self._unwatch = self._watcher.watch(self._paths.logs_dir, self._changed)
-        self._room = self._room or Room(self._paths.logs_dir, self._pool, lambda text: self._problem("", text))
+        self._room = self._room or Room(
+            self._paths.logs_dir, self._pool, lambda text: self._problem("", text)
+        )
 
     @property
     def no_room(self) -> str:
