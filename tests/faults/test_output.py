@@ -156,11 +156,13 @@ def test_flood(make_stack: Make, row: Row, scale: float) -> None:
 
 
 def tail(path: Path) -> bytes:
-    if not path.exists():
+    """The end of a file that may be renamed at any moment."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            return file.read()
+    except FileNotFoundError:
         return b""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        return file.read()
 
 
 def peak_bytes(pid: int) -> int:
