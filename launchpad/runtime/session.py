@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from launchpad.control.server import ControlServer
 
 BEGIN_AT_LATEST_S = 0.1
+SOCKET_LOOK_S = 5.0
 
 
 class Session:
@@ -40,6 +43,7 @@ class Session:
         self._serving: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._staying: asyncio.Task[None] | None = None
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
@@ -96,16 +100,31 @@ class Session:
         from launchpad.runtime.reload import Reloader
 
         reloader = Reloader(self.supervisor, self.options)
-        self._server = await serve(Control(self.supervisor, reloader), self.paths.socket)
+        control = Control(self.supervisor, reloader)
+        self._server = await serve(control, self.paths.socket)
+        self._staying = self.loop.create_task(self._stay_reachable(control))
         if self.options.watch and not self.options.job:
             from launchpad.runtime.watch import Watching
 
             self._watching = self.loop.create_task(Watching(self.supervisor, reloader).run())
 
+    async def _stay_reachable(self, control: Control) -> None:
+        """Whoever cleans up temporary folders takes the socket away from under a supervisor that lives."""
+        from launchpad.control.server import serve
+
+        while True:
+            await asyncio.sleep(SOCKET_LOOK_S)  # the folder may go as a whole, and with it what watched it
+            if self._server is not None and not os.path.lexists(self.paths.socket):
+                with contextlib.suppress(OSError):
+                    old, self._server = self._server, await serve(control, self.paths.socket)
+                    await old.close()
+
     async def _finish(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-        tasks = [t for t in (self._serving, self._reporting, self._watching) if t is not None]
+        for task in (self._watching, self._staying):
+            if task is not None:
+                task.cancel()
+        own = (self._serving, self._reporting, self._watching, self._staying)
+        tasks = [t for t in own if t is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.end is not None:
             await asyncio.to_thread(self.end)

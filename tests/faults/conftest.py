@@ -27,5 +27,5 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
 
 @pytest.fixture
 def scale(request: pytest.FixtureRequest) -> float:
-    """How much larger than usual the floods are (`--fault-scale`)."""
+    """How much larger than usual the flood of output is (`--fault-scale`)."""
     return float(request.config.getoption("--fault-scale"))

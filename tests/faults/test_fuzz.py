@@ -27,3 +27,16 @@ def test_soak() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lost: nothing" in done.stdout
+
+
+FOUND = [
+    ("apply", "POST", "", b'{"env_files": ["\\u0000"]}'),
+    ("diff", "POST", "", b'{"env_files": ["a\\u0000b"]}'),
+]
+
+
+def test_what_was_found() -> None:
+    """Inputs of the API that once ended in an error of launchpad's own."""
+    with TARGETS["api"]() as (once, _):
+        for found in FOUND:
+            once(found)

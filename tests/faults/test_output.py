@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -81,14 +82,15 @@ def test_binary(make_stack: Make, row: Row) -> None:
     want = bytes(range(256)) * 4096
     eventually(lambda: stack.log("llm").read_bytes() == want, "it is in the log")
     eventually(lambda: (stack.folder / "copy.bin").read_bytes() == want, "and in the copy")
-    assert len(stack.cli("logs", "llm", check=0, errors="replace").stdout) >= 0 if False else True
+    lines = [json.loads(line)["line"] for line in (stack.folder / "copy.jsonl").read_text().splitlines()]
+    assert len(lines) >= 64, "as JSON, with a mark where it is no UTF-8"
     Drill(stack, row).look().end(counts=False)
     assert row.survivors == 0
 
 
 @fault(AREA, "one line without an end", "64 MB and no newline; console, `file` and `jsonl` sink")
-def test_endless_line(make_stack: Make, row: Row, scale: float) -> None:
-    size = int((64 << 20) * scale)
+def test_endless_line(make_stack: Make, row: Row) -> None:
+    size = 64 << 20
     stack = make_stack(f"""
         servers:
           llm:
@@ -107,8 +109,8 @@ def test_endless_line(make_stack: Make, row: Row, scale: float) -> None:
 
 
 @fault(AREA, "rotation while it prints", "600 MB of numbered lines; the log is cut under the writer")
-def test_rotation_under_fire(make_stack: Make, row: Row, scale: float) -> None:
-    size = int(600 * scale)
+def test_rotation_under_fire(make_stack: Make, row: Row) -> None:
+    size = 600
     stack = make_stack(f"servers: {{llm: {{command: PRETEND --spam {size}MB --touch done}}}}")
     stack.up()
     eventually(lambda: (stack.folder / "done").exists(), "it has printed", 110)
@@ -123,7 +125,7 @@ def test_rotation_under_fire(make_stack: Make, row: Row, scale: float) -> None:
 @fault(
     AREA,
     "2 GB from one service",
-    "2000 MB of numbered lines, a `file` sink with rotation; memory of the supervisor (200 MB unless scaled)",
+    "numbered lines, a `file` sink with rotation; the memory of the supervisor",
 )
 def test_flood(make_stack: Make, row: Row, scale: float) -> None:
     size = int(200 * scale)
@@ -170,7 +172,7 @@ def peak_bytes(pid: int) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
 
 
-@fault(AREA, "`logs` over a log that was cut", "400 MB of numbered lines, then `logs`")
+@fault(AREA, "`logs` over a log that was cut", "120 MB of numbered lines, then `logs`")
 def test_logs_in_order(make_stack: Make, row: Row) -> None:
     stack = make_stack("servers: {llm: {command: PRETEND --spam 120MB --touch done}}")
     stack.up()
