@@ -33,9 +33,9 @@ PROCESSES: dict[str, Entry] = {
         ("`launchpad logs NAME` says what it did", "`launchpad start NAME` runs it again"),
     ),
     "E505": Entry(
-        "a sink cannot be written",
-        "The output of a service could not be copied to one of its sinks. The service is not held up by that, and "
-        "nothing is lost: the run's log has everything, and the sink goes on where it was once it can be written again.",
+        "output cannot be written",
+        "A sink could not be written: nothing is lost, the run's log has everything, and the sink goes on where it was. Or "
+        "the disk under the run's own logs is full: what is printed then is lost. Neither holds a service up.",
         ("the disk is full", "the folder is read-only or gone", "nobody reads a named pipe"),
         ("make room, or mend the path", "see `launchpad logs NAME` meanwhile"),
     ),

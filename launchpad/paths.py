@@ -64,8 +64,8 @@ class StackPaths:
         return runtime_dir() / f"{self.key}.sock"
 
     @property
-    def socket_link(self) -> Path:
-        """Leads to the socket of the supervisor that runs."""
+    def signpost(self) -> Path:
+        """Holds the path of the socket of the supervisor that runs."""
         return self.state_dir / "socket"
 
     @property
@@ -73,10 +73,12 @@ class StackPaths:
         """Where the supervisor that runs listens: the runtime folder of whoever started it may be another one than
         that of whoever asks (another login, cron, sudo)."""
         try:
-            found = Path(os.readlink(self.socket_link))
-        except OSError:
+            fd = os.open(self.signpost, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            with open(fd, "rb") as file:
+                found = Path(os.fsdecode(file.read(4096)))
+            return found if found.exists() else self.new_socket
+        except (OSError, ValueError):
             return self.new_socket
-        return found if found.exists() else self.new_socket
 
     @property
     def registration(self) -> Path:

@@ -12,3 +12,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seed", type=int, default=None, help="replay this seed of the swarm, with its transcript"
     )
     group.addoption("--swarm-seconds", type=float, default=3.0, help="how long the swarm looks for new seeds")
+    group.addoption("--fault-rows", default=None, help="a folder for what the fault cases measured")
+    group.addoption(
+        "--fault-scale",
+        type=float,
+        default=1.0,
+        help="how much larger than usual (200 MB) the flood of output is",
+    )

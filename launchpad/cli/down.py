@@ -75,6 +75,9 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
             with _locked(paths) as ours:
                 if ours:
                     return _end_orphans(paths, timeout_s, quiet=quiet)
+            if (elsewhere := _elsewhere(paths)) is not None and elsewhere.socket != client.socket_path:
+                client = Client(elsewhere.socket)
+                continue
             if time.monotonic() < patient_until:  # it is about to listen, or about to leave
                 time.sleep(LOOK_S)  # neither a file lock nor a socket that is yet to come sends an event
                 continue
@@ -134,6 +137,22 @@ def _locked(paths: StackPaths, patience_s: float = 0.0) -> Iterator[bool]:
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def _elsewhere(paths: StackPaths) -> StackPaths | None:
+    """Where the supervisor that has this stack's lock thinks it is: its folder may have been moved since."""
+    from launchpad.hosts.local.registry import registrations
+    from launchpad.paths import stack_paths
+
+    try:
+        lock = os.stat(paths.lock)
+        for one in registrations():
+            folder = f"/proc/{one.supervisor.pid}/fd"
+            if any(os.path.samestat(lock, os.stat(f"{folder}/{number}")) for number in os.listdir(folder)):
+                return stack_paths(one.file)
+    except OSError:
+        pass  # it is about to leave
+    return None
 
 
 def _kill_supervisor(paths: StackPaths) -> None:

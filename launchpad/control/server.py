@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launchpad.control.api import Reply, Snapshot, to_json
+from launchpad.control.guests import Guests
 from launchpad.errors import Diagnostic, Refused
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ LAST_ANSWERS_S = 0.5
 def app(control: Control) -> Starlette:
     """The ASGI application over what a supervisor offers."""
     from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect
     from starlette.routing import Route
 
     async def status(request: Request) -> Response:
@@ -49,6 +51,8 @@ def app(control: Control) -> Starlette:
             reply = await control.ask(request.path_params["verb"], body)
         except Refused as refused:
             return _answer(Reply(False, diagnostics=refused.diagnostics), 409)
+        except ClientDisconnect:
+            return _answer(_bad("the request was cut short"), 400)
         return _answer(reply)
 
     routes = [Route("/v1/status", status), Route("/v1/{verb}", ask, methods=["POST"])]
@@ -56,10 +60,12 @@ def app(control: Control) -> Starlette:
 
 
 def _answer(value: Reply | Snapshot, status: int = 200) -> Response:
-    """ASCII: paths may hold bytes that are no UTF-8."""
+    """ASCII: paths may hold bytes that are no UTF-8. One question for each connection: what is left of a request that
+    was refused is not waited for."""
     from starlette.responses import Response
 
-    return Response(json.dumps(to_json(value)), status, media_type="application/json")
+    content = json.dumps(to_json(value))
+    return Response(content, status, {"Connection": "close"}, media_type="application/json")
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -110,6 +116,20 @@ def is_own(peer: socket.socket) -> bool:
     return bool(uid == os.getuid())
 
 
+def _hand_on_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """uvicorn would print them where the stack's output is shown. What a client did wrong is no news at all."""
+    import logging
+
+    class ToLoop(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                context = {"message": record.getMessage(), "exception": record.exc_info[1]}
+                loop.call_exception_handler(context)
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.handlers, logger.propagate = [ToLoop()], False
+
+
 class ControlServer:
     """A running server; `close` lets requests that are under way end first."""
 
@@ -133,12 +153,21 @@ async def serve(control: Control, path: Path) -> ControlServer:
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
+    _hand_on_errors(loop)
+
+    guests = Guests()
 
     class OwnOnly(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            if not is_own(transport.get_extra_info("socket")):
+            if is_own(transport.get_extra_info("socket")):
+                guests.came(self)
+            else:
                 transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            guests.left(self)
+            super().connection_lost(exc)
 
     def protocol() -> OwnOnly:
         return OwnOnly(config=config, server_state=state, app_state={}, _loop=loop)

@@ -38,6 +38,9 @@ class Journal:
         if self._fd >= 0 and self._size > MAX_BYTES:
             self.close()
             os.replace(self._path, self._path.with_name(self._path.name + ".1"))
+        if self._fd >= 0 and not os.fstat(self._fd).st_nlink:  # somebody has deleted it
+            self.close()
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._fd < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(self._path, flags, 0o600)

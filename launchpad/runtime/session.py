@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from launchpad.control.api import Snapshot
 from launchpad.errors import ExitCode
+from launchpad.hosts.local import cgroup
 from launchpad.hosts.local.descriptors import raise_limit
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.survey import Survey
@@ -17,6 +20,7 @@ from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime import signpost
 from launchpad.runtime.control import Control
+from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.supervisor import Supervisor
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from launchpad.control.server import ControlServer
 
 BEGIN_AT_LATEST_S = 0.1
+SOCKET_LOOK_S = 5.0
 
 
 class Session:
@@ -43,6 +48,7 @@ class Session:
         self._serving: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._staying: asyncio.Task[None] | None = None
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
@@ -66,6 +72,7 @@ class Session:
         """The exit code, and whether nothing of the stack lives any more."""
         loop = asyncio.new_event_loop()
         self.loop = loop
+        loop.set_exception_handler(ErrorLog(self.paths.supervisor_log))
         try:
             return loop.run_until_complete(self._main())
         finally:
@@ -87,6 +94,7 @@ class Session:
             keeper=self._keeper,
             alone=bool(self.options.job),
         )
+        self._group = cgroup.enter(self.supervisor.run_id)
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()
         self.loop.call_later(BEGIN_AT_LATEST_S, self._begin)
@@ -112,17 +120,32 @@ class Session:
         from launchpad.runtime.reload import Reloader
 
         reloader = Reloader(self.supervisor, self.options)
-        self._server = await serve(Control(self.supervisor, reloader), self.paths.new_socket)
+        control = Control(self.supervisor, reloader)
+        self._server = await serve(control, self.paths.new_socket)
         signpost.put_up(self.paths)
+        self._staying = self.loop.create_task(self._stay_reachable(control))
         if self.options.watch and not self.options.job:
             from launchpad.runtime.watch import Watching
 
             self._watching = self.loop.create_task(Watching(self.supervisor, reloader).run())
 
+    async def _stay_reachable(self, control: Control) -> None:
+        """Whoever cleans up temporary folders takes the socket away from under a supervisor that lives."""
+        from launchpad.control.server import serve
+
+        while True:
+            await asyncio.sleep(SOCKET_LOOK_S)  # the folder may go as a whole, and with it what watched it
+            if self._server is not None and not os.path.lexists(self.paths.new_socket):
+                with contextlib.suppress(OSError):
+                    old, self._server = self._server, await serve(control, self.paths.new_socket)
+                    await old.close()
+
     async def _finish(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-        tasks = [t for t in (self._serving, self._reporting, self._watching) if t is not None]
+        for task in (self._watching, self._staying):
+            if task is not None:
+                task.cancel()
+        own = (self._serving, self._reporting, self._watching, self._staying)
+        tasks = [t for t in own if t is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.end is not None:
             await asyncio.to_thread(self.end)
@@ -131,6 +154,7 @@ class Session:
         self.paths.new_socket.unlink(missing_ok=True)
         signpost.take_down(self.paths)
         await self.supervisor.close()
+        cgroup.leave(self._group)
 
     def reporting(self, send: Callable[[Snapshot], bool]) -> None:
         """Give `send` every new picture until it says that it needs no more."""

@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -83,9 +84,17 @@ def prepare(paths: StackPaths) -> None:
     root.mkdir(mode=0o700, exist_ok=True)
     for folder in (paths.state_dir, paths.logs_dir, paths.records_dir):
         folder.mkdir(mode=0o700, exist_ok=True)
+        _no_links_in(folder)
     ignore = root / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")
+
+
+def _no_links_in(folder: Path) -> None:
+    """Nothing here is ever a link that launchpad made: one could lead what is written anywhere."""
+    for path in (folder, *folder.iterdir()):
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, and none is followed here")
 
 
 def _unwritable(paths: StackPaths, error: OSError) -> Refused:

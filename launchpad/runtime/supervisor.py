@@ -84,12 +84,12 @@ class Supervisor:
         self._stored = store.begin(paths, self.announce)
         self._before = self._stored.memory
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
-        run_id = self._stored.run_id
+        self.run_id = self._stored.run_id
         self._host = LocalHost(
             self._tell,
             paths,
             reading.name,
-            run_id=run_id,
+            run_id=self.run_id,
             trouble=self._on_trouble,
             fault=self._on_fault,
             keeper=keeper,
@@ -288,7 +288,8 @@ class Supervisor:
 
     def _sink_problems(self) -> list[Diagnostic]:
         found = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
-        return [
+        lost = self._host.no_room
+        return [Diagnostic("E505", "output is lost", severity="warning", notes=(lost,))] * bool(lost) + [
             Diagnostic(
                 "E505",
                 f"the output of `{sink.service}` cannot be written to `{sink.path}`",

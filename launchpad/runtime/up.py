@@ -108,7 +108,11 @@ def _lock_or_client(paths: StackPaths) -> Client | None:
             if time.monotonic() > until:
                 raise _unreachable(paths) from None
             time.sleep(0.05)  # another `up` has the lock and is about to listen; nothing tells when
-    return None
+    try:  # where the state folder was deleted under a supervisor, its lock went with it
+        client = Client(paths.socket)
+        return client if client.status().file == str(paths.file) else None
+    except NotRunning:
+        return None
 
 
 def _unreachable(paths: StackPaths) -> Refused:

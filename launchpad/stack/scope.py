@@ -85,6 +85,8 @@ class World:
     problems: list[Diagnostic] = field(default_factory=list)
     _filled: dict[str, tuple[Piece, ...] | None] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
+    _asked: list[str] = field(default_factory=list)
+    """Services whose address is being found out."""
 
     def variable(self, name: str) -> Piece | None:
         """Blanks of a variable separate the words of a command."""
@@ -138,16 +140,26 @@ class World:
             return None
 
     def host(self, name: str) -> str:
-        """The address that a service binds; the default where it is not given, or not right."""
+        """The address that a service binds; the default where it is not given, or not right. Raises Circle."""
         node = self.symbols[name].node.get("host")
         if not isinstance(node, Scalar):
             return "127.0.0.1"
-        quiet = replace(self, problems=[])
-        word = quiet.fill(node, View(quiet))
+        if name in self._asked:
+            circle = " -> ".join([*self._asked[self._asked.index(name) :], name])
+            raise Circle(VAR_CYCLE, f"the addresses refer to each other: {circle}")
+        self._asked.append(name)
         try:
-            return str(ip_address(str(word)))
-        except ValueError:
+            return str(ip_address(str(Word.of(node, fill(node.text, View(replace(self, problems=[])))))))
+        except Circle:
+            raise
+        except (Problem, ValueError):
             return "127.0.0.1"
+        finally:
+            self._asked.pop()
+
+
+class Circle(Problem):
+    """Told to whoever asks: there is no address that could be meant."""
 
 
 def replace_piece(piece: Piece, *, secret: bool) -> Piece:

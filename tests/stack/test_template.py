@@ -152,3 +152,17 @@ def test_keys_and_extensions_are_not_filled(tmp_path: Path) -> None:
     found = loaded(tmp_path, text)
     assert found.order == ("w",)
     assert found.environment["w"][0].value == ("w",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "servers: {a: {command: x, port: auto, host: '${a.url}'}}",
+        "servers: {a: {command: x, host: '${b.host}'}, b: {command: x, host: '${a.host}'}}",
+        "servers: {a: {command: x, host: '${self.host}'}}",
+    ],
+)
+def test_addresses_that_refer_to_each_other(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        loaded(tmp_path, text)
+    assert {one.code for one in refused.value.diagnostics} == {"E113"}

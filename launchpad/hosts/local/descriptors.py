@@ -7,26 +7,56 @@ limit is raised as far as it may be; what is started gets the limit that launchp
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 RESERVED = 32
 """Left free by whatever can wait: for files, imports, starts and the control socket."""
 _FORK_NEEDS = 8
 
 _given: int | None = None
+_spare: int | None = None
+
+T = TypeVar("T")
 
 
 def raise_limit() -> None:
-    """To what is allowed, for this process alone."""
+    """To what is allowed, for this process alone; and keep one aside for `surely`."""
     global _given
+    _keep_spare()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         _given = soft
+
+
+def surely(use: Callable[[], T]) -> T:
+    """What `use` returns. It opens one descriptor at a time and closes it; where none is left it gets the one that
+    is kept aside. For looking at processes: not to see one must not be taken for its end."""
+    global _spare
+    try:
+        return use()
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE) or _spare is None:
+            raise
+    os.close(_spare)
+    _spare = None
+    try:
+        return use()
+    finally:
+        _keep_spare()
+
+
+def _keep_spare() -> None:
+    global _spare
+    if _spare is None:
+        with contextlib.suppress(OSError):
+            _spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextlib.contextmanager

@@ -108,6 +108,11 @@ class LocalHost:
         """Where the sinks of a service stand."""
         return self._spools.sinks(service)
 
+    @property
+    def no_room(self) -> str:
+        """Why what services print is lost at the moment; "" while it is kept."""
+        return self._spools.no_room
+
     def log_start(self, service: str) -> int:
         """Where, in its log, the output of a service's latest attempt begins."""
         return self._log_starts.get(service, 0)

@@ -1,8 +1,8 @@
 """Ends what a stack left behind when its supervisor died.
 
-Finds it by the records, trusted only together with start time and boot, by the markers in every process's
-environment, and, where a program has wiped that (a title written over it, `env -i`), by the log that it writes
-to. The caller must hold the stack's lock: no supervisor may be at work on it.
+Finds it by the records, trusted only together with start time and boot, by the stack's cgroup where it could have
+one, by the markers in every process's environment, and, where a program has wiped that (a title written over it,
+`env -i`), by the log that it writes to. The caller must hold the stack's lock: no supervisor may be at work on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from launchpad.core.model import Handle
-from launchpad.hosts.local import process
+from launchpad.hosts.local import cgroup, process
 from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.records import Record, read_records, remove_record
 from launchpad.hosts.local.registry import registration_in
@@ -52,7 +52,7 @@ class Left:
 
 def left_of(paths: StackPaths) -> Left:
     """What lives of this stack now, whoever supervises it."""
-    return Look(paths, read_records(paths)).left()
+    return Look(paths, read_records(paths), grouped=True).left()
 
 
 async def end_stack(
@@ -60,8 +60,10 @@ async def end_stack(
 ) -> list[Survivor]:
     """End everything of this stack, see `end`. Records of what has gone are removed."""
     records = read_records(paths)
-    survivors = await end(Look(paths, records).left, records, grace_s, signals)
+    look = Look(paths, records, grouped=True)
+    survivors = await end(look.left, records, grace_s, signals)
     _tidy(paths, records, survivors)
+    cgroup.remove(look.run_ids)
     return [_survivor(one) for one in survivors]
 
 
@@ -104,13 +106,14 @@ def left_by(records: Iterable[Record], members: Iterable[Stat]) -> Left:
 
 class Look:
     """Finds what lives of a stack, and whose it is. What was found once is known from then on: what led to it may
-    be gone the next time."""
+    be gone the next time. `grouped`: also what only the stack's cgroup tells, so not to whom of the stack it belongs."""
 
-    def __init__(self, paths: StackPaths, records: Sequence[Record]) -> None:
+    def __init__(self, paths: StackPaths, records: Sequence[Record], *, grouped: bool = False) -> None:
         self._records = list(records)
-        self._run_ids = {record.run_id for record in records}
+        self._grouped = grouped
+        self.run_ids = {record.run_id for record in records}
         if (registration := registration_in(paths.registration)) is not None:
-            self._run_ids.add(registration.run_id)
+            self.run_ids.add(registration.run_id)
         self._logs = _logs(paths)
         self._newest = {record.service: record.attempt for record in records}
         self._seen: dict[Key, int] = {}
@@ -154,9 +157,11 @@ class Look:
         if known is not None:
             return known
         marks = process.marks(one.pid)
-        if marks is not None:
-            return marks.attempt if marks.run_id in self._run_ids else None
-        service = _prints_to(one.pid, self._logs)
+        if marks is not None and marks.run_id in self.run_ids:
+            return marks.attempt
+        if self._grouped and not self.run_ids.isdisjoint(cgroup.runs_of(one.pid)):
+            return 0
+        service = None if marks is not None else _prints_to(one.pid, self._logs)
         return None if service is None else self._newest.get(service, 0)
 
 

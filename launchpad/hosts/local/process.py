@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from launchpad.core.model import Handle
+from launchpad.hosts.local import descriptors
 
 RUN = "LAUNCHPAD_RUN"
 ATTEMPT = "LAUNCHPAD_ATTEMPT"
@@ -122,7 +123,7 @@ def children(pid: int) -> list[int]:
     children, which only the caller can reap, it does not."""
     found: list[int] = []
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = descriptors.surely(lambda: os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return found
     for thread in threads:
@@ -137,7 +138,7 @@ def children_are_listed() -> bool:
 
 
 def pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(name) for name in descriptors.surely(lambda: os.listdir("/proc")) if name.isdigit()]
 
 
 def parents() -> dict[int, list[int]]:
@@ -218,15 +219,17 @@ def main_of(run_id: str, attempt: int) -> Handle | None:
 def _read(path: str) -> bytes:
     """Whole, or empty if it cannot be read: a process may end at any time."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return descriptors.surely(lambda: _read_all(path))
     except OSError:
         return b""
+
+
+def _read_all(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
         while part := os.read(fd, 1 << 16):
             parts.append(part)
         return b"".join(parts)
-    except OSError:
-        return b""
     finally:
         os.close(fd)

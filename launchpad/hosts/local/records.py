@@ -106,7 +106,8 @@ def _append(paths: StackPaths, service: str, attempt: int, known: Mapping[str, A
 
 
 def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    """One that cannot be removed (a disk that became read-only) does no harm: its process is known to be gone."""
+    with contextlib.suppress(OSError):
         os.unlink(_path(paths, service, attempt))
 
 

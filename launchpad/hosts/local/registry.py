@@ -84,7 +84,7 @@ def unregister(paths: StackPaths) -> None:
 
 def registrations() -> list[Registration]:
     """Of every live supervisor of this user, this one too. The file of a dead one is removed, unless there
-    are records of processes that may have outlived it: by that file they are found."""
+    are records of processes that may have outlived it, or such processes: by that file they are found."""
     found = []
     folder = runtime_dir()
     try:
@@ -99,9 +99,14 @@ def registrations() -> list[Registration]:
             continue
         if process.alive(registration.supervisor):
             found.append(registration)
-        elif not open_records(stack_paths(registration.file)):
+        elif not left_alone(registration):
             _remove_dead(folder / name, registration)
     return found
+
+
+def left_alone(dead: Registration) -> bool:
+    """Whether there may be processes of a supervisor that is gone."""
+    return bool(open_records(stack_paths(dead.file)) or process.find_by_run(dead.run_id))
 
 
 def registration_in(path: Path) -> Registration | None:

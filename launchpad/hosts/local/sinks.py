@@ -64,6 +64,8 @@ class SinkRunner:
         self.target = target
         self.position = 0
         self.skipped = 0
+        self._lost = 0
+        self._skipped_told = 0
         self.failures = 0
         self.problem = ""
         self.tell: Problem = lambda service, text: None
@@ -94,6 +96,7 @@ class SinkRunner:
         self._saved = _load(self._state)
         self.position = first if self._saved is None else self._saved["position"]
         self.skipped = 0 if self._saved is None else self._saved.get("skipped", 0)
+        self._skipped_told = self.skipped
         self.kick()
 
     def kick(self) -> None:
@@ -191,12 +194,24 @@ class SinkRunner:
             return False
         data, after = self._reader.read_from(self.position, limit)
         begin = after - len(data)
-        self.skipped += max(0, begin - self.position)
+        lost = max(0, begin - self.position)
+        self.skipped += lost
+        self._lost += lost
         self.position = begin
-        last = self.stop_at is not None and after >= self.stop_at
-        self._output, taken = self._format.take(data, last)
+        self._output, taken = self._format.take(data, self._is_last(after))
+        if data and not taken:  # a line may lie across two parts of the log
+            more, after = (
+                self._reader.read_from(after, limit - len(data)) if len(data) < limit else (b"", after)
+            )
+            if more and after - len(more) == begin + len(data):
+                self._output, taken = self._format.take(data + more, self._is_last(after))
         self._after = begin + taken
+        if self._lost and taken:
+            self._output, self._lost = self._format.gap(self._lost) + self._output, 0
         return taken > 0
+
+    def _is_last(self, after: int) -> bool:
+        return self.stop_at is not None and after >= self.stop_at
 
     def _catch_up_in_thread(self) -> None:
         """Skip what was written after the place was last saved, before a crash."""
@@ -233,6 +248,7 @@ class SinkRunner:
             self._failed(trouble)
         else:
             self._say("")
+            self._tell_of_skipped()
             self._retry_s = _RETRY_FIRST_S
             if self.stop_at is not None and self.position >= self.stop_at:
                 self._state.unlink(missing_ok=True)
@@ -259,6 +275,12 @@ class SinkRunner:
         if problem != self.problem:
             self.problem = problem
             self.tell(self.service, problem or f"`{self.sink.path}` is written again")
+
+    def _tell_of_skipped(self) -> None:
+        new, self._skipped_told = self.skipped - self._skipped_told, self.skipped
+        if new:
+            text = f"`{self.sink.path}` came too late for {new:,} bytes: the log no longer has them"
+            self.tell(self.service, text)
 
     def _save_late(self) -> None:
         self._late = None

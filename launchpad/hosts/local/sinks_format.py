@@ -40,6 +40,10 @@ class Raw:
                 return data[:whole], whole
         return data, len(data)
 
+    def gap(self, lost: int) -> bytes:
+        """What stands for so many bytes that could not be copied: nothing, these are the bytes and no others."""
+        return b""
+
     def matches(self, log: SpoolReader, position: int, copy: int, begin: int, end: int) -> int:
         at = begin
         while at < end:
@@ -64,10 +68,13 @@ class Json:
     def take(self, data: bytes, last: bool) -> tuple[bytes, int]:
         lines, taken = _lines(data, last or len(data) >= LONGEST_LINE)
         self.block = BLOCK if taken else min(LONGEST_LINE, self.block * 2)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        head = f'{{"time": "{now}", "service": {self._service}, "line": '
+        head = _head(self._service)
         texts = (encode_basestring(line.decode("utf-8", "replace")) for line in lines)
         return "".join(f"{head}{text}}}\n" for text in texts).encode(), taken
+
+    def gap(self, lost: int) -> bytes:
+        """An object that says how many bytes are missing here."""
+        return f'{_head(self._service)}"", "skipped": {lost}}}\n'.encode()
 
     def matches(self, log: SpoolReader, position: int, copy: int, begin: int, end: int) -> int:
         printed = _printed(log, position)
@@ -81,6 +88,11 @@ class Json:
                 return 0
             at = after
         return at - position
+
+
+def _head(service: str) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f'{{"time": "{now}", "service": {service}, "line": '
 
 
 def _split(data: bytes) -> Iterator[tuple[bytes, int]]:

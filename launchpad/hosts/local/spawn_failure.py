@@ -19,6 +19,7 @@ SCARCE = {
     errno.ENFILE: "the system has too many open files",
     errno.ETXTBSY: "the program is being written at this moment",
 }
+PASSING = {*SCARCE, errno.ENOSPC, errno.EDQUOT}
 """What may pass by itself."""
 
 
@@ -134,7 +135,7 @@ def staged(stage: str, do: Callable[[], Any]) -> Any:
     try:
         return do()
     except OSError as error:
-        final = stage != "ports"
+        final = stage != "ports" and error.errno not in PASSING
         where = f" `{error.filename}`" if error.filename else ""
         raise NotStarted(
             stage, f"launchpad could not open its {stage}{where}: {error.strerror}", final

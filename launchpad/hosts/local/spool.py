@@ -24,6 +24,7 @@ from launchpad.hosts.local.sinks import Problem, SinkRunner, SinkStatus, make_si
 from launchpad.hosts.local.sinks_file import FileTarget
 from launchpad.hosts.local.sinks_pool import Pool
 from launchpad.hosts.local.spool_reader import SpoolReader
+from launchpad.hosts.local.spool_room import Room
 from launchpad.paths import StackPaths
 
 __all__ = ["SinkStatus", "SpoolReader", "Spools"]
@@ -54,7 +55,8 @@ class Spools:
         self._keep = keep
         self._pool = Pool()
         self._watcher = Watcher(_EVENT_DELAY_S)
-        self._watching = False
+        self._room: Room | None = None
+        self._unwatch: Callable[[], None] | None = None
         self._readers: dict[str, SpoolReader] = {}
         self._silent: set[str] = set()
         self._sinks: dict[str, dict[tuple[str, str], SinkRunner]] = {}
@@ -71,7 +73,11 @@ class Spools:
             return os.open(NOWHERE, os.O_WRONLY | os.O_CLOEXEC), NOWHERE, 0
         reader = self._reader(service)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(reader.path, flags, 0o600)
+        try:
+            descriptor = os.open(reader.path, flags, 0o600)
+        except FileNotFoundError:  # somebody has deleted the folder
+            self._make_folders()
+            descriptor = os.open(reader.path, flags, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(f"{reader.path} is not an ordinary file")
@@ -140,20 +146,34 @@ class Spools:
             runner.abandon()
         self._sinks.clear()
         self._leaving.clear()
+        if self._room is not None:
+            self._room.close()
         self._watcher.close()
 
     def _reader(self, service: str) -> SpoolReader:
         """At first sight of a service: make the folder, end what a crash interrupted, begin to watch."""
         reader = self._readers.get(service)
         if reader is None:
-            self._paths.logs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._places.mkdir(mode=0o700, exist_ok=True)
-            if not self._watching:
-                self._watching = True
-                self._watcher.watch(self._paths.logs_dir, self._changed)
+            if self._unwatch is None:
+                self._make_folders()
             reader = self._readers[service] = SpoolReader(self._paths.log(service))
             spool_cut.recover(reader.path)
         return reader
+
+    def _make_folders(self) -> None:
+        self._paths.logs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._places.mkdir(mode=0o700, exist_ok=True)
+        if self._unwatch is not None:
+            self._unwatch()
+        self._unwatch = self._watcher.watch(self._paths.logs_dir, self._changed)
+        self._room = self._room or Room(
+            self._paths.logs_dir, self._pool, lambda text: self._problem("", text)
+        )
+
+    @property
+    def no_room(self) -> str:
+        """Why output is lost at the moment; "" while it is kept."""
+        return self._room.problem if self._room is not None else ""
 
     @property
     def _places(self) -> Path:

@@ -1,0 +1,78 @@
+"""A cgroup for what a supervisor starts: the one membership that a process cannot leave by forking, a session of its
+own, or wiping its environment.
+
+The supervisor enters it before it starts anything, so all below it is born there; there is no cost for each start and
+no race. Needs a cgroup v2 hierarchy in which this user may make a group below the one that launchpad runs in: root,
+or a subtree that systemd has delegated (`systemd-run --user --scope launchpad up`). Elsewhere nothing happens, and
+processes are found as described in `orphans`. Decides nothing about who is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+PREFIX = "launchpad-"
+
+
+def enter(run_id: str) -> Path | None:
+    """Move this process into the group of that run. Returns what `leave` takes; None where it cannot be."""
+    above = _own()
+    if above is None:
+        return None
+    group = above / f"{PREFIX}{run_id}"
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        return None
+    return group
+
+
+def leave(group: Path | None) -> None:
+    """Back to where this process was; the group goes, if nothing else is in it."""
+    if group is not None:
+        with contextlib.suppress(OSError):
+            (group.parent / "cgroup.procs").write_text(str(os.getpid()))
+            group.rmdir()
+
+
+def remove(run_ids: Iterable[str]) -> None:
+    """The empty groups that a supervisor which was killed has left here."""
+    above = _own()
+    for run_id in run_ids if above is not None else ():
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{above}/{PREFIX}{run_id}")
+
+
+def runs_of(pid: int) -> set[str]:
+    """The runs in whose groups a process is; several where a stack was started by a service of another one."""
+    parts = _path(f"/proc/{pid}/cgroup").split("/")
+    return {part.removeprefix(PREFIX) for part in parts if part.startswith(PREFIX)}
+
+
+def _own() -> Path | None:
+    mount, path = _mount(), _path("/proc/self/cgroup")
+    return mount / path.lstrip("/") if mount is not None and path else None
+
+
+def _path(file: str) -> str:
+    """Of the v2 hierarchy; "" if there is none."""
+    with contextlib.suppress(OSError), open(file, encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            if line.startswith("0::"):
+                return line[3:].rstrip("\n")
+    return ""
+
+
+def _mount() -> Path | None:
+    with contextlib.suppress(OSError), open("/proc/self/mounts", encoding="utf-8") as lines:
+        for line in lines:
+            fields = line.split()
+            if fields[2] == "cgroup2" and os.access(fields[1], os.W_OK):
+                return Path(fields[1])
+    return None
