@@ -9,6 +9,7 @@ should, with every promise kept on the way.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from launchpad.core.facts import (
@@ -85,6 +86,19 @@ class Breaks:
 class Course:
     """The course of events, with these breaks."""
 
+    first = FIRST
+    up = {
+        "db": "ready",
+        "api": "ready",
+        "new": "ready",
+        "train": "done",
+        "kept": "ready",
+        "told": "ready",
+        "swap": "ready",
+        "asks": "ready",
+    }
+    """Where each service comes to rest."""
+
     def __init__(self, breaks: dict[int, str]) -> None:
         self.faults = Breaks(breaks)
         self.world = World(self._behave, self.faults)
@@ -104,17 +118,20 @@ class Course:
 
     def run(self) -> None:
         world = self.world
-        goals = tuple((line.split()[1], True) for line in FIRST)
-        world.step(PlanApplied(notation.plan(1, list(FIRST)), goals))
+        goals = tuple((line.split()[1], True) for line in self.first)
+        world.step(PlanApplied(notation.plan(1, list(self.first)), goals))
         world.run(1.0)
         self._crash_db(world.host)
         world.run(2.5)
+        self._change(world)
+        self._rest()
+        self._end()
+
+    def _change(self, world: World) -> None:
         world.step(PlanApplied(notation.plan(2, list(SECOND)), (("new", True),)))
         world.run(4.0)
         world.step(WatchedChanged(("new", "kept", "told", "swap")))
         world.run(5.0)
-        self._rest()
-        self._end()
 
     def _crash_db(self, host: SimHost) -> None:
         if host.living("db"):
@@ -124,17 +141,7 @@ class Course:
         world, checks = self.world, self.world.checks
         assert checks is not None
         until = world.now + 300.0
-        up = {
-            "db": "ready",
-            "api": "ready",
-            "new": "ready",
-            "train": "done",
-            "kept": "ready",
-            "told": "ready",
-            "swap": "ready",
-            "asks": "ready",
-        }
-        while (why := checks.unsettled()) or self._phases() != up:
+        while (why := checks.unsettled()) or self._phases() != self.up:
             if world.now > until:
                 raise Broken(f"the world does not come to rest: {self._phases()} " + "; ".join(why))
             world.run(world.now + 5.0)
@@ -153,16 +160,38 @@ class Course:
             raise Broken("something lives after the end")
 
 
-def points() -> int:
+class Short(Course):
+    """The heart of it: a server, one that is bound to it, a job, a crash, the end. So short that every pair of faults
+    can be tried."""
+
+    first = (
+        "server db ports=8000-8009 ready=http interval=60 stall=5 grace=1 backoff=0.2",
+        "server api needs=db:ready! uses=db grace=1 backoff=0.2",
+        "job train needs=api:ready policy=on-failure max=3 grace=1 backoff=0.2",
+    )
+    up = {"db": "ready", "api": "ready", "train": "done"}
+
+    def _change(self, world: World) -> None:
+        pass
+
+
+def points(kind: type[Course] = Course) -> int:
     """How many answers and wishes there are to break."""
-    course = Course({})
+    course = kind({})
     course.run()
     return course.faults.count
 
 
-def run(breaks: dict[int, str]) -> None:
+def pairs(kind: type[Course]) -> list[dict[int, str]]:
+    """Every fault at every point together with every fault at every later one."""
+    singles = [(point, way) for point in range(points(kind)) for way in WAYS]
+    found = itertools.combinations(singles, 2)
+    return [dict(pair) for pair in found if pair[0][0] != pair[1][0]]
+
+
+def run(breaks: dict[int, str], kind: type[Course] = Course) -> None:
     """AssertionError with the breaks and everything that happened."""
-    course = Course(breaks)
+    course = kind(breaks)
     try:
         course.run()
     except (AssertionError, KeyError, AttributeError, TypeError) as error:
