@@ -127,6 +127,7 @@ def test_p2_down_of_a_supervisor_that_cannot_be_asked(make_stack: Make) -> None:
     stack.up()
     supervisor = stack.client.status().pid
     stack.client.socket_path.unlink()
+    stack.client.socket_path.touch()  # in the way: a socket that is merely gone is made again
     down = stack.cli("down", check=0)
     assert f"the supervisor (pid {supervisor}) does not answer; it is killed" in down.stderr
     assert not alive(supervisor)

@@ -18,7 +18,7 @@ from pathlib import Path
 from launchpad.hosts.local.spool_reader import SpoolReader
 from tests.e2e.harness import PRETEND, Stack, alive, eventually, rss_bytes, wait_a_little
 from tests.e2e.test_reload_random import NAMES, Editor, Wanted
-from tests.faults.table import lines_lost
+from tests.faults.table import gone, lines_lost
 
 AGAIN = "restart: always, max_restarts: 100000, window: 1h, backoff: {initial: 10ms, max: 50ms}"
 GROWTH_BYTES = 60e6
@@ -108,6 +108,8 @@ class Soak:
             os.kill(view.pid, number)
         except ProcessLookupError:
             return None
+        if number == signal.SIGKILL:  # on a busy machine it takes a moment to die, and looks well until then
+            gone(view.pid)
         return view.pid
 
     def stop_supervisor(self) -> None:
@@ -157,6 +159,15 @@ class Soak:
             same = asked.get(name) == self.editor.wanted.marks.get(name) and name not in self.touched
             if (name in ("counts", "serves") or (name in NAMES and same)) and after.get(name) != pid:
                 self.lost["processes"] += 1
+                print(
+                    f"{name}: pid {pid}, then {after.get(name)}, and nobody touched it\n{self.journal(name)}"
+                )
+
+    def journal(self, name: str) -> str:
+        events = [event for event in self.stack.events() if event["service"] in (name, "")]
+        return "\n".join(
+            f"  {e['at']:.3f} {e['service']} {e['what']} {e['text']}"[:200] for e in events[-20:]
+        )
 
     def end(self) -> None:
         for one in self.silent:
