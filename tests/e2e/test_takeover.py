@@ -17,6 +17,7 @@ from tests.e2e.deaths import (
     mains,
     paths_of,
     pids,
+    record_of,
     two_servers,
 )
 from tests.e2e.harness import alive, eventually, fire, get
