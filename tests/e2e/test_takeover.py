@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from launchpad.hosts.local.registry import registration_in
 from tests.e2e.conftest import Make
 from tests.e2e.deaths import (
     holders,
     kill_holders,
     kill_supervisor,
     mains,
+    paths_of,
     pids,
     record_of,
     two_servers,
@@ -174,6 +176,29 @@ def test_p8_readiness_that_was_told_once(make_stack: Make) -> None:
     stack.down()
 
 
+def test_p8_a_line_of_an_earlier_attempt_does_not_count(make_stack: Make) -> None:
+    """P5, P8: what made the last attempt ready says nothing about the one that is taken over."""
+    stack = make_stack("""
+        servers:
+          line: {command: "PRETEND --log-line started-now --ready-when pipe", ready: {log: started-now}}
+          other: {command: "PRETEND --port ${self.port}", port: auto, ready: /health}
+    """)
+    stack.pipe("pipe")
+    stack.start("up")
+    fire(stack.folder / "pipe")
+    first = stack.wait_state("line", "ready").pid
+    stack.cli("restart", "line", "--no-wait", check=0)
+    stack.wait_for(lambda s: s.services[0].state == "starting" and s.services[0].pid not in (None, first))
+    stack.wait_state("other", "ready")
+    kill_supervisor(stack)
+    stack.start("up")
+    stack.wait_state("other", "ready")
+    assert stack.wait_state("line", "starting", "ready").state == "starting"
+    fire(stack.folder / "pipe")
+    stack.wait_state("line", "ready")
+    stack.down()
+
+
 def test_p8_ports_after_the_takeover(make_stack: Make) -> None:
     """P3, P8: a server that was taken over and dies is started on the same port, however that is handed over; and one
     that had not begun to listen still can."""
@@ -197,6 +222,10 @@ def test_p8_ports_after_the_takeover(make_stack: Make) -> None:
         assert stack.wait_state(name, "ready").pid == before[name].pid
     fire(stack.folder / "pipe")
     assert stack.wait_state("late", "ready").pid == before["late"].pid
+    registration = registration_in(paths_of(stack).registration)
+    assert registration is not None
+    held = {(one.service, one.name): one.number for one in registration.ports}
+    assert held == {(view.name, "main"): view.ports["main"] for view in before.values()}
     for name in ("shared", "release", "inherit"):
         os.kill(pids(stack)[name], signal.SIGKILL)
         now = stack.wait_for(
