@@ -88,7 +88,7 @@ def nothing_left_in(folder: Path) -> Iterator[None]:
 
 def _working_dir(pid: int) -> Path:
     try:
-        return Path(os.readlink(f"/proc/{pid}/cwd")) / "."
+        return Path(os.readlink(f"/proc/{pid}/cwd")) / "it"  # its parents include the folder itself
     except OSError:
         return Path("/")
 

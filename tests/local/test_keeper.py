@@ -152,6 +152,12 @@ print(child.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 WAITS = "import sys; sys.stdin.read(); sys.exit(3)"
+WAITS_TO_BE_FOUND = """
+import glob, os, sys, time
+sys.stdin.read()
+while f'"pid": {os.getpid()}' not in open(glob.glob('.launchpad/*/records/*.json')[0]).read(): time.sleep(0.01)
+sys.exit(3)
+"""
 
 
 def orphaned(folder: Path, how: str, code: str = WAITS) -> int:
@@ -178,7 +184,7 @@ def ended(paths: StackPaths) -> Record:
 @pytest.mark.parametrize("how", ["living", "intent", "dying"])
 def test_it_ends_after_its_supervisor(how: str, tmp_path: Path, paths: StackPaths) -> None:
     """Also if its pid was never written down, and if it was just about to end. Its stdin ends with the supervisor."""
-    pid = orphaned(tmp_path, how)
+    pid = orphaned(tmp_path, how, WAITS_TO_BE_FOUND if how == "intent" else WAITS)
     record = ended(paths)
     assert (record.code, record.handle and record.handle.pid) == (3, pid)
     assert record.ended_at > 1.0
