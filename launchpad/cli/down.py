@@ -200,6 +200,8 @@ def _say_what_holds(snapshot: Snapshot, said: set[str]) -> None:
 
 def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
     """What runs without a supervisor. To be called with the stack's lock."""
+    if not _may_have_left(paths):
+        return _nothing_runs(paths, quiet)
     import asyncio
 
     from launchpad.hosts.local import keeper
@@ -211,9 +213,7 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
     survivors = asyncio.run(end_stack(paths, timeout_s))
     forget(paths)
     if not left.all:
-        if not quiet:
-            say(f"nothing of {paths.file} runs")
-        return ExitCode.OK
+        return _nothing_runs(paths, quiet)
     if survivors:
         listed = ", ".join(f"`{one.service or one.command}` (pid {one.pid})" for one in survivors)
         say(f"still there: {listed}")
@@ -221,3 +221,19 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
     names = ", ".join(f"`{name}`" for name in left.mains) or f"{len(left.all)} processes"
     say(f"ended what had no supervisor any more: {names}")
     return ExitCode.OK
+
+
+def _nothing_runs(paths: StackPaths, quiet: bool) -> int:
+    if not quiet:
+        say(f"nothing of {paths.file} runs")
+    return ExitCode.OK
+
+
+def _may_have_left(paths: StackPaths) -> bool:
+    """A supervisor that has ended in order has seen everything to its end, and leaves no record of it; then there is no
+    need to look through all processes of the machine."""
+    from launchpad.hosts.local import cgroup
+    from launchpad.runtime.store import load
+
+    known = paths.registration.exists() or any(paths.records_dir.glob("*"))
+    return known or (paths.state.exists() and cgroup.is_there(load(paths).run_id))

@@ -41,6 +41,12 @@ def leave(group: Path | None) -> None:
             group.rmdir()
 
 
+def is_there(run_id: str) -> bool:
+    """Whether that run has a group; one that could be left empty is gone."""
+    above = _own()
+    return above is not None and (above / f"{PREFIX}{run_id}").is_dir()
+
+
 def remove(run_ids: Iterable[str]) -> None:
     """The empty groups that a supervisor which was killed has left here."""
     above = _own()
