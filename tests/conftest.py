@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 
@@ -19,3 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1.0,
         help="how much larger than usual (200 MB) the flood of output is",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A suite that was started in the background of a script has Ctrl-C ignored, and so has all that it starts: there
+    is nothing to be seen of Ctrl-C then."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
