@@ -24,9 +24,9 @@ from benchmarks.places import IMAGES, INSTALLED, PAGE, RESULTS, compiled
 from benchmarks.run import interrupted
 from benchmarks.scenarios import SCENARIOS
 
-QUICK_S = 165.0
+QUICK_S = 150.0
 """For all scenarios together, measured in equal shares of what is left."""
-QUICK_PEERS = ("honcho", "supervisord", "circus", "s6", "honcho + a loop with curl", "process-compose")
+QUICK_PEERS = ("honcho", "supervisord", "honcho + a loop with curl")
 
 
 def main() -> int:

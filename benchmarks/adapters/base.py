@@ -25,7 +25,8 @@ class Adapter:
     """What was started goes into the background and exits with 0."""
     stop_signal = signal.SIGINT
     lacks: dict[str, str] = {}
-    """Feature -> why its cell is empty. Features: readiness, reload, ports, alive, restart, status, file, jsonl."""
+    """Feature -> why its cell is empty. Features: readiness, reload, ports, alive, restart, status, file, jsonl, console,
+    grace."""
     most_services = 3000
     patience_s = 40.0
     """So long a mark is waited for before the cell has failed."""
@@ -51,6 +52,7 @@ class Adapter:
         return {}
 
     def version_command(self) -> list[str]:
+        """Empty if it has none."""
         return [self.program, "--version"]
 
     def version(self) -> str:

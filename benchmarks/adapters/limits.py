@@ -17,7 +17,7 @@ NO_LAUNCHER = "a loop that spawns can do nothing else"
 class FloorC(Adapter):
     name = "a loop in C"
     kind = "limit"
-    lacks = dict.fromkeys(["readiness", "reload", "ports", "alive", "status", "jsonl"], NO_LAUNCHER)
+    lacks = dict.fromkeys(["readiness", "reload", "ports", "alive", "status", "jsonl", "grace"], NO_LAUNCHER)
     _again = False
 
     def missing(self) -> str:
@@ -36,7 +36,7 @@ class FloorC(Adapter):
 
 class FloorPython(FloorC):
     name = "a loop in Python"
-    lacks = dict.fromkeys(["reload", "ports", "alive", "status", "jsonl", "restart"], NO_LAUNCHER)
+    lacks = dict.fromkeys(["reload", "ports", "alive", "status", "jsonl", "restart", "grace"], NO_LAUNCHER)
 
     def version(self) -> str:
         return ".".join(map(str, sys.version_info[:3]))

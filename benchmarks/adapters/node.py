@@ -57,7 +57,7 @@ class Concurrently(Adapter):
     program = str(MODULES / ".bin/concurrently")
     lacks = {
         "readiness": NO_READY, "reload": NO_RELOAD, "ports": NO_PORTS, "alive": NO_ALIVE, "jsonl": NO_JSONL,
-        "status": "has no command for that", "file": ONLY_CONSOLE,
+        "status": "has no command for that", "file": ONLY_CONSOLE, "grace": "does not kill what stays",
     }  # fmt: skip
 
     def write(self, folder: Path, services: Sequence[Service]) -> None:
@@ -73,7 +73,7 @@ class Concurrently(Adapter):
 class Mprocs(Adapter):
     name = "mprocs"
     terminal = True
-    lacks = {**Concurrently.lacks, "restart": "restarts only when it is told to",
+    lacks = {**Concurrently.lacks, "grace": "does not kill what stays", "restart": "restarts only when it is told to",
              "console": "draws a screen of its own"}  # fmt: skip
 
     def __init__(self) -> None:

@@ -22,6 +22,8 @@ OTHER_GRACE = "does not kill what stays"
 
 
 class Tree(Adapter):
+    """What ends is always started again."""
+
     lacks = {
         "readiness": NO_HTTP,
         "ports": NO_PORTS,
@@ -31,20 +33,19 @@ class Tree(Adapter):
     }
     logger = ""
 
+    def version_command(self) -> list[str]:
+        return []
+
     def write(self, folder: Path, services: Sequence[Service]) -> None:
         for service in services:
             place = folder / "scan" / service.name
             if not place.exists():
                 place.mkdir(parents=True)
             script(place / "run", f"exec {shell(service.argv)}")
-            if not service.restart:
-                script(place / "finish", self.stay_down)
             if service.output == "file" and not (place / "log").exists():
                 (place / "log").mkdir()
                 (folder / f"{service.name}.log").mkdir()
                 script(place / "log" / "run", self.logger.format(to=folder / f"{service.name}.log"))
-
-    stay_down = ""
 
 
 def script(path: Path, text: str) -> None:
@@ -59,7 +60,6 @@ class Runit(Tree):
     program = str(PROGRAMS / "runsvdir")
     stop_signal = signal.SIGHUP
     logger = "exec svlogd {to}"
-    stay_down = 'exec sv down "$PWD"'
     most_services = 900
 
     def environment(self, folder: Path) -> dict[str, str]:
@@ -85,7 +85,6 @@ class S6(Tree):
     program = "s6-svscan"
     stop_signal = signal.SIGTERM
     logger = "exec s6-log n3 s50000000 {to}"
-    stay_down = "exit 125"
 
     def version(self) -> str:
         """Its programs do not tell; the package manager may."""

@@ -29,9 +29,9 @@ def measure(adapter: Adapter, options: dict[str, Any]) -> list[Sample]:
             for i, port in enumerate(ports)
         ]  # fmt: skip
         run.start(services)
-        answered = {mark.name: mark for mark in run.wait(LINKS, "answered")}
+        listening = {mark.name: mark for mark in run.wait(LINKS, "listening")}
+        answered = {mark.name: mark for mark in run.wait(LINKS - 1, "answered")}
         started = {mark.name: mark for mark in run.read("start")}
-        listening = {mark.name: mark for mark in run.read("listening")}
         names = [service.name for service in services]
         own_ns = sum(listening[name].ns - started[name].ns for name in names)
         total = (listening[names[-1]].ns - run.began_ns - own_ns) / 1e6

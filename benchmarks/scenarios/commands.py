@@ -19,7 +19,8 @@ def measure(adapter: Adapter, options: dict[str, Any]) -> list[Sample]:
         adapter.write(run.folder, run.idlers(IN_FILE))
         if (check := adapter.check_command(run.folder)) is not None:
             samples += [{"check": run.call(check)} for _ in range(2)][1:]
-        samples += [{"version": run.call(adapter.version_command())} for _ in range(4)][1:]
+        if version := adapter.version_command():
+            samples += [{"version": run.call(version)} for _ in range(4)][1:]
         if (status := adapter.status_command(run.folder)) is not None:
             run.begin(run.idlers(SERVICES))
             run.call(status)

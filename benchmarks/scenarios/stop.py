@@ -19,6 +19,8 @@ def columns(quick: bool) -> list[Column]:
 
 def measure(adapter: Adapter, options: dict[str, Any]) -> list[Sample]:
     deaf = options.get("deaf", False)
+    if deaf and "grace" in adapter.lacks:
+        raise Failed(adapter.lacks["grace"])
     with Run(adapter) as run:
         mode = "deaf" if deaf else "idle"
         names = [f"s{number}" for number in range(options["n"])]
