@@ -23,7 +23,7 @@ from benchmarks.adapters.base import Adapter
 from benchmarks.marks import Mark
 from benchmarks.model import Failed, Service
 from benchmarks.places import compiled
-from benchmarks.processes import alive, descendants, end_all, keep_orphans
+from benchmarks.processes import alive, descendants, end_all
 
 LOOK_S = 0.005
 """Between two looks at the marks, which carry the time themselves."""
@@ -31,7 +31,9 @@ QUIET_CPU = 0.02
 
 
 class Run:
-    """`with Run(adapter) as run:`; at its end everything that lives below this process is killed."""
+    """`with Run(adapter) as run:`; at its end everything that lives below this process is killed.
+
+    Orphans have to be this process's (`processes.keep_orphans`)."""
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
@@ -42,7 +44,6 @@ class Run:
         self._terminal: int | None = None
 
     def __enter__(self) -> Run:
-        keep_orphans()
         return self
 
     def __exit__(
@@ -139,7 +140,9 @@ class Run:
         found = self.wait(len(services), deadline_s=deadline_s)
         names = [mark.name for mark in found]
         if sorted(names) != sorted(service.name for service in services):
-            raise Failed(f"{len(services)} services, but {len(names)} starts of {len(set(names))}")
+            others = set(names) - {service.name for service in services}
+            of = f"{len(set(names))}" + (f", {len(others)} of them not among these" if others else "")
+            raise Failed(f"{len(services)} services, but {len(names)} starts of {of}")
         return found
 
     def ended(self) -> str:
@@ -151,6 +154,12 @@ class Run:
         return f"exit {self.process.returncode}"
 
     def still_there(self) -> None:
+        """It has to be, for a moment at least: one that leaves its services alone has failed."""
+        if self.process is not None and not self.adapter.leaves:
+            try:
+                self.process.wait(self.adapter.stays_s)
+            except subprocess.TimeoutExpired:
+                return
         if gone := self.ended():
             raise Failed(f"it ended, {gone}, right after its services had started{self.last_words()}")
 

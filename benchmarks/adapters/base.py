@@ -30,6 +30,8 @@ class Adapter:
     most_services = 3000
     patience_s = 40.0
     """So long a mark is waited for before the cell has failed."""
+    stays_s = 0.2
+    """So long it is looked at whether it stays, once its services run."""
     only_for = ""
     """The one feature that it is measured for."""
 

@@ -16,8 +16,8 @@ def measure(adapter: Adapter, options: dict[str, Any]) -> list[Sample]:
         samples: list[Sample] = []
         if adapter.name == "a loop in C":
             return [{"version": run.call(["/bin/true"])}]
-        adapter.write(run.folder, run.idlers(IN_FILE))
         if (check := adapter.check_command(run.folder)) is not None:
+            adapter.write(run.folder, run.idlers(IN_FILE))
             samples += [{"check": run.call(check)} for _ in range(2)][1:]
         if version := adapter.version_command():
             samples += [{"version": run.call(version)} for _ in range(4)][1:]
