@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,15 @@ class Measured:
 
 def measured(scenario: str, adapter: str, options: dict[str, Any], limit_s: float) -> Measured:
     """`scenario`: a key, or `module:NAME`; `adapter`: a name, or `module:Class`."""
+    # a folder that goes with the cell, however it ends; sockets lie in it: a short path
     work = json.dumps({"scenario": scenario, "adapter": adapter, "options": options})
-    with subprocess.Popen(
+    with (
+        tempfile.TemporaryDirectory(prefix="b", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(
         [sys.executable, "-m", "benchmarks.cell", work],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        env={**os.environ, "TMPDIR": folder}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process,
+    ):  # fmt: skip
         try:
             out, errors = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:

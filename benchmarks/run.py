@@ -37,7 +37,7 @@ class Run:
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
-        self.folder = Path(tempfile.mkdtemp(prefix="b", dir="/tmp"))  # sockets lie there: a short path
+        self.folder = Path(tempfile.mkdtemp(prefix="b"))  # in the folder that `cell` made for it
         self.marks = self.folder / "marks"
         self.began_ns = 0
         self.process: subprocess.Popen[bytes] | None = None

@@ -19,6 +19,7 @@ PROGRAMS = INSTALLED / "deb/usr/bin"
 """Of runit. s6 looks for its own programs where its package puts them, so it has to be installed on the machine."""
 NO_HTTP = "knows no readiness over http"
 OTHER_GRACE = "does not kill what stays"
+NO_CONSOLE = "has no console: the children have its stdout"
 
 
 class Tree(Adapter):
@@ -30,6 +31,7 @@ class Tree(Adapter):
         "alive": NO_ALIVE,
         "jsonl": NO_JSONL,
         "grace": OTHER_GRACE,
+        "console": NO_CONSOLE,
     }
     logger = ""
 
