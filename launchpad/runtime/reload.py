@@ -126,14 +126,16 @@ class Reloader:
             if now - begun > self._patience.most_s:
                 return draft
             writing = left <= 0 and now - begun < self._patience.writing_s
-            if left <= 0 and not (writing and any(map(is_being_written, draft.inputs))):
-                return draft
-            pause_s = min(self._patience.look_s, max(left, 0.001))
-            await asyncio.sleep(pause_s)  # nothing tells that a file will not be written any more
+            over = left <= 0 and not (writing and any(map(is_being_written, draft.inputs)))
+            if not over:
+                pause_s = min(self._patience.look_s, max(left, 0.001))
+                await asyncio.sleep(pause_s)  # nothing tells that a file will not be written any more
             if await asyncio.to_thread(contents, draft.inputs) != draft.contents:
                 since = loop.time()
                 draft = await asyncio.to_thread(take, options, self.inputs)
                 long_enough = pause(draft)
+            elif over:  # looked at after that: whoever wrote it may have finished and left in between
+                return draft
 
     def _pause(self, draft: Draft) -> float:
         if draft.contents in (self._applied, self._judged):

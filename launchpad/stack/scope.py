@@ -149,7 +149,9 @@ class World:
             raise Circle(VAR_CYCLE, f"the addresses refer to each other: {circle}")
         self._asked.append(name)
         try:
-            return str(ip_address(str(Word.of(node, fill(node.text, View(replace(self, problems=[])))))))
+            return str(
+                ip_address(str(Word.of(node, fill(node.text, View(replace(self, problems=[]), name)))))
+            )
         except Circle:
             raise
         except (Problem, ValueError):
@@ -214,13 +216,13 @@ class View:
         if not self.self_name:
             raise unknown("`self` means a server or job, and this is outside of one")
         symbol = self.world.symbols[self.self_name]
-        host = self.world.host(symbol.name)
         if rest == ["name"]:
             return (Piece(symbol.name),)
-        if rest == ["host"]:
-            return (Piece(connectable(host) if self.probing else host),)
         if rest == ["fd"]:
             return (Piece(self._fd(symbol)),)
+        host = self.world.host(symbol.name)
+        if rest == ["host"]:
+            return (Piece(connectable(host) if self.probing else host),)
         return self._service(symbol, rest, connectable(host), "self", ("name", "fd"))
 
     def _fd(self, symbol: Symbol) -> str:

@@ -304,6 +304,28 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatch:
     play(tmp_path, monkeypatch, THREE, case, endless)
 
 
+def test_a_writer_that_finishes_just_before_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the file was read, the rest written and the file closed, and only then somebody asked who writes."""
+
+    async def case(one: Live) -> None:
+        before, text = one.pids(), one.file.read_text()
+        whole = text.replace("--name a", "--name aa")
+
+        def finishes(file: Path) -> bool:
+            one.write(whole)
+            return False
+
+        monkeypatch.setattr("launchpad.runtime.reload.is_being_written", finishes)
+        one.write(whole[: whole.index("  c:")])
+        await one.reloader.saved()
+        await one.until(lambda s: s.phase == "up" and one.pids().get("a") not in (None, before["a"]))
+        assert {**one.pids(), "a": 0} == {**before, "a": 0}
+
+    play(tmp_path, monkeypatch, THREE, case)
+
+
 def test_saves_during_a_reload_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def case(one: Live) -> None:
         text = one.file.read_text()
