@@ -51,6 +51,10 @@ class Seconds:
         for fact in facts:
             if isinstance(fact, f.WatchedChanged):
                 self.news.update(dict.fromkeys(fact.names))
+            elif isinstance(fact, f.Adopted) and fact.was is not None:
+                # what was tried before the supervisor died, the next one does not know
+                if self.told.get(fact.service, (fact.was.digest,))[0] != fact.was.digest:
+                    self.news[fact.service] = None
             elif isinstance(fact, f.PlanApplied):
                 told = {one.name: (one.digest, one.on_change) for one in fact.plan.services}
                 self.news.update((n, None) for n, what in told.items() if self.told.get(n, what) != what)
