@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RUNNING = (Phase.STARTING, Phase.READY, Phase.UNREADY)
 ENDED = (Phase.IDLE, Phase.BACKOFF, Phase.DONE, Phase.FAILED)
 
+ENDING = (Phase.STOPPING, Phase.KILLING)
+
 
 class Seconds:
     """`served`: services whose process was ready at the end of the last step; `mains`: attempts that were started, or
@@ -134,7 +136,8 @@ class Seconds:
         if unit.role is not Role.NEXT:
             self.mains[wish.attempt] = None
             second = world.engine.state.beside.get(name)
-            leaving = second is not None and second.role is Role.LEAVER and second.attempt
+            goes = second is not None and (second.role is Role.LEAVER or second.phase in ENDING)
+            leaving = goes and second is not None and second.attempt
             if any(p.attempt != leaving for p in living) or len(living) > 1:
                 raise Broken(f"{name} is started while another process of it lives")
             return
