@@ -183,7 +183,10 @@ def die(state: State, unit: Unit, outcome: Outcome, now: float) -> None:
     elif not unit.wanted or outcome.kind == "stopped":
         enter(state, unit, Phase.IDLE, now, outcome.text)
     elif is_success(unit, outcome) and not wants_restart(unit, outcome):
-        enter(state, unit, Phase.DONE, now, f"done after {outcome.after_s:.1f} s")
+        if stale_definition(unit):  # what ended was another service, perhaps not even a job
+            enter(state, unit, Phase.IDLE, now, outcome.text)
+        else:
+            enter(state, unit, Phase.DONE, now, f"done after {outcome.after_s:.1f} s")
     else:
         _restart_or_fail(state, unit, outcome, now)
 

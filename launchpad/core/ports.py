@@ -99,11 +99,19 @@ def _take_beside(state: State, lease: Lease) -> None:
         state.wishes.append(ReleasePorts((lease,)))
         return
     waits = other is not None and other.role is Role.NEXT and not other.attempt
-    (other if other is not None and waits else unit).leases[lease.name] = lease
+    hold_for(state, other if other is not None and waits else unit, lease)
     for one in (unit, other):
         if one is not None and lease in one.old_leases:
             one.old_leases.remove(lease)
     state.touch(unit.name)
+
+
+def hold_for(state: State, unit: Unit, lease: Lease) -> None:
+    """Held for a replacement from now on; what was held for it under that name before is let go."""
+    old = unit.leases.get(lease.name)
+    unit.leases[lease.name] = lease
+    if old is not None and old != lease:
+        _let_go(state, old)
 
 
 def _too_late(state: State, fact: PortsLeased) -> None:

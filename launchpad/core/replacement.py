@@ -94,7 +94,8 @@ def _call_off(state: State, unit: Unit, beside: Unit, now: float) -> None:
     unit.replace_due = unit.replace_due or (again and not called_for(state, unit))
     if not beside.attempt:
         state.note(now, beside, "phase", "no longer wanted")
-        unit.leases.update(beside.leases)
+        for lease in beside.leases.values():
+            ports.hold_for(state, unit, lease)
         del state.beside[unit.name]
         return
     beside.old_leases += beside.leases.values()

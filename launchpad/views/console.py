@@ -154,8 +154,10 @@ class Console:
         )
 
     def _tell_notices(self, before: Snapshot | None, snapshot: Snapshot) -> None:
-        """What became of saves since we look; of those before that, the snapshot says what still matters."""
-        last = max((notice.number for notice in (before or snapshot).notices), default=0)
+        """What became of saves since we look, from its start if we began the stack; of those before that, the
+        snapshot says what still matters."""
+        seen = before or (snapshot if self._starts is None else None)
+        last = max((notice.number for notice in seen.notices), default=0) if seen else 0
         for notice in snapshot.notices:
             if notice.number > last:
                 lines = [f"{clock(notice.at)} {plain(notice.text)}", *(f"  {line}" for line in notice.lines)]

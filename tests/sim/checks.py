@@ -66,6 +66,7 @@ class Checks:
     def __init__(self, world: World) -> None:
         self.world = world
         self.attempts: dict[int, Identity] = {}
+        self.kinds: dict[int, Kind] = {}
         self.new_engine()
 
     def new_engine(self) -> None:
@@ -134,12 +135,12 @@ class Checks:
         for fact in self.facts:
             if isinstance(fact, f.PlanApplied):
                 new = {service.name: service for service in fact.plan.services}
-                for name in self.world.engine.units:
+                for name, unit in self.world.engine.units.items():
                     served = self.seconds.served.get(name, False)
                     if name not in new or new[name].on_change is OnChange.RESTART:
                         self.going[name] = None
                     elif new[name].on_change is OnChange.REPLACE:
-                        jobs = Kind.JOB in (new[name].kind, self.plan[name].kind if name in self.plan else "")
+                        jobs = Kind.JOB in (new[name].kind, self.kinds.get(unit.attempt))
                         self.going.update({name: None} if jobs or not served else {})
                 for name, service in new.items():
                     if name in self.plan and self.plan[name].digest != service.digest:
@@ -227,9 +228,8 @@ class Checks:
         return was is None or (was.digest, was.nonce) == (unit.service.digest, unit.nonce)
 
     def _done(self, name: str, attempt: int) -> None:
-        unit = self.world.engine.units[name]
         p = self.world.host.processes.get(attempt)
-        if unit.service.kind is not Kind.JOB or p is None or p.code != 0 or p.lives:
+        if self.kinds[attempt] is not Kind.JOB or p is None or p.code != 0 or p.lives:
             raise Broken(f"{name} is done, but it is not a job that ended with 0")
 
     def _grace_is_over(self, unit: Unit) -> None:
@@ -286,7 +286,7 @@ class Checks:
         unit = self.seconds.unit(wish.service, wish.attempt) or self.world.engine.units[wish.service]
         if wish.attempt in self.attempts:
             raise Broken(f"attempt {wish.attempt} of {wish.service} was used before")
-        self.attempts[wish.attempt] = wish.identity
+        self.attempts[wish.attempt], self.kinds[wish.attempt] = wish.identity, unit.service.kind
         self.mine[wish.attempt] = None
         if unit.role is Role.SERVICE:
             self.going.pop(wish.service, None)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console as RichConsole
 
-from launchpad.control.api import Snapshot
+from launchpad.control.api import Notice, Snapshot
 from launchpad.errors import Diagnostic
 from launchpad.views.console import Console
 from tests.views.samples import NOW, FakeFeed, FileSpool, snapshot, view, waiting
@@ -98,6 +98,21 @@ def test_output_on_stdout_events_on_stderr(room: Room) -> None:
     assert "TIME llm ready (2.3 s) http://127.0.0.1:8030\n" in said or "TIME train failed" in said
     assert said.count("E501") == 1
     assert "\x1b" not in said + room.out.getvalue()
+
+
+def test_who_began_the_stack_is_told_all_of_it_and_who_joins_only_news(tmp_path: Path) -> None:
+    """The first picture may come after the first notices."""
+    for starts, told in (({}, ["early", "late"]), (None, ["late"])):
+        room = Room(tmp_path, starts=starts)
+        room.feed.put(notices=(Notice(1, NOW, "early"),))
+        shown = threading.Event()
+        room.until = lambda last, shown=shown: shown.set() or len(last.notices) == 2
+        room.thread.start()
+        assert shown.wait(LIMIT_S)
+        room.feed.put(notices=(Notice(1, NOW, "early"), Notice(2, NOW, "late")))
+        room.join()
+        said = without_times(room.err.getvalue())
+        assert re.findall("TIME (early|late)\n", said) == told
 
 
 def test_the_summary_comes_when_all_is_up(room: Room) -> None:
