@@ -98,6 +98,8 @@ def _take_beside(state: State, lease: Lease) -> None:
     if unit is None:
         state.wishes.append(ReleasePorts((lease,)))
         return
+    if lease == state.leases.get((lease.service, lease.name)):
+        return  # asked for twice at once, and got as its own: a replacement that waits asks for another
     waits = other is not None and other.role is Role.NEXT and not other.attempt
     hold_for(state, other if other is not None and waits else unit, lease)
     for one in (unit, other):
