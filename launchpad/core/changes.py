@@ -29,6 +29,8 @@ def redefine(unit: Unit, new: Service) -> None:
     if changed:
         unit.failed = None
         resume(unit)
+        if unit.identity is None:
+            unit.deaths = []  # remembered of what it was
         unit.signal_due = waits and unit.is_alive and new.on_change is OnChange.SIGNAL
     unit.replace_due = replaced or (unit.replace_due and not changed and new.on_change is OnChange.REPLACE)
 

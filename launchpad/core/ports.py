@@ -13,7 +13,7 @@ from launchpad.core.facts import PortsLeased, PortsRefused
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
 from launchpad.core.state import Role, State, Unit
-from launchpad.core.wishes import LeasePorts, ReleasePorts
+from launchpad.core.wishes import LeasePorts, ReleasePorts, Wish
 
 REFUSED = 2
 """The exit code of a stack of which nothing was started, because it did not get its ports."""
@@ -71,6 +71,7 @@ def give_up_waiting(state: State, now: float) -> None:
     """The answer was lost, or takes its time; whoever misses ports asks again."""
     if state.batch_deadline is not None and state.batch_deadline <= now:
         _close_batch(state)
+        _let_go_late(state)
 
 
 def leased(state: State, fact: PortsLeased) -> None:
@@ -81,7 +82,8 @@ def leased(state: State, fact: PortsLeased) -> None:
     if fact.batch > 0 and fact.batch != state.batch_open:
         _too_late(state, fact)
         return
-    if fact.batch == state.batch_open:
+    answered = fact.batch == state.batch_open
+    if answered:
         _close_batch(state)
     spare = [(r.service, r.name) for r in requests or () if r.beside]
     for lease in fact.leases:
@@ -89,6 +91,8 @@ def leased(state: State, fact: PortsLeased) -> None:
             _take_beside(state, lease)
         else:
             take(state, lease)
+    if answered:
+        _let_go_late(state)
     state.leases_changed = True
 
 
@@ -119,8 +123,18 @@ def hold_for(state: State, unit: Unit, lease: Lease) -> None:
 def _too_late(state: State, fact: PortsLeased) -> None:
     """What was asked for again is answered again; the rest is wanted by nobody."""
     for lease in fact.leases:
-        if lease not in _known(state, lease.service) and not _is_asked_for(state, lease):
+        if _is_asked_for(state, lease):
+            state.late.append(lease)
+        elif lease not in _known(state, lease.service):
             state.wishes.append(ReleasePorts((lease,)))
+
+
+def _let_go_late(state: State) -> None:
+    """What came too late, and was not in the answer that it was kept for."""
+    late, state.late = state.late, []
+    free = tuple(lease for lease in late if lease not in _known(state, lease.service))
+    if free:
+        state.wishes.append(ReleasePorts(free))
 
 
 def _known(state: State, name: str) -> Iterator[Lease]:
@@ -135,6 +149,18 @@ def _is_asked_for(state: State, lease: Lease) -> bool:
     """The open request may be answered with this very lease: it must not be let go before that."""
     requests = state.asked.get(state.batch_open or 0, ())
     return any((r.service, r.name) == (lease.service, lease.name) and fits(lease, r) for r in requests)
+
+
+def let_go(state: State, wishes: list[Wish]) -> list[Wish]:
+    """The wishes of a step, without the release of what was taken in again in the very same."""
+    found: list[Wish] = []
+    for wish in wishes:
+        if isinstance(wish, ReleasePorts):
+            free = tuple(lease for lease in wish.leases if lease not in _known(state, lease.service))
+            found += [ReleasePorts(free)] if free else []
+        else:
+            found.append(wish)
+    return found
 
 
 def take(state: State, lease: Lease) -> None:
@@ -155,6 +181,7 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
     if fact.batch != state.batch_open:
         return
     _close_batch(state)
+    _let_go_late(state)
     if _is_about_to_be_free(state, fact):
         state.ports_wait = True
         return

@@ -206,6 +206,8 @@ class State:
     batch: int = 0
     batch_open: int | None = None
     batch_deadline: float | None = None
+    late: list[Lease] = field(default_factory=list)
+    """Answers to a request that was given up, of which the open one may be answered with the same."""
     asked: dict[int, tuple[PortRequest, ...]] = field(default_factory=dict)
     """Batches that were not answered: the open one, and those whose answer is overdue."""
     ports_wait: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from launchpad.core.facts import Fact
-from launchpad.core.model import Sink
+from launchpad.core.model import Lease, Sink
 from launchpad.core.wishes import HostWish
 
 Tell = Callable[[Fact], None]
@@ -20,6 +20,9 @@ Tell = Callable[[Fact], None]
 class Host(Protocol):
     def submit(self, wishes: Sequence[HostWish]) -> None:
         """Begin to carry out; returns at once."""
+
+    def holds(self, leases: Sequence[Lease]) -> bool:
+        """Whether all of these ports are held at this moment: an answer may be older than what was let go since."""
 
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         """Send this service's output (also what is yet to be copied) to these sinks from now on."""

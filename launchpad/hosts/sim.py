@@ -324,6 +324,9 @@ class SimHost:
         ours = (f"`{lease.service}`" for lease in self.leases if lease.number == number)
         return next(ours, self.taken.get(number, "asked for besides"))
 
+    def holds(self, leases: Sequence[Lease]) -> bool:
+        return all(lease in self.leases for lease in leases)
+
     def _release(self, wish: ReleasePorts) -> None:
         for lease in wish.leases:
             self.leases.pop(lease, None)

@@ -57,7 +57,14 @@ class Driver:
         self._turn()
 
     async def lease(self, requests: tuple[PortRequest, ...]) -> LeaseAnswer:
-        """Ask the host for ports outside of a plan; nothing of the core's knowledge changes."""
+        """Ask the host for ports outside of a plan; nothing of the core's knowledge changes. What is leased is held when
+        this returns: the caller's next step has to come at once, before anything else can let go of it."""
+        while True:
+            answer = await self._ask(requests)
+            if isinstance(answer, PortsRefused) or (self._host is not None and self._host.holds(answer.leases)):
+                return answer
+
+    async def _ask(self, requests: tuple[PortRequest, ...]) -> LeaseAnswer:
         assert self._host is not None
         batch = -(len(self._asked) + 1)
         while batch in self._asked:

@@ -44,7 +44,14 @@ class World:
             self.inbox.append(fact)
 
     def lease(self, requests: tuple[PortRequest, ...]) -> PortsLeased | PortsRefused:
-        """As the runtime does before it applies a plan: the core learns of it only with that plan."""
+        """As the runtime does before it applies a plan: the core learns of it only with that plan, and what was let
+        go meanwhile is asked for again."""
+        while True:
+            answer = self._ask(requests)
+            if isinstance(answer, PortsRefused) or self.host.holds(answer.leases):
+                return answer
+
+    def _ask(self, requests: tuple[PortRequest, ...]) -> PortsLeased | PortsRefused:
         batch = -1 - len(self.leased)
         self.host.submit([LeasePorts(batch, requests)])
         while batch not in self.leased:

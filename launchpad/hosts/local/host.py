@@ -92,7 +92,7 @@ class LocalHost:
             Signal: self._signal,
             Probe: self._probe,
             Sample: self._sample,
-            LeasePorts: self._lease,
+            LeasePorts: lambda wish: self._chores.start(self._lease(wish)),
             ReleasePorts: lambda wish: self._ports.release(wish.leases),
             Forget: lambda wish: self._ledger.drop_done(wish.service),
         }
@@ -390,11 +390,8 @@ class LocalHost:
 
     # -- ports -------------------------------------------------------------------------------------
 
-    def _lease(self, wish: LeasePorts) -> None:
-        async def lease() -> None:
-            self._tell(await self._ports.lease(wish))
+    def holds(self, leases: Sequence[Lease]) -> bool:
+        return self._ports.holds(leases)
 
-        self._chores.start(lease())
-
-
-__all__ = ["LocalHost"]
+    async def _lease(self, wish: LeasePorts) -> None:
+        self._tell(await self._ports.lease(wish))

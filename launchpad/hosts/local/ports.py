@@ -98,6 +98,9 @@ class Ports:
             self._begin_to_look()
         self._register()
 
+    def holds(self, leases: Iterable[Lease]) -> bool:
+        return all(lease in self._holds for lease in leases)
+
     def release(self, leases: Iterable[Lease]) -> None:
         changed = False
         for lease in leases:
