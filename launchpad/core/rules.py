@@ -49,17 +49,27 @@ def settle(state: State, now: float) -> None:
 
 
 def _ask(state: State, now: float, asked: dict[str, None]) -> None:
-    """All rules but the one that starts. The bound only catches a fault of the rules themselves."""
+    """All rules but the one that starts; first of all units those that say what each is to be, since that decides who
+    has to go before whom. The bound only catches a fault of the rules themselves."""
     rounds = 0
     while state.dirty:
-        key = next(iter(state.dirty))
-        del state.dirty[key]
-        asked[key] = None
-        unit = state.find(key)
-        if unit is not None and any(rule(state, unit, now) for rule in RULES[unit.role]):
-            state.touch(unit.name)
-        rounds += 1
-        assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {key}"
+        keys: dict[str, None] = {}
+        while state.dirty:
+            key = next(iter(state.dirty))
+            del state.dirty[key]
+            keys[key] = None
+            _ask_unit(state, key, DEFINING, now)
+            rounds += 1
+            assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {key}"
+        for key in keys:
+            asked[key] = None
+            _ask_unit(state, key, RULES, now)
+
+
+def _ask_unit(state: State, key: str, rules: Rules, now: float) -> None:
+    unit = state.find(key)
+    if unit is not None and any(rule(state, unit, now) for rule in rules[unit.role]):
+        state.touch(unit.name)
 
 
 def stop_what_has_to_go(state: State, unit: Unit, now: float) -> bool:
@@ -118,11 +128,11 @@ def forget_removed(state: State, unit: Unit, now: float) -> bool:
 
 
 Rule = Callable[[State, Unit, float], bool]
+Rules = dict[Role, tuple[Rule, ...]]
 
-RULES: dict[Role, tuple[Rule, ...]] = {
+DEFINING: Rules = {Role.SERVICE: (look_beside, take_definition), Role.NEXT: (), Role.LEAVER: ()}
+RULES: Rules = {
     Role.SERVICE: (
-        look_beside,
-        take_definition,
         stop_what_has_to_go,
         forget_the_end,
         release_unfit,
