@@ -28,3 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
     is nothing to be seen of Ctrl-C then."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line("markers", "heavy: starts many processes; never beside another heavy one")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All heavy tests go to one worker, one after the other (`--dist loadgroup`)."""
+    for item in items:
+        if item.get_closest_marker("heavy"):
+            item.add_marker(pytest.mark.xdist_group("heavy"))

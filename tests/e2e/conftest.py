@@ -12,18 +12,6 @@ from tests.e2e.harness import Stack
 Make = Callable[..., Stack]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "heavy: starts many processes; never beside another heavy one")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All heavy tests go to one worker, one after the other (`--dist loadgroup`)."""
-    for item in items:
-        if item.get_closest_marker("heavy"):
-            item.add_marker(pytest.mark.xdist_group("heavy"))
-
-
 @pytest.fixture
 def make_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes stacks in folders of their own; at the end nothing of them lives."""

@@ -146,7 +146,9 @@ class Schedule:
             words.append(f"alive={rng.choice((0.5, 3))}")
         if rng.random() < 0.4:
             words.append(f"policy={rng.choice(('never', 'on-failure', 'always'))}")
-        if rng.random() < 0.6:  # a job that is always run again has to come to an end, or the world never rests
+        if (
+            rng.random() < 0.6
+        ):  # a job that is always run again has to come to an end, or the world never rests
             for_ever = kind == "job" and "policy=always" in words
             words += [f"max={rng.randrange(4)}", f"window={max(rng.choice((5, 60)), 60 * for_ever)}"]
         words += [f"grace={rng.choice((0, 0.3, 2))}", f"backoff={rng.choice((0.05, 0.5))}"]
