@@ -53,10 +53,10 @@ class Seconds:
         for fact in facts:
             if isinstance(fact, f.WatchedChanged):
                 self.news.update(dict.fromkeys(fact.names))
-            elif isinstance(fact, f.Adopted) and fact.was is not None:
-                # what was tried before the supervisor died, the next one does not know
-                if self.told.get(fact.service, (fact.was.digest,))[0] != fact.was.digest:
-                    self.news[fact.service] = None
+            elif isinstance(fact, f.Adopted):
+                self.mains[fact.attempt] = None
+                if fact.was is not None and self.told.get(fact.service, (fact.was.digest,))[0] != fact.was.digest:
+                    self.news[fact.service] = None  # what an earlier supervisor has tried, this one does not know
             elif isinstance(fact, f.PlanApplied):
                 told = {one.name: (one.digest, one.on_change) for one in fact.plan.services}
                 self.news.update((n, None) for n, what in told.items() if self.told.get(n, what) != what)
@@ -108,7 +108,10 @@ class Seconds:
         self.news.pop(name, None)
 
     def _order(self, name: str, attempt: int) -> None:
-        """What leaves is asked to only when those that were told of it, and have to go, are gone."""
+        """What leaves is asked to only when those that were told of it, and have to go, are gone. Of a replacement that
+        never served nobody was told, though its port may have been that of one that did."""
+        if attempt not in self.mains:
+            return
         checks, leaver = self.checks, self.unit(name, attempt)
         by_itself = leaver is None or leaver.leaving is not None or leaver.exited is not None
         if by_itself or leaver is None or checks.just_closed or leaver.phase is not Phase.STOPPING:
