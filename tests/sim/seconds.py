@@ -55,8 +55,9 @@ class Seconds:
                 self.news.update(dict.fromkeys(fact.names))
             elif isinstance(fact, f.Adopted):
                 self.mains[fact.attempt] = None
-                if fact.was is not None and self.told.get(fact.service, (fact.was.digest,))[0] != fact.was.digest:
-                    self.news[fact.service] = None  # what an earlier supervisor has tried, this one does not know
+                before = None if fact.was is None else fact.was.digest
+                if before is not None and self.told.get(fact.service, (before,))[0] != before:
+                    self.news[fact.service] = None  # what an earlier supervisor tried, this one does not know
             elif isinstance(fact, f.PlanApplied):
                 told = {one.name: (one.digest, one.on_change) for one in fact.plan.services}
                 self.news.update((n, None) for n, what in told.items() if self.told.get(n, what) != what)
