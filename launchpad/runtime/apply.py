@@ -16,10 +16,9 @@ from launchpad.core.model import Lease, OnChange, Phase, Plan, PortRequest, Serv
 from launchpad.core.ports import avoiding, for_replacement
 from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic, Refused
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
+from launchpad.runtime.effects import UNCHANGED
 from launchpad.runtime.supervisor import Supervisor
-
-Goals = tuple[tuple[str, bool], ...]
 
 
 def goals_of(
@@ -157,7 +156,7 @@ def _refused(answer: PortsRefused, reading: Reading) -> list[Diagnostic]:
                 f"no free port for {whom} in {refusal.low}-{refusal.high}",
                 labels=(label,) if label else (),
                 notes=refusal.notes,
-                consequence="nothing was changed, the stack runs as before",
+                consequence=UNCHANGED,
                 hint=f"widen the range: `{refusal.low}-{min(65535, refusal.low + 99)}`",
             )
         )

@@ -13,10 +13,11 @@ from launchpad.core.model import Kind, Phase
 from launchpad.core.state import Role
 from launchpad.errors import Diagnostic
 from launchpad.plan.diff import Change, Now, diff
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.supervisor import Supervisor
 
 HELD = "E612"
+UNCHANGED = "nothing was changed, the stack runs as before"
 ENDING = "stop"
 DISTURBING = ("stop", "restart", "replace", "signal", "rerun")
 RUNS_ON = ("stale", "signal")
@@ -24,8 +25,6 @@ RUNS_ON = ("stale", "signal")
 ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
 
 AGAIN = ("it failed, and is tried again",)
-
-Goals = tuple[tuple[str, bool], ...]
 
 
 def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change, ...]:
@@ -81,7 +80,7 @@ def waits(why: str) -> Diagnostic:
         "the file was changed so much that this waits for your word",
         severity="warning",
         notes=(why,),
-        consequence="nothing was changed, the stack runs as before",
+        consequence=UNCHANGED,
         hint="if it is meant: `launchpad reload --yes`",
     )
 

@@ -15,16 +15,14 @@ from typing import Any
 from launchpad.control.api import Reply
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.diff import Change, lines
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
 from launchpad.runtime import effects
-from launchpad.runtime.apply import Goals, apply, goals_of
+from launchpad.runtime.apply import apply, goals_of
 from launchpad.runtime.contents import Contents, contents, is_being_written
 from launchpad.runtime.draft import Draft, take
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import override
 from launchpad.runtime.supervisor import Supervisor
-
-UNCHANGED = "nothing was changed, the stack runs as before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,4 +222,4 @@ class Reloader:
 def _told_unchanged(problems: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The last one says what did not happen."""
     *others, last = problems
-    return [*others, replace(last, consequence=last.consequence or UNCHANGED)]
+    return [*others, replace(last, consequence=last.consequence or effects.UNCHANGED)]

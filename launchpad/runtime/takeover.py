@@ -18,11 +18,9 @@ from launchpad.hosts.local.adopt import age_s
 from launchpad.hosts.local.records import Record
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import describe
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.store import Counted, Memory
 from launchpad.views.words import duration
-
-Goals = tuple[tuple[str, bool], ...]
 
 
 def launch_of(found: Found, service: Service | None) -> Launch:
