@@ -43,8 +43,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What a draft would do."""
+    """What a draft would do. `names`: those that the stack is for then, none for all of it."""
 
+    names: tuple[str, ...]
     reading: Reading
     goals: Goals
     changes: tuple[Change, ...]
@@ -84,31 +85,33 @@ class Reloader:
             options = override(self._options, body)
             draft = await self._finished(options, lambda draft: self._patience.settle_s)
             self._remember(draft)
-            base = () if body.get("all") is True else self._supervisor.names
-            meaning = self._meaning(draft, names, retry, base)
-            if meaning is None:
-                raise Refused(_told_unchanged(draft.problems))
-            question = effects.held(self._supervisor, meaning.reading, meaning.changes)
+            meaning, question = self._wanted(draft, body, names, retry=retry)
             if question is not None and body.get("yes") is not True:
                 raise Refused([question])
-            said = await self._apply(draft, meaning, names, base)
+            said = await self._apply(draft, meaning)
             self._options = options
             return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
     async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:
         """What applying the file would do. Raises Refused where it cannot be applied."""
         draft = await self._finished(override(self._options, body), lambda draft: self._patience.settle_s)
-        base = () if body.get("all") is True else self._supervisor.names
-        meaning = self._meaning(draft, names, body.get("retry") is True, base)
-        if meaning is None:
-            raise Refused(_told_unchanged(draft.problems))
-        question = effects.held(self._supervisor, meaning.reading, meaning.changes)
+        meaning, question = self._wanted(draft, body, names, retry=body.get("retry") is True)
         return Reply(
             True,
             changes=lines(meaning.changes),
             diagnostics=() if question is None else (question,),
             effects=effects.views(meaning.changes),
         )
+
+    def _wanted(
+        self, draft: Draft, body: Mapping[str, Any], names: tuple[str, ...], *, retry: bool
+    ) -> tuple[_Meaning, Diagnostic | None]:
+        """What somebody asks for, and why it should be confirmed, if it should. Raises Refused."""
+        base = () if body.get("all") is True else self._supervisor.names
+        meaning = self._meaning(draft, base, names, retry=retry)
+        if meaning is None:
+            raise Refused(_told_unchanged(draft.problems))
+        return meaning, effects.held(self._supervisor, meaning.reading, meaning.changes)
 
     # --- when a save is finished -------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class Reloader:
     def _pause(self, draft: Draft) -> float:
         if draft.contents in (self._applied, self._judged):
             return 0.0
-        meaning = self._meaning(draft, (), False, self._supervisor.names)
+        meaning = self._meaning(draft, self._supervisor.names)
         if meaning is None:
             return self._patience.broken_s
         if self._is_cut_off(draft) and effects.disturbs(meaning.changes):
@@ -160,18 +163,19 @@ class Reloader:
     # --- what it means, and whether it may ---------------------------------------------------------
 
     def _meaning(
-        self, draft: Draft, asked: tuple[str, ...], retry: bool, base: tuple[str, ...]
+        self, draft: Draft, base: tuple[str, ...], asked: tuple[str, ...] = (), *, retry: bool = False
     ) -> _Meaning | None:
-        """`base`: the names that the stack is for, none for all of it; `asked`: those named just now."""
+        """`base`: the names that the stack is for so far, none for all of it; `asked`: those named just now."""
         if draft.reading is None:
             return None
         supervisor = self._supervisor
+        names = base and tuple(dict.fromkeys((*base, *asked)))
         goals = goals_of(supervisor, draft.reading, base, asked, retry)
-        return _Meaning(draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
+        return _Meaning(names, draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
 
     async def _judge(self, draft: Draft) -> None:
         supervisor, file = self._supervisor, self._options.file.name
-        meaning = self._meaning(draft, (), False, self._supervisor.names)
+        meaning = self._meaning(draft, supervisor.names)
         if meaning is None:
             gone = draft.contents.get(self._options.file) is None
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
@@ -186,7 +190,7 @@ class Reloader:
         if question is not None:
             return self._refuse(f"{file} waits for your word", [question])
         try:
-            await self._apply(draft, meaning, (), supervisor.names)
+            await self._apply(draft, meaning)
         except Refused as refused:
             self._refuse(f"{file} cannot be applied", refused.diagnostics)
         return None
@@ -199,18 +203,15 @@ class Reloader:
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
         self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
-    async def _apply(
-        self, draft: Draft, meaning: _Meaning, asked: tuple[str, ...], base: tuple[str, ...]
-    ) -> tuple[str, ...]:
+    async def _apply(self, draft: Draft, meaning: _Meaning) -> tuple[str, ...]:
         supervisor = self._supervisor
-        names = base and tuple(dict.fromkeys((*base, *asked)))
         keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
 
         def tell() -> None:
             supervisor.applied(f"{self._options.file.name} was applied", said)
 
-        await apply(supervisor, meaning.reading, meaning.goals, names, keep, tell)
+        await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said
