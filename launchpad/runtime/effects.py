@@ -6,7 +6,6 @@ Decides what is too much to be done by a mere save: a half-written file can be a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from launchpad.control.api import EffectView
 from launchpad.core.model import Kind, Phase
@@ -24,8 +23,6 @@ RUNS_ON = ("stale", "signal")
 """Its process stays, although its definition changed."""
 ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
 
-AGAIN = ("it failed, and is tried again",)
-
 
 def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change, ...]:
     """One for each service of what runs and of what is new."""
@@ -33,6 +30,7 @@ def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change,
     now = Now(
         running={u.name: u.identity.digest for u in units if u.is_alive and u.identity is not None},
         ended=tuple(u.name for u in units if u.phase in ENDED),
+        failed=tuple(u.name for u in units if u.phase is Phase.FAILED),
         down=tuple(u.name for u in units if not u.wanted),
         held_down=tuple(u.name for u in units if u.held_down),
         ports={key: lease.number for key, lease in state.leases.items()},
@@ -40,13 +38,7 @@ def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change,
         served=tuple(u.name for u in units if u.is_alive and u.ready_at is not None),
         beside={u.name: u.service.digest for u in state.beside.values() if u.role is Role.NEXT},
     )
-    failed = [u.name for u in units if u.phase is Phase.FAILED and u.name in now.goals]
-    found = diff(supervisor.reading, new, now)
-    return tuple(replace(c, verb="start", because=AGAIN) if _is_again(c, failed) else c for c in found)
-
-
-def _is_again(change: Change, failed: list[str]) -> bool:
-    return change.verb in ("keep", "update") and change.service in failed
+    return diff(supervisor.reading, new, now)
 
 
 def views(changes: Iterable[Change]) -> tuple[EffectView, ...]:
