@@ -86,6 +86,15 @@ def test_the_code_of_somebody_else_s_child(code: str, expected: int, tmp_path: P
         os.close(fd)
 
 
+def test_how_it_ended_in_words() -> None:
+    assert [End(code).text for code in (0, 3, -9, None)] == [
+        "exit 0",
+        "exit 3",
+        "killed by SIGKILL",
+        "it is not known how",
+    ]
+
+
 def test_an_old_kernel_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(25, "Inappropriate ioctl for device")

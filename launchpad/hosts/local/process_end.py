@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass
 
 from launchpad.core.model import Handle
+from launchpad.core.moves import signal_name
 from launchpad.hosts.local import process
 
 _SIZE = 64
@@ -29,6 +30,12 @@ class End:
     """`code` is the exit code, or minus the signal number; None: not known."""
 
     code: int | None
+
+    @property
+    def text(self) -> str:
+        if self.code is None:
+            return "it is not known how"
+        return f"killed by {signal_name(-self.code)}" if self.code < 0 else f"exit {self.code}"
 
 
 def open_pidfd(handle: Handle) -> int | None:
