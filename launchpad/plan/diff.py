@@ -19,8 +19,9 @@ EARLIER = "its definition changed earlier"
 @dataclass(frozen=True, slots=True)
 class Now:
     """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
-    by itself (done, failed, backoff), `failed` those of it that are not tried again by themselves; `down`: what is not wanted so far; `held_down`: what somebody stopped;
-    `ports`: the number held for (service, port name); `goals`: what the new stack is asked to run."""
+    by itself (done, failed, backoff), `failed` what of it is not tried again by itself; `down`: what is not wanted so
+    far; `held_down`: what somebody stopped; `ports`: the number held for (service, port name); `goals`: what the
+    new stack is asked to run."""
 
     running: Mapping[str, str] = field(default_factory=dict)
     ended: tuple[str, ...] = ()

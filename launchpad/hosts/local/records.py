@@ -109,7 +109,8 @@ def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
 
 
 def read_records(paths: StackPaths) -> list[Record]:
-    """All of a stack, also of what has ended, oldest attempt first. What cannot be read is left out: a crash may have cut it short."""
+    """All of a stack, also of what has ended, oldest attempt first. What cannot be read is left out: a crash may have
+    cut it short."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in sorted(os.listdir(paths.records_dir)):
