@@ -1,6 +1,6 @@
 """What another version of the file would do to the stack that runs, and whether somebody should be asked first.
 
-Decides what is too much to be done by a mere save: a half-written file can be a valid one.
+Decides nothing: puts together how the stack stands, for `plan.diff` and `plan.caution`, and the answer into words.
 """
 
 from __future__ import annotations
@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from launchpad.control.api import EffectView
-from launchpad.core.model import Kind, Phase
+from launchpad.core.model import Phase
 from launchpad.core.state import Role
 from launchpad.errors import Diagnostic
+from launchpad.plan.caution import too_much
 from launchpad.plan.diff import Change, Now, diff
 from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.supervisor import Supervisor
 
 HELD = "E612"
 UNCHANGED = "nothing was changed, the stack runs as before"
-ENDING = "stop"
-DISTURBING = ("stop", "restart", "replace", "signal", "rerun")
 RUNS_ON = ("stale", "signal")
 """Its process stays, although its definition changed."""
 ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
@@ -47,23 +46,9 @@ def views(changes: Iterable[Change]) -> tuple[EffectView, ...]:
 
 def held(supervisor: Supervisor, new: Reading, changes: Iterable[Change]) -> Diagnostic | None:
     """Says why this is not done without a confirmation; None where it may be."""
-    running = {u.name: u.service for u in supervisor.engine.units.values() if u.is_alive and u.wanted}
-    renamed = [s.digest for s in new.plan.services if s.name not in running]
-    ending = []
-    for one in changes:
-        if one.verb != ENDING or one.service not in running:
-            continue
-        if running[one.service].digest in renamed:
-            renamed.remove(running[one.service].digest)
-        else:
-            ending.append(one.service)
-    servers = [name for name, service in running.items() if service.kind is Kind.SERVER]
-    names = ", ".join(f"`{name}`" for name in ending)
-    if servers and set(servers) <= set(ending):
-        return waits(f"it would end every server: {names}")
-    if 2 * len(ending) > len(running):
-        return waits(f"it would end {len(ending)} of the {len(running)} services that run: {names}")
-    return None
+    running = [u.service for u in supervisor.engine.units.values() if u.is_alive and u.wanted]
+    why = too_much(running, new.plan.services, changes)
+    return waits(why) if why else None
 
 
 def waits(why: str) -> Diagnostic:
@@ -75,12 +60,3 @@ def waits(why: str) -> Diagnostic:
         consequence=UNCHANGED,
         hint="if it is meant: `launchpad reload --yes`",
     )
-
-
-def disturbs(changes: Iterable[Change]) -> bool:
-    """Whether anything that runs would be stopped, restarted or signalled."""
-    return any(one.verb in DISTURBING for one in changes)
-
-
-def ends(changes: Iterable[Change]) -> bool:
-    return any(one.verb == ENDING for one in changes)

@@ -14,6 +14,7 @@ from typing import Any
 
 from launchpad.control.api import Reply
 from launchpad.errors import Diagnostic, Refused
+from launchpad.plan import caution
 from launchpad.plan.diff import Change, lines
 from launchpad.plan.read import Goals, Reading
 from launchpad.runtime import effects
@@ -144,21 +145,14 @@ class Reloader:
         meaning = self._meaning(draft, self._supervisor.names)
         if meaning is None:
             return self._patience.broken_s
-        if self._is_cut_off(draft) and effects.disturbs(meaning.changes):
+        if caution.is_cut_off(*self._before_and_now(draft)) and caution.disturbs(meaning.changes):
             return self._patience.cut_s
-        return self._patience.ending_s if effects.ends(meaning.changes) else self._patience.settle_s
+        return self._patience.ending_s if caution.ends(meaning.changes) else self._patience.settle_s
 
-    def _is_cut_off(self, draft: Draft) -> bool:
-        """The file is nothing but the beginning of what runs: a half-written one looks just like that."""
-        was, is_now = self._main(self._applied), self._main(draft.contents)
-        return was is not None and is_now is not None and len(is_now) < len(was) and was.startswith(is_now)
-
-    def _ends_within_a_line(self, draft: Draft) -> bool:
-        was, is_now = self._main(self._applied) or b"", self._main(draft.contents) or b""
-        return not is_now.endswith(b"\n") and was[len(is_now) : len(is_now) + 1] not in (b"\n", b"\r")
-
-    def _main(self, found: Contents | None) -> bytes | None:
-        return None if found is None else found.get(self._options.file)
+    def _before_and_now(self, draft: Draft) -> tuple[bytes | None, bytes | None]:
+        """The stack file as it was applied, and as it stands there."""
+        file = self._options.file
+        return (self._applied or {}).get(file), draft.contents.get(file)
 
     # --- what it means, and whether it may ---------------------------------------------------------
 
@@ -184,9 +178,10 @@ class Reloader:
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
-        if question is None and self._is_cut_off(draft) and self._ends_within_a_line(draft):
+        cut = caution.is_cut_within_a_line(*self._before_and_now(draft))
+        if question is None and cut and caution.disturbs(meaning.changes):
             why = "it ends in the middle of a line, and is nothing but the beginning of what runs"
-            question = effects.waits(why) if effects.disturbs(meaning.changes) else None
+            question = effects.waits(why)
         if question is not None:
             return self._refuse(f"{file} waits for your word", [question])
         try:
