@@ -13,7 +13,6 @@ import struct
 from dataclasses import dataclass
 
 from launchpad.core.model import Handle
-from launchpad.core.moves import signal_name
 from launchpad.hosts.local import process
 
 _SIZE = 64
@@ -35,6 +34,8 @@ class End:
     def text(self) -> str:
         if self.code is None:
             return "it is not known how"
+        from launchpad.core.moves import signal_name  # and with it most of the core
+
         return f"killed by {signal_name(-self.code)}" if self.code < 0 else f"exit {self.code}"
 
 
