@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.model import Failed, Sample
-from benchmarks.processes import descendants, end_all, end_with_parent, keep_orphans
+from benchmarks.processes import end_all, end_with_parent, keep_orphans
 from benchmarks.run import end_on_signals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,20 +57,11 @@ def measured(scenario: str, adapter: str, options: dict[str, Any], limit_s: floa
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """All below it first: as long as it lives, no orphan gets away from it."""
+    """All below it first: as long as it lives, no orphan gets away from it. Being stopped it does not reap, so what was
+    killed stays as a zombie, which does not count."""
     process.send_signal(signal.SIGSTOP)
-    end_all_below(process.pid)
+    end_all(process.pid)
     process.kill()
-
-
-def end_all_below(pid: int) -> None:
-    """The stopped process does not reap, so what was killed stays as a zombie, which does not count."""
-    while left := descendants(pid):
-        for one in left:
-            try:
-                os.kill(one, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def main(argument: str) -> None:

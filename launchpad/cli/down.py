@@ -25,6 +25,8 @@ POLL_S = 30.0
 MUTE_S = 5.0
 """How long a supervisor that lives may have no control socket."""
 LOOK_S = 0.05
+"""Between two looks whether the stack's lock can be had. One may wait in the kernel for a file lock, but not with a
+deadline, nor for a socket as well; and that the lock's file is closed, inotify tells before the lock goes."""
 
 
 @click.command("down", cls=StackCommand)
@@ -79,7 +81,7 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
                 client = Client(elsewhere.socket)
                 continue
             if time.monotonic() < patient_until:  # it is about to listen, or about to leave
-                time.sleep(LOOK_S)  # neither a file lock nor a socket that is yet to come sends an event
+                time.sleep(LOOK_S)  # for a socket or the lock, whichever comes; see there why it is no event
                 continue
         except Refused as refused:
             if refused.diagnostics[0].code != "E603":
@@ -131,7 +133,7 @@ def _locked(paths: StackPaths, patience_s: float = 0.0) -> Iterator[bool]:
         return
     until = time.monotonic() + patience_s
     while (fd := take_lock(paths)) is None and time.monotonic() < until:
-        time.sleep(LOOK_S)  # a file lock sends no event
+        time.sleep(LOOK_S)  # see there why it is no event
     try:
         yield fd is not None
     finally:

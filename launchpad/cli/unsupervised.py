@@ -29,21 +29,22 @@ def views(paths: StackPaths, now: float) -> list[ServiceView]:
 
 
 def _view(paths: StackPaths, record: Record, members: list[Stat], now: float) -> ServiceView:
-    ports = {one.name: one.number for one in record.identity.leases if one.service == record.service}
-    hosts = {one.name: one.host for one in record.identity.leases if one.service == record.service}
+    ports = {one.name: one for one in record.identity.leases if one.service == record.service}
+    main = ports.get("main")
     handle = record.handle
     lives = handle is not None and any((one.pid, one.start) == (handle.pid, handle.start) for one in members)
     age = age_s(record, now)
+    began = None if age is None else now - age
     return ServiceView(
         record.service,
         "job" if record.job else "server",
         "lost",
         "up",
         pid=handle.pid if lives and handle is not None else None,
-        ports=ports,
-        url=f"http://{address(hosts['main'], ports['main'])}" if "main" in ports else None,
-        started_at=None if age is None else now - age,
-        since=0.0 if age is None else now - age,
+        ports={name: one.number for name, one in ports.items()},
+        url=None if main is None else f"http://{address(main.host, main.number)}",
+        started_at=began,
+        since=began or 0.0,
         holds=(HoldView("lost", "", WHY if lives else _rest(members)),),
         needs=record.needs,
         log=str(paths.log(record.service)),

@@ -95,6 +95,7 @@ def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
 def _unsupervised(paths: StackPaths, jobs: tuple[str, ...]) -> dict[str, tuple[str, str]]:
     """What records know better than the journal: jobs that went on when their supervisor had died."""
     from launchpad.hosts.local import process
+    from launchpad.hosts.local.process_end import End
     from launchpad.hosts.local.records import read_records
 
     known = {}
@@ -102,8 +103,8 @@ def _unsupervised(paths: StackPaths, jobs: tuple[str, ...]) -> dict[str, tuple[s
         if record.service not in jobs or record.handle is None:
             continue
         if record.ended:
-            how = "it is not known how it ended" if record.code is None else f"it ended with {record.code}"
-            known[record.service] = ("done" if record.code == 0 else "failed", how)
+            phase = "done" if record.code == 0 else "failed"
+            known[record.service] = (phase, f"it ended: {End(record.code).text}")
         elif process.alive(record.handle):
             text = f"it runs on without a supervisor (pid {record.handle.pid}); `launchpad up` takes it over"
             known[record.service] = ("lost", text)

@@ -69,8 +69,9 @@ class ServiceView:
 
 @dataclass(frozen=True, slots=True)
 class EffectView:
-    """What applying the file does to one service. `verb`: start, restart, replace (once the new one is ready), stop, update (in place), signal, keep,
-    stale (it runs on with its old definition), rerun, add (not started), remove (was not running)."""
+    """What applying the file does to one service. `verb`: start, restart, replace (once the new one is ready), stop,
+    update (in place), signal, keep, stale (it runs on with its old definition), rerun, add (not started), remove (was
+    not running)."""
 
     service: str
     verb: str
@@ -91,7 +92,8 @@ class Notice:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A whole stack at one moment. `phase`: starting, up (every server ready, every job started or done),
-    degraded (something failed, the rest is up), stopping, finished. `code` is the exit code if it is finished; `failed` names what failed for good."""
+    degraded (something failed, the rest is up), stopping, finished. `code` is the exit code if it is finished;
+    `failed` names what failed for good."""
 
     rev: int
     stack: str

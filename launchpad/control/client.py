@@ -55,7 +55,8 @@ class Client:
         return self._post("down", {"kill": kill})
 
     def apply(self, **options: Any) -> Reply:
-        """Read the stack file again and apply it, or refuse. `options`: names, profiles, set_vars, env_files, yes."""
+        """Read the stack file again and apply it, or refuse. `options`: names (or `all`, for whatever a plain `up` would
+        start), profiles, set_vars, env_files, yes."""
         return self._post("apply", options)
 
     def reload(self, *, yes: bool = False) -> Reply:

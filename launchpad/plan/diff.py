@@ -19,11 +19,13 @@ EARLIER = "its definition changed earlier"
 @dataclass(frozen=True, slots=True)
 class Now:
     """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
-    by itself (done, failed, backoff); `down`: what is not wanted so far; `held_down`: what somebody stopped;
-    `ports`: the number held for (service, port name); `goals`: what the new stack is asked to run."""
+    by itself (done, failed, backoff), `failed` what of it is not tried again by itself; `down`: what is not wanted so
+    far; `held_down`: what somebody stopped; `ports`: the number held for (service, port name); `goals`: what the
+    new stack is asked to run."""
 
     running: Mapping[str, str] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
     held_down: tuple[str, ...] = ()
     ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -37,7 +39,8 @@ class Now:
 @dataclass(frozen=True, slots=True)
 class Change:
     """`verb`: start, restart, replace (a new one takes over once it is ready), stop, rerun (a job that has ended),
-    signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not to be started), remove (gone, and was not running).
+    signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not
+    to be started), remove (gone, and was not running).
     `because`: why, each in a few words; empty for keep."""
 
     service: str
@@ -68,29 +71,45 @@ def _gone(name: str, now: Now) -> Change:
 
 def _direct(was: Service | None, service: Service, why: Reasons, now: Now) -> Change:
     """What its own definition does to it."""
-    name, up = service.name, bool(now.goals.get(service.name))
     if was is None:
-        return Change(name, "start" if up else "add", ("new",))
+        return Change(service.name, "start" if now.goals.get(service.name) else "add", ("new",))
     shape = why.replace or ("its definition changed",)
-    keeps = service.on_change is OnChange.KEEP
-    if name in now.running:
-        if _is_replaced(was, service, now):
-            return _replaced(was, service, (*shape, *why.in_place), now)
-        if now.running[name] != service.digest:
-            told = service.on_change is OnChange.SIGNAL and was.digest != service.digest
-            verb = "stale" if keeps else "signal" if told else "restart"
-            verb = "stale" if service.on_change is OnChange.SIGNAL and not told else verb
-            since = () if was.digest != service.digest else (EARLIER,)
-            return Change(name, verb, (*(since or shape), *why.in_place))
-    elif name in now.down and name not in now.held_down and up:
+    if service.name in now.running:
+        return _of_running(was, service, shape, why.in_place, now)
+    return _of_resting(was, service, shape, why.in_place, now)
+
+
+def _of_running(
+    was: Service, service: Service, shape: tuple[str, ...], in_place: tuple[str, ...], now: Now
+) -> Change:
+    if _is_replaced(was, service, now):
+        return _replaced(was, service, (*shape, *in_place), now)
+    if now.running[service.name] == service.digest:
+        return _in_place(service, in_place)
+    changed = was.digest != service.digest
+    runs_on = {OnChange.KEEP: "stale", OnChange.SIGNAL: "signal" if changed else "stale"}
+    verb = runs_on.get(service.on_change, "restart")
+    return Change(service.name, verb, (*(shape if changed else (EARLIER,)), *in_place))
+
+
+def _of_resting(
+    was: Service, service: Service, shape: tuple[str, ...], in_place: tuple[str, ...], now: Now
+) -> Change:
+    name, up, changed = service.name, now.goals.get(service.name), was.digest != service.digest
+    held, is_job = name in now.held_down, service.kind is Kind.JOB
+    if name in now.down and not held and up:
         return Change(name, "start", ("asked for",))
-    elif was.digest != service.digest:
-        if name in now.ended and name not in now.held_down:
-            if keeps and service.kind.value == "job":
-                return Change(name, "stale", shape)
-            return Change(name, "rerun" if service.kind.value == "job" else "start", shape)
-        return Change(name, "update", (*shape, *why.in_place))
-    return Change(name, "update", why.in_place) if why.in_place else Change(name, "keep")
+    if changed and name in now.ended and not held:
+        if is_job and service.on_change is OnChange.KEEP:
+            return Change(name, "stale", shape)
+        return Change(name, "rerun" if is_job else "start", shape)
+    if name in now.failed and up:
+        return Change(name, "start", ("it failed, and is tried again",))
+    return _in_place(service, (*shape, *in_place) if changed else in_place)
+
+
+def _in_place(service: Service, because: tuple[str, ...]) -> Change:
+    return Change(service.name, "update", because) if because else Change(service.name, "keep")
 
 
 def _is_replaced(was: Service, service: Service, now: Now) -> bool:
@@ -142,20 +161,15 @@ def _moved(
         verb = found[key[0]].verb if key[0] in found else ""
         if key not in told or key not in asked or key not in now.ports or verb in ("stale", "signal"):
             continue
+        host = next(p.host for p in before[key[0]].ports if p.name == key[1])
         if verb == "replace":
-            moved.append(
-                f"restarts once `{key[0]}`, whose address it was given, is replaced"
-                if service.on_change is not OnChange.KEEP
-                else f"`{key[0]}`, whose address it was given, is replaced"
-            )
+            follows, happens = "restarts once ", "is replaced"
+        elif not _fits(now.ports[key], host, asked[key]):
+            follows, happens = "restarts because ", "moves"
         else:
-            host = next(p.host for p in before[key[0]].ports if p.name == key[1])
-            if not _fits(now.ports[key], host, asked[key]):
-                moved.append(
-                    f"restarts because `{key[0]}`, whose address it was given, moves"
-                    if service.on_change is not OnChange.KEEP
-                    else f"`{key[0]}`, whose address it was given, moves"
-                )
+            continue
+        follows = "" if service.on_change is OnChange.KEEP else follows
+        moved.append(f"{follows}`{key[0]}`, whose address it was given, {happens}")
     return list(dict.fromkeys(moved))
 
 
@@ -163,7 +177,8 @@ def _fits(number: int, host: str, asked: PortRequest) -> bool:
     return host == asked.host and asked.low <= number <= asked.high
 
 
-WORDS = {"update": "update", "stale": "keep", "rerun": "run again"}
+WORDS = {"stale": "keep", "rerun": "run again"}
+TAILS = {"update": " (in place)", "stale": " (it runs on with its old definition)"}
 
 
 def lines(changes: Sequence[Change]) -> tuple[str, ...]:
@@ -172,10 +187,7 @@ def lines(changes: Sequence[Change]) -> tuple[str, ...]:
     for change in changes:
         if change.verb == "keep":
             continue
-        tail = {"update": " (in place)", "stale": " (it runs on with its old definition)"}.get(
-            change.verb, ""
-        )
-        why = "; ".join(change.because)
-        found.append(f"{WORDS.get(change.verb, change.verb)} {change.service}: {why}{tail}")
+        word, tail = WORDS.get(change.verb, change.verb), TAILS.get(change.verb, "")
+        found.append(f"{word} {change.service}: {'; '.join(change.because)}{tail}")
     kept = sum(change.verb == "keep" for change in changes)
     return (*found, f"keep {kept} service{'' if kept == 1 else 's'}")

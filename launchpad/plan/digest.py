@@ -1,7 +1,8 @@
 """What shapes a process, as one short text: if it differs, the process has to be replaced.
 
 Decides what counts: server or job, command, declared environment, what is inherited, folder, virtual environment,
-ports, host, handover, and whether it is given a socket to say that it is ready. Not other readiness, restarts, stopping, output, dependencies, comments or the order of keys.
+ports, host, handover, and whether it is given a socket to say that it is ready. Not other readiness, restarts,
+stopping, output, dependencies, comments or the order of keys.
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ from launchpad.stack.problems import did_you_mean, error, listed, shown, unique
 
 UNKNOWN_NAME = "E205"
 
+Goals = tuple[tuple[str, bool], ...]
+"""Services, and whether each shall run."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -59,7 +62,7 @@ class Reading:
             path = ("ports", "main")
         return self.loaded.label(service, *path, text=text)
 
-    def goals(self, names: Collection[str] = ()) -> tuple[tuple[str, bool], ...]:
+    def goals(self, names: Collection[str] = ()) -> Goals:
         """Every service of the plan, and whether it shall run: those named and all that they need; without names
         those without a profile or with one that is on, and all that they need. Raises Refused for a name that
         the stack has not."""

@@ -10,16 +10,16 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
-from launchpad.core.facts import PlanApplied, PortsLeased, PortsRefused, Refusal
+from launchpad.core.facts import PlanApplied, PortsLeased, Refusal
 from launchpad.core.identity import fits
 from launchpad.core.model import Lease, OnChange, Phase, Plan, PortRequest, Service
 from launchpad.core.ports import avoiding, for_replacement
 from launchpad.core.state import Unit
-from launchpad.errors import Diagnostic, Refused
-from launchpad.plan.read import Reading
+from launchpad.errors import Refused
+from launchpad.plan.read import Goals, Reading
+from launchpad.runtime.effects import UNCHANGED
+from launchpad.runtime.problems import no_port
 from launchpad.runtime.supervisor import Supervisor
-
-Goals = tuple[tuple[str, bool], ...]
 
 
 def goals_of(
@@ -93,7 +93,7 @@ async def _lease_first(
             return (replace(answer, beside=tuple({port.service: None for port in requests if port.beside})),)
         later = [refusal for refusal in answer.refusals if _take_freed(refusal, freed)]
         if len(later) < len(answer.refusals):
-            raise Refused(_refused(answer, reading))
+            raise Refused([no_port(one, reading.label, UNCHANGED) for one in answer.refusals])
         keys = [(refusal.service, refusal.name) for refusal in later]
         requests = tuple(port for port in requests if (port.service, port.name) not in keys)
     return ()
@@ -143,22 +143,3 @@ def _take_freed(refusal: Refusal, freed: list[Lease]) -> bool:
             freed.remove(lease)
             return True
     return False
-
-
-def _refused(answer: PortsRefused, reading: Reading) -> list[Diagnostic]:
-    found = []
-    for refusal in answer.refusals:
-        key = ("port",) if refusal.name == "main" else ("ports", refusal.name)
-        label = reading.label(refusal.service, *key)
-        whom = f"{'the replacement of ' if refusal.beside else ''}`{refusal.service}`"
-        found.append(
-            Diagnostic(
-                "E301",
-                f"no free port for {whom} in {refusal.low}-{refusal.high}",
-                labels=(label,) if label else (),
-                notes=refusal.notes,
-                consequence="nothing was changed, the stack runs as before",
-                hint=f"widen the range: `{refusal.low}-{min(65535, refusal.low + 99)}`",
-            )
-        )
-    return found

@@ -12,21 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from launchpad.hosts.local.inotify import IN_Q_OVERFLOW, Inotify
+from launchpad.hosts.local.inotify import CHANGES, IN_Q_OVERFLOW, Inotify
 
-IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_FROM, IN_DELETE = 0x4, 0x8, 0x40, 0x200
-IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF, IN_MOVE_SELF = 0x2, 0x80, 0x100, 0x400, 0x800
-EVERYTHING = (
-    IN_ATTRIB
-    | IN_CLOSE_WRITE
-    | IN_MOVED_FROM
-    | IN_DELETE
-    | IN_MODIFY
-    | IN_MOVED_TO
-    | IN_CREATE
-    | IN_DELETE_SELF
-    | IN_MOVE_SELF
-)
+IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_FROM = 0x4, 0x8, 0x40
+IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF = 0x200, 0x400, 0x800
+EVERYTHING = CHANGES | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
 REST_S = 0.01
 """Between two looks at what the kernel has to tell: a file that is written without pause costs little."""
 STEP_MS = 20

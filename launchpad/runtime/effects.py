@@ -1,31 +1,26 @@
 """What another version of the file would do to the stack that runs, and whether somebody should be asked first.
 
-Decides what is too much to be done by a mere save: a half-written file can be a valid one.
+Decides nothing: puts together how the stack stands, for `plan.diff` and `plan.caution`, and the answer into words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from launchpad.control.api import EffectView
-from launchpad.core.model import Kind, Phase
+from launchpad.core.model import Phase
 from launchpad.core.state import Role
 from launchpad.errors import Diagnostic
+from launchpad.plan.caution import too_much
 from launchpad.plan.diff import Change, Now, diff
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.supervisor import Supervisor
 
 HELD = "E612"
-ENDING = "stop"
-DISTURBING = ("stop", "restart", "replace", "signal", "rerun")
+UNCHANGED = "nothing was changed, the stack runs as before"
 RUNS_ON = ("stale", "signal")
 """Its process stays, although its definition changed."""
 ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
-
-AGAIN = ("it failed, and is tried again",)
-
-Goals = tuple[tuple[str, bool], ...]
 
 
 def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change, ...]:
@@ -34,6 +29,7 @@ def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change,
     now = Now(
         running={u.name: u.identity.digest for u in units if u.is_alive and u.identity is not None},
         ended=tuple(u.name for u in units if u.phase in ENDED),
+        failed=tuple(u.name for u in units if u.phase is Phase.FAILED),
         down=tuple(u.name for u in units if not u.wanted),
         held_down=tuple(u.name for u in units if u.held_down),
         ports={key: lease.number for key, lease in state.leases.items()},
@@ -41,13 +37,7 @@ def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change,
         served=tuple(u.name for u in units if u.is_alive and u.ready_at is not None),
         beside={u.name: u.service.digest for u in state.beside.values() if u.role is Role.NEXT},
     )
-    failed = [u.name for u in units if u.phase is Phase.FAILED and u.name in now.goals]
-    found = diff(supervisor.reading, new, now)
-    return tuple(replace(c, verb="start", because=AGAIN) if _is_again(c, failed) else c for c in found)
-
-
-def _is_again(change: Change, failed: list[str]) -> bool:
-    return change.verb in ("keep", "update") and change.service in failed
+    return diff(supervisor.reading, new, now)
 
 
 def views(changes: Iterable[Change]) -> tuple[EffectView, ...]:
@@ -56,23 +46,9 @@ def views(changes: Iterable[Change]) -> tuple[EffectView, ...]:
 
 def held(supervisor: Supervisor, new: Reading, changes: Iterable[Change]) -> Diagnostic | None:
     """Says why this is not done without a confirmation; None where it may be."""
-    running = {u.name: u.service for u in supervisor.engine.units.values() if u.is_alive and u.wanted}
-    renamed = [s.digest for s in new.plan.services if s.name not in running]
-    ending = []
-    for one in changes:
-        if one.verb != ENDING or one.service not in running:
-            continue
-        if running[one.service].digest in renamed:
-            renamed.remove(running[one.service].digest)
-        else:
-            ending.append(one.service)
-    servers = [name for name, service in running.items() if service.kind is Kind.SERVER]
-    names = ", ".join(f"`{name}`" for name in ending)
-    if servers and set(servers) <= set(ending):
-        return waits(f"it would end every server: {names}")
-    if 2 * len(ending) > len(running):
-        return waits(f"it would end {len(ending)} of the {len(running)} services that run: {names}")
-    return None
+    running = [u.service for u in supervisor.engine.units.values() if u.is_alive and u.wanted]
+    why = too_much(running, new.plan.services, changes)
+    return waits(why) if why else None
 
 
 def waits(why: str) -> Diagnostic:
@@ -81,15 +57,6 @@ def waits(why: str) -> Diagnostic:
         "the file was changed so much that this waits for your word",
         severity="warning",
         notes=(why,),
-        consequence="nothing was changed, the stack runs as before",
+        consequence=UNCHANGED,
         hint="if it is meant: `launchpad reload --yes`",
     )
-
-
-def disturbs(changes: Iterable[Change]) -> bool:
-    """Whether anything that runs would be stopped, restarted or signalled."""
-    return any(one.verb in DISTURBING for one in changes)
-
-
-def ends(changes: Iterable[Change]) -> bool:
-    return any(one.verb == ENDING for one in changes)

@@ -9,9 +9,9 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
-    all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`;
-    `as_json` to `dry_run`. `color`:
-    colours may be used; `watch`: a save is applied by itself; `yes`: also what would end most of what runs; `tty`: the console is a terminal on which things may move."""
+    all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
+    `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `color`:
+    colours may be used; `tty`: the console is a terminal on which things may move."""
 
     file: Path
     names: tuple[str, ...] = ()

@@ -109,19 +109,23 @@ def _no_port(engine: Engine, unit: Unit, place: Place, refusals: dict[str, Refus
     refusal = refusals.get(unit.name)
     if refusal is None:
         return None  # only others of its batch were refused: they say why
+    untouched = engine.state.is_untouched
+    rest = f"`{unit.name}` was not started, no port was kept for it; the rest of the stack is as it was"
+    return no_port(refusal, place, "nothing was started, no port was kept" if untouched else rest)
+
+
+def no_port(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
+    """One port that could not be had, whoever asked for it."""
     key = ("port",) if refusal.name == "main" else ("ports", refusal.name)
-    span = f"{refusal.low}-{refusal.high}" if refusal.high > refusal.low else str(refusal.low)
-    single = refusal.high == refusal.low
+    whom = f"{'the replacement of ' if refusal.beside else ''}`{refusal.service}`"
     return Diagnostic(
         "E301",
-        f"port {span} for `{unit.name}` is not free"
-        if single
-        else f"no free port for `{unit.name}` in {span}",
-        labels=_labels(place(unit.name, *key)),
+        f"port {refusal.low} for {whom} is not free"
+        if refusal.low == refusal.high
+        else f"no free port for {whom} in {refusal.low}-{refusal.high}",
+        labels=_labels(place(refusal.service, *key)),
         notes=refusal.notes,
-        consequence="nothing was started, no port was kept"
-        if engine.state.is_untouched
-        else f"`{unit.name}` was not started, no port was kept for it; the rest of the stack is as it was",
+        consequence=consequence,
         hint=f"widen the range: `{refusal.low}-{min(65535, refusal.low + 99)}`",
     )
 

@@ -14,17 +14,16 @@ from typing import Any
 
 from launchpad.control.api import Reply
 from launchpad.errors import Diagnostic, Refused
+from launchpad.plan import caution
 from launchpad.plan.diff import Change, lines
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
 from launchpad.runtime import effects
-from launchpad.runtime.apply import Goals, apply, goals_of
+from launchpad.runtime.apply import apply, goals_of
 from launchpad.runtime.contents import Contents, contents, is_being_written
 from launchpad.runtime.draft import Draft, take
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import override
 from launchpad.runtime.supervisor import Supervisor
-
-UNCHANGED = "nothing was changed, the stack runs as before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What a draft would do."""
+    """What a draft would do. `names`: those that the stack is for then, none for all of it."""
 
+    names: tuple[str, ...]
     reading: Reading
     goals: Goals
     changes: tuple[Change, ...]
@@ -86,31 +86,33 @@ class Reloader:
             options = override(self._options, body)
             draft = await self._finished(options, lambda draft: self._patience.settle_s)
             self._remember(draft)
-            base = () if body.get("all") is True else self._supervisor.names
-            meaning = self._meaning(draft, names, retry, base)
-            if meaning is None:
-                raise Refused(_told_unchanged(draft.problems))
-            question = effects.held(self._supervisor, meaning.reading, meaning.changes)
+            meaning, question = self._wanted(draft, body, names, retry=retry)
             if question is not None and body.get("yes") is not True:
                 raise Refused([question])
-            said = await self._apply(draft, meaning, names, base)
+            said = await self._apply(draft, meaning)
             self._options = options
             return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
     async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:
         """What applying the file would do. Raises Refused where it cannot be applied."""
         draft = await self._finished(override(self._options, body), lambda draft: self._patience.settle_s)
-        base = () if body.get("all") is True else self._supervisor.names
-        meaning = self._meaning(draft, names, body.get("retry") is True, base)
-        if meaning is None:
-            raise Refused(_told_unchanged(draft.problems))
-        question = effects.held(self._supervisor, meaning.reading, meaning.changes)
+        meaning, question = self._wanted(draft, body, names, retry=body.get("retry") is True)
         return Reply(
             True,
             changes=lines(meaning.changes),
             diagnostics=() if question is None else (question,),
             effects=effects.views(meaning.changes),
         )
+
+    def _wanted(
+        self, draft: Draft, body: Mapping[str, Any], names: tuple[str, ...], *, retry: bool
+    ) -> tuple[_Meaning, Diagnostic | None]:
+        """What somebody asks for, and why it should be confirmed, if it should. Raises Refused."""
+        base = () if body.get("all") is True else self._supervisor.names
+        meaning = self._meaning(draft, base, names, retry=retry)
+        if meaning is None:
+            raise Refused(_told_unchanged(draft.problems))
+        return meaning, effects.held(self._supervisor, meaning.reading, meaning.changes)
 
     # --- when a save is finished -------------------------------------------------------------------
 
@@ -140,40 +142,34 @@ class Reloader:
     def _pause(self, draft: Draft) -> float:
         if draft.contents in (self._applied, self._judged):
             return 0.0
-        meaning = self._meaning(draft, (), False, self._supervisor.names)
+        meaning = self._meaning(draft, self._supervisor.names)
         if meaning is None:
             return self._patience.broken_s
-        if self._is_cut_off(draft) and effects.disturbs(meaning.changes):
+        if caution.is_cut_off(*self._before_and_now(draft)) and caution.disturbs(meaning.changes):
             return self._patience.cut_s
-        return self._patience.ending_s if effects.ends(meaning.changes) else self._patience.settle_s
+        return self._patience.ending_s if caution.ends(meaning.changes) else self._patience.settle_s
 
-    def _is_cut_off(self, draft: Draft) -> bool:
-        """The file is nothing but the beginning of what runs: a half-written one looks just like that."""
-        was, is_now = self._main(self._applied), self._main(draft.contents)
-        return was is not None and is_now is not None and len(is_now) < len(was) and was.startswith(is_now)
-
-    def _ends_within_a_line(self, draft: Draft) -> bool:
-        was, is_now = self._main(self._applied) or b"", self._main(draft.contents) or b""
-        return not is_now.endswith(b"\n") and was[len(is_now) : len(is_now) + 1] not in (b"\n", b"\r")
-
-    def _main(self, found: Contents | None) -> bytes | None:
-        return None if found is None else found.get(self._options.file)
+    def _before_and_now(self, draft: Draft) -> tuple[bytes | None, bytes | None]:
+        """The stack file as it was applied, and as it stands there."""
+        file = self._options.file
+        return (self._applied or {}).get(file), draft.contents.get(file)
 
     # --- what it means, and whether it may ---------------------------------------------------------
 
     def _meaning(
-        self, draft: Draft, asked: tuple[str, ...], retry: bool, base: tuple[str, ...]
+        self, draft: Draft, base: tuple[str, ...], asked: tuple[str, ...] = (), *, retry: bool = False
     ) -> _Meaning | None:
-        """`base`: the names that the stack is for, none for all of it; `asked`: those named just now."""
+        """`base`: the names that the stack is for so far, none for all of it; `asked`: those named just now."""
         if draft.reading is None:
             return None
         supervisor = self._supervisor
+        names = base and tuple(dict.fromkeys((*base, *asked)))
         goals = goals_of(supervisor, draft.reading, base, asked, retry)
-        return _Meaning(draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
+        return _Meaning(names, draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
 
     async def _judge(self, draft: Draft) -> None:
         supervisor, file = self._supervisor, self._options.file.name
-        meaning = self._meaning(draft, (), False, self._supervisor.names)
+        meaning = self._meaning(draft, supervisor.names)
         if meaning is None:
             gone = draft.contents.get(self._options.file) is None
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
@@ -182,13 +178,14 @@ class Reloader:
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
-        if question is None and self._is_cut_off(draft) and self._ends_within_a_line(draft):
+        cut = caution.is_cut_within_a_line(*self._before_and_now(draft))
+        if question is None and cut and caution.disturbs(meaning.changes):
             why = "it ends in the middle of a line, and is nothing but the beginning of what runs"
-            question = effects.waits(why) if effects.disturbs(meaning.changes) else None
+            question = effects.waits(why)
         if question is not None:
             return self._refuse(f"{file} waits for your word", [question])
         try:
-            await self._apply(draft, meaning, (), supervisor.names)
+            await self._apply(draft, meaning)
         except Refused as refused:
             self._refuse(f"{file} cannot be applied", refused.diagnostics)
         return None
@@ -201,18 +198,15 @@ class Reloader:
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
         self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
-    async def _apply(
-        self, draft: Draft, meaning: _Meaning, asked: tuple[str, ...], base: tuple[str, ...]
-    ) -> tuple[str, ...]:
+    async def _apply(self, draft: Draft, meaning: _Meaning) -> tuple[str, ...]:
         supervisor = self._supervisor
-        names = base and tuple(dict.fromkeys((*base, *asked)))
         keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
 
         def tell() -> None:
             supervisor.applied(f"{self._options.file.name} was applied", said)
 
-        await apply(supervisor, meaning.reading, meaning.goals, names, keep, tell)
+        await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said
@@ -224,4 +218,4 @@ class Reloader:
 def _told_unchanged(problems: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The last one says what did not happen."""
     *others, last = problems
-    return [*others, replace(last, consequence=last.consequence or UNCHANGED)]
+    return [*others, replace(last, consequence=last.consequence or effects.UNCHANGED)]

@@ -15,14 +15,13 @@ from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
 from launchpad.core.identity import fits
 from launchpad.core.model import Kind, Launch, Phase, PortRequest, Service
 from launchpad.hosts.local.adopt import age_s
+from launchpad.hosts.local.process_end import End
 from launchpad.hosts.local.records import Record
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import describe
-from launchpad.plan.read import Reading
+from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.store import Counted, Memory
 from launchpad.views.words import duration
-
-Goals = tuple[tuple[str, bool], ...]
 
 
 def launch_of(found: Found, service: Service | None) -> Launch:
@@ -139,16 +138,9 @@ def words(found: Sequence[Found], now: float) -> tuple[str, ...]:
         assert record.handle is not None
         after = "" if age is None else f" after {duration(age)}"
         left = f"; still there, and ended: {describe(one.members)}" if one.members else ""
-        how = "it is not known how" if record.code is None else _how(record.code)
         lines.append(
             f"`{record.service}` runs on (pid {record.handle.pid})"
             if one.lives
-            else f"`{record.service}` has ended{after}: {how}{left}"
+            else f"`{record.service}` has ended{after}: {End(record.code).text}{left}"
         )
     return tuple(lines)
-
-
-def _how(code: int) -> str:
-    from launchpad.core.moves import signal_name
-
-    return f"killed by {signal_name(-code)}" if code < 0 else f"exit {code}"

@@ -176,7 +176,8 @@ class Common(Strict):
     watch: Annotated[tuple[Line, ...], many()] = Field(
         (),
         description="Globs, relative to the stack file: a change of such a file counts as one of the definition, "
-        "see `on_change`. After more than 10 within a minute they are not looked at until it is restarted by hand.",
+        "see `on_change`. After more than 10 within a minute they are not looked at until it is started, stopped or "
+        "restarted by name, or its definition changes.",
         examples=[["reward/**/*.py"]],
     )
     on_change: OnChangeField = Field(

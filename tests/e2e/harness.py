@@ -262,12 +262,13 @@ def free_ports(count: int) -> int:
     """The first of so many neighbouring ports that nobody has now, outside of what `auto` and the kernel use."""
     for _ in range(200):
         first = random.randrange(29600, 32700 - count)
-        if all(_is_free(number) for number in range(first, first + count)):
+        if all(is_free(number) for number in range(first, first + count)):
             return first
     raise AssertionError("no free ports on this machine")
 
 
-def _is_free(number: int) -> bool:
+def is_free(number: int) -> bool:
+    """Whether nobody has this port, on either loopback."""
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with socket.socket(family) as probe:
             try:

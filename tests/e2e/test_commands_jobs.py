@@ -348,7 +348,7 @@ def test_when_supervisor_dies_stop(make_stack: Make) -> None:
     assert get(llm.url).status_code == 200
     up.kill()
     up.wait()
-    eventually(lambda: not stack.survivors(), "a guardian ends it")
+    eventually(lambda: not stack.survivors(), "the keeper ends it")
 
 
 def test_run_leaves_nothing_when_it_is_killed(make_stack: Make) -> None:
@@ -361,4 +361,4 @@ def test_run_leaves_nothing_when_it_is_killed(make_stack: Make) -> None:
     eventually(lambda: stack.marks_of("train", "ready"), "the job runs")
     run.kill()
     run.wait()
-    eventually(lambda: not stack.survivors(), "a guardian ends it")
+    eventually(lambda: not stack.survivors(), "the keeper ends it")

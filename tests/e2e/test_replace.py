@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.e2e.conftest import Make
-from tests.e2e.harness import Stack, alive, environ_of, eventually, fire, free_ports, get
+from tests.e2e.harness import Stack, alive, environ_of, eventually, fire, free_ports, get, is_free
 
 STACK = """\
 servers:
@@ -169,8 +169,7 @@ def test_what_fails_leaves_the_old_one_as_it_was(make_stack: Make, what: str) ->
         )  # fmt: skip
     assert any(hold["kind"] == "stale" for hold in now["llm"]["holds"])
     eventually(lambda: services_of(stack) == 4, "nothing of the new one lives")
-    with socket.socket() as probe:  # its port was let go
-        probe.bind(("127.0.0.1", low + 1))
+    eventually(lambda: is_free(low + 1), "its port is let go")
     assert "E506" in stack.cli("ps", check=0).stderr
     eventually(lambda: "E506" in stack.output(), "the console tells it")
     reload(stack, text(low, "--mark marks --show-env A"))  # the next change is tried
@@ -234,19 +233,10 @@ def test_both_are_ended(make_stack: Make, how: str) -> None:
         eventually(lambda: not mine(), "both are gone")
         for number in (low, low + 1):
             if how == "removed":
-                eventually(lambda number=number: _free(number), f"{number} is let go")
+                eventually(lambda number=number: is_free(number), f"{number} is let go")
     if how != "kill":
         stack.down()
     eventually(lambda: not stack.survivors(), "nothing is left")
-
-
-def _free(number: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", number))
-        except OSError:
-            return False
-    return True
 
 
 def test_a_save_that_gets_no_second_port_changes_nothing(make_stack: Make) -> None:

@@ -94,5 +94,5 @@ def test_p8_wait_without_a_supervisor(make_stack: Make) -> None:
         fire(stack.folder / f"{name}.pipe")
         eventually(lambda name=name: record_of(stack, name).ended, "it is written down")
     stack.cli("wait", "good", check=0)
-    assert "it ended with 3" in stack.cli("wait", "bad", check=1).stderr
+    assert "it ended: exit 3" in stack.cli("wait", "bad", check=1).stderr
     stack.cli("down", check=0)

@@ -73,7 +73,7 @@ def test_killed_under_guard(make_stack: Make, row: Row) -> None:
     drill = Drill(make_stack(f"\n    when_supervisor_dies: stop{TALKING}"), row).begin()
     os.kill(drill.supervisor, signal.SIGKILL)
     with row.recovers():
-        eventually(lambda: not drill.stack.survivors(), "the guardian has ended it")
+        eventually(lambda: not drill.stack.survivors(), "the keeper has ended it")
     drill.over()
     assert row.survivors == 0
 

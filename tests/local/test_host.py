@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +43,9 @@ from launchpad.hosts.local.host import LocalHost
 from launchpad.hosts.local.process_oom import OomWatch
 from launchpad.hosts.local.records import read_records
 from launchpad.paths import StackPaths, stack_paths
-from tests.local.real import PATIENCE_S, can_bind, free_number, nothing_left_in, python, short_folder, until
+from tests.local.real import PATIENCE_S, can_bind, free_number, python, until
+
+pytestmark = pytest.mark.usefixtures("runtime")
 
 F = TypeVar("F", bound=Fact)
 
@@ -100,14 +102,6 @@ class World:
     async def killed(self, fact: Spawned) -> None:
         self.signal(fact, signal.SIGKILL, "tree")
         await self.told(TreeGone, lambda gone: gone.attempt == fact.attempt)
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of this test's own."""
-    with short_folder() as folder, nothing_left_in(tmp_path):
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-        yield folder
 
 
 def run(folder: Path, body: Callable[[World], Coroutine[Any, Any, None]]) -> None:

@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,10 @@ from launchpad.hosts.local import keeper, process, process_end, records
 from launchpad.hosts.local.process_end import End, end_of, open_pidfd
 from launchpad.hosts.local.records import Record, read_records
 from launchpad.hosts.local.survey import survey
-from launchpad.paths import StackPaths, stack_paths
-from tests.local.real import PATIENCE_S, nothing_left_in, python, short_folder, until
+from launchpad.paths import StackPaths
+from tests.local.real import PATIENCE_S, python, until
 
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of this test's own."""
-    with short_folder() as folder, nothing_left_in(tmp_path):
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-        yield folder
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> StackPaths:
-    return stack_paths(tmp_path / "stack.yaml")
+pytestmark = pytest.mark.usefixtures("runtime")
 
 
 # -- how it ended ---------------------------------------------------------------------------------------
@@ -84,6 +72,15 @@ def test_the_code_of_somebody_else_s_child(code: str, expected: int, tmp_path: P
         parent.stdin.write("leave\n")
         parent.stdin.flush()
         os.close(fd)
+
+
+def test_how_it_ended_in_words() -> None:
+    assert [End(code).text for code in (0, 3, -9, None)] == [
+        "exit 0",
+        "exit 3",
+        "killed by SIGKILL",
+        "it is not known how",
+    ]
 
 
 def test_an_old_kernel_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,10 @@ from tests.local.real import (
     free_range,
     killed_after,
     launch,
-    nothing_left_in,
-    short_folder,
     until,
 )
+
+pytestmark = pytest.mark.usefixtures("runtime")
 
 REUSE = socket.SO_REUSEADDR
 SERVER = """
@@ -51,14 +51,6 @@ while True:
     if c.recv(1) == b'x': os._exit(3)
     c.close()
 """
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of this test's own."""
-    with short_folder() as folder, nothing_left_in(tmp_path):
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-        yield folder
 
 
 def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,24 +26,14 @@ from launchpad.hosts.local.records import (
     write_record,
 )
 from launchpad.hosts.local.registry import private_runtime_dir, register, registrations, unregister
-from launchpad.paths import StackPaths, stack_paths
-from tests.local.real import PATIENCE_S, killed_after, launch, nothing_left_in, short_folder, until
+from launchpad.paths import StackPaths
+from tests.local.real import PATIENCE_S, killed_after, launch, until
 
 WHO = Identity("digest", 2, (("llm", 4),), (Lease("a", "main", 8000, "127.0.0.1"),))
 LAUNCH = Launch(("serve", "--port", "1"), (("TOKEN", "secret"),), True, "/work")
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of this test's own."""
-    with short_folder() as folder, nothing_left_in(tmp_path):
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-        yield folder
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> StackPaths:
-    return stack_paths(tmp_path / "stack.yaml")
+pytestmark = pytest.mark.usefixtures("runtime")
 
 
 # -- registrations -------------------------------------------------------------------------------------

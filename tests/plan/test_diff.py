@@ -121,6 +121,16 @@ def test_what_has_ended(tmp_path: Path) -> None:
     assert held.verb == "update"
 
 
+def test_what_has_failed_is_tried_again_where_it_is_wanted(tmp_path: Path) -> None:
+    again = Change("train", "start", ("it failed, and is tried again",))
+    failed: dict[str, Any] = {"ended": ("train",), "failed": ("train",)}
+    assert compare(tmp_path, BASE, BASE, **failed)["train"] == again
+    assert compare(tmp_path, BASE, BASE.replace("[api]", "[api, llm]"), **failed)["train"] == again
+    assert compare(tmp_path, BASE, BASE, **failed, goals={"train": False})["train"].verb == "keep"
+    changed = BASE.replace("command: train", "command: train2")
+    assert compare(tmp_path, BASE, changed, **failed)["train"].verb == "rerun"
+
+
 def test_on_change(tmp_path: Path) -> None:
     keep = BASE.replace("train, depends", "train, on_change: keep, depends")
     changed = keep.replace("command: train", "command: train2")

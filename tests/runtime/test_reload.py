@@ -247,8 +247,10 @@ def test_a_port_that_is_not_free_changes_nothing(tmp_path: Path, monkeypatch: py
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             snapshot = await one.save(text.replace("--name b}", f"--name bb, port: {port}}}"))
-            assert [d.code for d in snapshot.diagnostics] == ["E301"]
-            assert snapshot.diagnostics[0].labels[0].span.line == 4
+            (told,) = snapshot.diagnostics
+            assert (told.code, told.message) == ("E301", f"port {port} for `b` is not free")
+            assert told.consequence == "nothing was changed, the stack runs as before"
+            assert told.labels[0].span.line == 4
             assert one.pids() == before
         await one.save(text)
         assert not one.supervisor.stale

@@ -44,6 +44,8 @@ TURN_S = 0.5
 """How long another launchpad's allocation is waited for. The kernel decides in any case; taking turns only
 keeps two that start at once from each taking half of a range."""
 TURN_TRY_S = 0.005
+"""Between two tries. To wait in the kernel for a file lock has no deadline, and would take a thread that cannot be ended;
+inotify tells that the lock's file is closed before the lock goes."""
 FIRST_LOOK_S, LAST_LOOK_S = 0.25, 15.0
 """How often it is looked whether a child listens that nobody probes: the kernel sends no event."""
 OTHER_LOOPBACK_S = 2.0
@@ -278,7 +280,7 @@ async def _turn() -> AsyncIterator[None]:
     try:
         deadline = asyncio.get_running_loop().time() + TURN_S
         while fd is not None and not _locked(fd) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(TURN_TRY_S)  # a file lock sends no event
+            await asyncio.sleep(TURN_TRY_S)  # see there why it is no event
         yield
     finally:
         if fd is not None:

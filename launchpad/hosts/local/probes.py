@@ -27,6 +27,8 @@ from launchpad.hosts.local.probes_notify import NotifyWatch
 from launchpad.hosts.local.running import Running
 
 _LOG_DELAY_S = 0.005
+KILLED_S = 1.0
+"""How long the end of a program that was killed is waited for."""
 _FILE_SLACK_S = 0.02
 """A file system's clock may be this far behind: it ticks with the kernel's timer."""
 
@@ -79,13 +81,8 @@ class Prober:
         for attempt in {*self._tasks, *(key[0] for key in self._logs), *self._notified}:
             self.cancel(attempt)
         await asyncio.gather(*tasks, return_exceptions=True)
-        try:
-            async with asyncio.timeout(1.0):
-                while self._runs:
-                    await asyncio.shield(next(iter(self._runs)).ended)
-                    await asyncio.sleep(0)  # for its callbacks
-        except TimeoutError:
-            pass
+        if self._runs:
+            await asyncio.wait([run.ended for run in self._runs], timeout=KILLED_S)
         self._watcher.close()
 
     def _answer(self, wish: Probe, ok: bool, seen: Seen) -> None:

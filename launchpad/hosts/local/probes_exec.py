@@ -46,7 +46,6 @@ class Run:
         finally:
             os.close(inner)
         claim(self._process.pid)
-        claim(self._process.pid)
         self._watch_exit()
         self._loop.add_reader(self._out, self._readable)
 
@@ -90,7 +89,6 @@ class Run:
             pass
         disclaim(self._process.pid)
         os.close(self._pidfd)
-        disclaim(self._process.pid)
         self._process.returncode = 0 if code is None else code
         if self._out >= 0:
             self._drain()

@@ -30,6 +30,14 @@ class End:
 
     code: int | None
 
+    @property
+    def text(self) -> str:
+        if self.code is None:
+            return "it is not known how"
+        from launchpad.core.moves import signal_name  # and with it most of the core
+
+        return f"killed by {signal_name(-self.code)}" if self.code < 0 else f"exit {self.code}"
+
 
 def open_pidfd(handle: Handle) -> int | None:
     """A descriptor of exactly this process, also of one that is a zombie; None if it is gone."""

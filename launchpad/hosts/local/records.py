@@ -16,14 +16,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
 from launchpad.hosts.local import process
 from launchpad.paths import StackPaths
-
-if TYPE_CHECKING:
-    from launchpad.hosts.local.orphans import Survivor
 
 VERSION = 1
 USUAL_STOP = Stop()
@@ -112,7 +109,8 @@ def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
 
 
 def read_records(paths: StackPaths) -> list[Record]:
-    """All of a stack, also of what has ended, oldest attempt first. What cannot be read is left out: a crash may have cut it short."""
+    """All of a stack, also of what has ended, oldest attempt first. What cannot be read is left out: a crash may have
+    cut it short."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in sorted(os.listdir(paths.records_dir)):
@@ -124,15 +122,6 @@ def read_records(paths: StackPaths) -> list[Record]:
 def open_records(paths: StackPaths) -> list[Record]:
     """Those of processes that are not known to have ended."""
     return [record for record in read_records(paths) if not record.ended]
-
-
-async def end_stack(
-    paths: StackPaths, grace_s: float | None = None, signals: Mapping[str, int] | None = None
-) -> list[Survivor]:
-    """See `orphans.end_stack`: ends what these records, and the markers of their runs, lead to."""
-    from launchpad.hosts.local import orphans  # it reads records
-
-    return await orphans.end_stack(paths, grace_s, signals)
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:

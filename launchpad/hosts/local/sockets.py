@@ -1,7 +1,7 @@
 """Who listens where: the kernel's tables of TCP sockets, and the processes behind them.
 
-Decides nothing: it asks the kernel (or, where that does not answer, reads `/proc`) at each call, keeps nothing, and treats what cannot be read (another
-user's process, a process that has just ended) as not there.
+Decides nothing: it asks the kernel (or, where that does not answer, reads `/proc`) at each call, keeps nothing, and
+treats what cannot be read (another user's process, a process that has just ended) as not there.
 """
 
 from __future__ import annotations

@@ -18,6 +18,9 @@ CUT_PREFIX = "cut."
 bytes, the first HOLE of them no longer there. DROPPED is 1 for a head that is not kept: then the file is only
 a sample of it, and START is where the log begins without it."""
 _CUT_WAIT_S = 0.5
+_CUT_LOOK_S = 0.001
+"""Between two looks whether a head is still on its way. It takes a few of these, once in many megabytes; to be told
+would cost each of any number of readers a descriptor of inotify, of which a user has 128."""
 _BLOCK = 65536
 
 
@@ -137,7 +140,7 @@ class SpoolReader:
         while any(name.startswith(CUT_PREFIX) and name not in self._left for name in names):
             if time.monotonic() >= until:
                 self._left = names
-            time.sleep(0.001)  # the kernel tells nobody when it has taken a head off a file
+            time.sleep(_CUT_LOOK_S)  # see there why it is no event
             names = self._names()
         return names
 

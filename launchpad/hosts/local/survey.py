@@ -49,10 +49,6 @@ class Survey:
     strays: Left = NOTHING
     rebooted: bool = False
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.found and not self.strays.all and not self.rebooted
-
 
 def survey(paths: StackPaths) -> Survey:
     """To be called with the stack's lock, and by whoever then takes over or ends what was found. Records of what is
@@ -67,14 +63,14 @@ def survey(paths: StackPaths) -> Survey:
     records = [_judged(_completed(record), pidfds) for record in records]
     owners = look.owners(records)
     records = [_without_main(paths, record, owners) for record in records]
-    kept = _chosen(records, owners)
+    kept = _chosen(records)
     found = tuple(
         Found(record, pidfds.pop(record.attempt, None), tuple(owners.get(record.attempt, ())))
         for record in kept
     )
     for fd in pidfds.values():
         os.close(fd)
-    strays = _strays(records, kept, owners)
+    strays = _strays(records, {record.attempt for record in kept}, owners)
     _forget(paths, [one for one in records if one not in kept], strays)
     return Survey(found, strays, old)
 
@@ -123,7 +119,7 @@ def _judged(record: Record, pidfds: dict[int, int]) -> Record:
     return replace(record, ended=True, code=None if end is None else end.code)
 
 
-def _chosen(records: Sequence[Record], owners: dict[int, list[Stat]]) -> list[Record]:
+def _chosen(records: Sequence[Record]) -> list[Record]:
     """For each service the newest attempt that lives, else the newest whose end is news."""
     kept: dict[str, Record] = {}
     for record in records:
@@ -135,8 +131,8 @@ def _chosen(records: Sequence[Record], owners: dict[int, list[Stat]]) -> list[Re
     return list(kept.values())
 
 
-def _strays(records: Sequence[Record], kept: Sequence[Record], owners: dict[int, list[Stat]]) -> Left:
-    taken = {record.attempt for record in kept}
+def _strays(records: Sequence[Record], taken: set[int], owners: dict[int, list[Stat]]) -> Left:
+    """`taken` are the attempts that go on."""
     rest = [one for attempt, members in owners.items() if attempt not in taken for one in members]
     return left_by([record for record in records if record.attempt not in taken], rest)
 
@@ -152,25 +148,13 @@ def _forget(paths: StackPaths, records: Sequence[Record], strays: Left) -> None:
 async def end_strays(paths: StackPaths, found: Survey) -> None:
     """End what is not to be taken over, by the rules of `orphans.end`; what is taken over is left alone."""
     taken = {one.record.attempt for one in found.found}
-    records = [record for record in read_records(paths) if record.attempt not in taken]
-    look = Look(paths, read_records(paths))
+    known = read_records(paths)
+    records = [record for record in known if record.attempt not in taken]
+    look = Look(paths, known)
     look.know(found.strays.all)
 
     def left() -> Left:
-        owners = look.owners()
-        rest = [one for attempt, members in owners.items() if attempt not in taken for one in members]
-        return left_by(records, rest)
+        return _strays(records, taken, look.owners())
 
     await end(left, records)
-    living = {one.pid for one in left().all}
-    for record in records:
-        if record.handle is None or record.handle.pid not in living:
-            remove_record(paths, record.service, record.attempt)
-
-
-def close(found: Survey) -> None:
-    """Nobody takes it over."""
-    for one in found.found:
-        if one.pidfd is not None:
-            with contextlib.suppress(OSError):
-                os.close(one.pidfd)
+    _forget(paths, records, left())
