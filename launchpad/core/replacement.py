@@ -91,7 +91,7 @@ def _is_right(state: State, unit: Unit, beside: Unit) -> bool:
 def _call_off(state: State, unit: Unit, beside: Unit, now: float) -> None:
     wanted = unit.pending or unit.service
     again = unit.wanted and unit.is_alive and beside.service.digest == wanted.digest
-    unit.replace_due = unit.replace_due or (again and not called_for(state, unit))
+    unit.replace_due = unit.replace_due or again
     if not beside.attempt:
         state.note(now, beside, "phase", "no longer wanted")
         for lease in beside.leases.values():

@@ -163,7 +163,7 @@ MUTANTS = (
     Mutant("goes on with an old address", replacement._is_right, "return not called_for(state, unit) and not called_for(state, beside)", "return not called_for(state, unit)"),
     Mutant("goes on beside a restart", replacement._is_right, "return not called_for(state, unit) and not called_for(state, beside)", "return not called_for(state, beside)"),
     Mutant("called off and left alone", replacement._call_off, "moves.stop(state, beside, now, \"no longer wanted as a replacement\")", "pass"),
-    Mutant("called off and never made again", replacement._call_off, "unit.replace_due = unit.replace_due or (again and not called_for(state, unit))", "pass"),
+    Mutant("called off and never made again", replacement._call_off, "unit.replace_due = unit.replace_due or again", "pass"),
     Mutant("its ports are never let go", replacement._is_over, "unit.old_leases += [*beside.old_leases, *beside.leases.values()]", "pass"),
     Mutant("its failure is not shown", replacement._is_over, "unit.failed = beside", "pass"),
     Mutant("replaced in vain for ever", replacement._is_over, "unit.failed = beside", "unit.failed, unit.replace_due = beside, True"),
