@@ -88,10 +88,17 @@ def stale(state: State, unit: Unit) -> bool:
 
 def moved(state: State, unit: Unit, ports: tuple[tuple[str, str], ...]) -> list[str]:
     """Services among these whose numbers are no longer those that its process was told. What it was not
-    told, and what it was told and its definition no longer speaks of, does not matter to it."""
+    told, and what it was told and its definition no longer speaks of, does not matter to it; nor what is not known
+    yet: a service that does not run may get the same number again."""
     assert unit.identity is not None
     told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
-    return [key[0] for key in ports if key in told and held(state, unit, key) != told[key]]
+    known = (key for key in ports if not _is_unknown(state, unit, key))
+    return [key[0] for key in known if key in told and held(state, unit, key) != told[key]]
+
+
+def _is_unknown(state: State, unit: Unit, key: tuple[str, str]) -> bool:
+    other = state.units.get(key[0])
+    return other is not None and other is not unit and not other.is_alive and key not in state.leases
 
 
 def stale_definition(unit: Unit) -> bool:

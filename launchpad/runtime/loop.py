@@ -61,7 +61,9 @@ class Driver:
         this returns: the caller's next step has to come at once, before anything else can let go of it."""
         while True:
             answer = await self._ask(requests)
-            if isinstance(answer, PortsRefused) or (self._host is not None and self._host.holds(answer.leases)):
+            if isinstance(answer, PortsRefused) or (
+                self._host is not None and self._host.holds(answer.leases)
+            ):
                 return answer
 
     async def _ask(self, requests: tuple[PortRequest, ...]) -> LeaseAnswer:

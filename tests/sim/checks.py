@@ -392,14 +392,19 @@ class Checks:
         return any(alive(on) and self._has_to_go(on) for on in bound)
 
     def _has_another_address(self, unit: Unit, was: Identity) -> bool:
-        """A port that it was started with, and that its definition still speaks of, has another number."""
+        """A port that it was started with, and that its definition still speaks of, has another number. Not as long as
+        it has none: what does not run may get the same again."""
         kept = unit.service.on_change is OnChange.KEEP
         own = [(unit.name, port.name) for port in unit.service.ports]
         speaks_of = [*own, *(() if kept else unit.service.refs)]
-        leases = self.world.engine.state.leases
-        return any(
-            (x.service, x.name) in speaks_of and leases.get((x.service, x.name)) != x for x in was.leases
-        )
+        leases, units = self.world.engine.state.leases, self.world.engine.units
+        told = {(x.service, x.name): x for x in was.leases if (x.service, x.name) in speaks_of}
+        open_yet = [
+            key
+            for key in told
+            if key not in leases and key[0] in units and key[0] != unit.name and not alive(units[key[0]])
+        ]
+        return any(leases.get(key) != x for key, x in told.items() if key not in open_yet)
 
     def _waits_for_dependents(self, unit: Unit) -> bool:
         return any(

@@ -147,6 +147,7 @@ MUTANTS = (
     Mutant("its old news is news to the next process", moves.start, "unit.signal_due = unit.files_changed = unit.replace_due = False", "unit.files_changed = unit.replace_due = False"),
     Mutant("a moved address does not matter", identity.stale, "(*_own(unit), *others)", "_own(unit)"),
     Mutant("what is kept goes with an address", identity.stale, "() if unit.service.on_change is OnChange.KEEP else unit.service.refs", "unit.service.refs"),
+    Mutant("what is not known yet matters", identity.moved, "not _is_unknown(state, unit, key)", "True"),
     Mutant("what it was not told matters", identity.moved, "key in told and held(state, unit, key) != told[key]", "held(state, unit, key) != told.get(key)"),
     Mutant("watched files are never suspended", changes._too_often, "unit.suspended = True", "pass"),
     Mutant("watched files are suspended for ever", changes.resume, "unit.suspended, unit.changes = False, []", "pass"),
