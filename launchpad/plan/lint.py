@@ -116,7 +116,9 @@ def _same_variables(loaded: Loaded, name: str, service: Server | Job) -> Iterato
 
 def _vllm(loaded: Loaded) -> Iterator[Diagnostic]:
     for name in loaded.order:
+        if shouted(name) != "VLLM" or not loaded.service(name).port:
+            continue
         users = [other for other in loaded.order if name in loaded.service(other).depends_on]
-        if shouted(name) == "VLLM" and users and loaded.service(name).port:
+        if users:
             message = f"`{users[0]}` is given VLLM_PORT, which vLLM reads as the first port to try for itself"
             yield error(UNUSUAL, message, loaded.name_span(name), hint="call it `llm`", severity="warning")

@@ -63,12 +63,13 @@ class Reading:
         """Every service of the plan, and whether it shall run: those named and all that they need; without names
         those without a profile or with one that is on, and all that they need. Raises Refused for a name that
         the stack has not."""
-        known = [service.name for service in self.plan.services]
+        known = {service.name: None for service in self.plan.services}
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise Refused([self._unknown(name, known) for name in dict.fromkeys(unknown)])
-        wanted = closure(self.plan, names or self._by_profile(known))
-        return tuple((name, name in wanted) for name in known)
+            raise Refused([self._unknown(name, list(known)) for name in dict.fromkeys(unknown)])
+        wanted = closure(self.plan, names or self._by_profile(list(known)))
+        up = dict.fromkeys(wanted)
+        return tuple((name, name in up) for name in known)
 
     def _by_profile(self, known: Sequence[str]) -> list[str]:
         on = set(self.loaded.profiles)

@@ -59,6 +59,8 @@ class Spools:
         self._unwatch: Callable[[], None] | None = None
         self._readers: dict[str, SpoolReader] = {}
         self._silent: set[str] = set()
+        self._routed: dict[str, tuple[Sink, ...]] = {}
+        """What was asked for last, and done: most services stay as they are over an edit."""
         self._sinks: dict[str, dict[tuple[str, str], SinkRunner]] = {}
         self._leaving: list[SinkRunner] = []
         self._targets: dict[Path, FileTarget] = {}
@@ -99,8 +101,12 @@ class Spools:
         """Copy the output to these sinks from now on. One that goes gets what was printed so far, one that
         is new begins here, and one that a supervisor before this one had goes on where it was. Whether
         output is kept at all (see above) changes with the next `open`. Never raises."""
+        if self._routed.get(service) == sinks and service in self._readers:
+            return
+        self._routed.pop(service, None)
         try:
             self._route(service, sinks)
+            self._routed[service] = sinks
         except OSError as error:
             self._problem(service, f"its output cannot be sent anywhere: {error.strerror or error}")
 
