@@ -28,6 +28,8 @@ class Reading:
     plan: Plan
     loaded: Loaded
     warnings: tuple[Diagnostic, ...]
+    as_written: Plan | None = None
+    """The plan of the file itself, where `plan` was changed since (`run` of a job)."""
 
     @property
     def name(self) -> str:
@@ -95,9 +97,14 @@ def read_stack(
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
     rev: int = 1,
+    before: Reading | None = None,
 ) -> Reading:
-    """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph."""
-    result = attempt(file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ)
+    """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph. `before`
+    is an earlier reading, of which is taken what means the same."""
+    was = before.loaded if before is not None else None
+    result = attempt(
+        file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ, before=was
+    )
     loaded = result.loaded
     found = list(result.problems)
     if loaded is not None:
@@ -106,4 +113,5 @@ def read_stack(
     if loaded is None or any(problem.is_error for problem in problems):
         raise Refused(problems)
     warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
-    return Reading(build.build(loaded, rev), loaded, warnings)
+    planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
+    return Reading(build.plan(loaded, rev, planned), loaded, warnings)

@@ -118,7 +118,7 @@ class Reloader:
         """The file once it has been the same for a while. How long, `pause` says of what was read."""
         loop = asyncio.get_running_loop()
         begun = since = loop.time()
-        draft = await asyncio.to_thread(take, options, self.inputs)
+        draft = await asyncio.to_thread(take, options, self.inputs, self._supervisor.reading)
         long_enough = pause(draft)
         while True:
             now = loop.time()
@@ -132,7 +132,7 @@ class Reloader:
                 await asyncio.sleep(pause_s)  # nothing tells that a file will not be written any more
             if await asyncio.to_thread(contents, draft.inputs) != draft.contents:
                 since = loop.time()
-                draft = await asyncio.to_thread(take, options, self.inputs)
+                draft = await asyncio.to_thread(take, options, self.inputs, self._supervisor.reading)
                 long_enough = pause(draft)
             elif over:  # looked at after that: whoever wrote it may have finished and left in between
                 return draft
