@@ -50,6 +50,10 @@ class _Meaning:
     reading: Reading
     goals: Goals
     changes: tuple[Change, ...]
+    of: tuple[object, ...]
+    """What it was found out from; as long as that is so, it is not found out again."""
+    kept: tuple[object, ...]
+    """What `of` names by its identity."""
 
 
 class Reloader:
@@ -62,6 +66,7 @@ class Reloader:
         self._busy = asyncio.Lock()
         self._applied: Contents | None = None
         self._judged: Contents | None = None
+        self._known: _Meaning | None = None
         self._files: dict[Path, None] = dict.fromkeys(supervisor.reading.inputs)
 
     @property
@@ -168,8 +173,12 @@ class Reloader:
         if draft.reading is None:
             return None
         supervisor = self._supervisor
-        goals = goals_of(supervisor, draft.reading, base, asked, retry)
-        return _Meaning(draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
+        of = (id(draft), id(supervisor.reading), asked, retry, base, supervisor.driver.turns)
+        if self._known is None or self._known.of != of:
+            goals = goals_of(supervisor, draft.reading, base, asked, retry)
+            found = effects.effects(supervisor, draft.reading, goals)
+            self._known = _Meaning(draft.reading, goals, found, of, (draft, supervisor.reading))
+        return self._known
 
     async def _judge(self, draft: Draft) -> None:
         supervisor, file = self._supervisor, self._options.file.name
