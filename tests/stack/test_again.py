@@ -62,6 +62,7 @@ EDITS = {
     "a job that is a server": ("jobs:\n", ""),
     "a passed socket": ("    host: 127.0.0.1\n", "    host: 127.0.0.1\n    handover: inherit\n"),
     "a port of another name": ("    port: 20000-20010\n", "    port: auto\n    ports: {extra: auto}\n"),
+    "a port that others speak of is gone": ("    port: 20000-20010\n", "    ports: {extra: auto}\n"),
     "a warning": ("sleep 1000", "curl localhost"),
     "a mistake": ("sleep 1000", "sleep ${vars.nothing}"),
     "a mistake between services": ("depends_on: [llm, load]", "depends_on: [llm, loud]"),
