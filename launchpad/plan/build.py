@@ -55,10 +55,8 @@ class Planned:
     plan: Plan
 
     def services(self, loaded: Loaded) -> dict[str, Service]:
-        """Those that would be planned the same again: they, and what they need, are what they were (`stack.again`),
-        with the same variables; and no folder is looked at."""
-        if loaded.surroundings is None or loaded.surroundings != self.loaded.surroundings:
-            return {}
+        """Those that would be planned the same again: they, and what they need, are what they were, which is so only
+        among the same surroundings (`stack.again`), with the same variables; and no folder is looked at."""
         return {one.name: one for one in self.plan.services if self._is_same(loaded, one.name)}
 
     def _is_same(self, loaded: Loaded, name: str) -> bool:

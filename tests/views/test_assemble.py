@@ -124,8 +124,9 @@ PIECES = [
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=12))
-def test_many_lines_at_once_are_what_each_of_them_is(pieces: list[bytes]) -> None:
-    block = b"".join(pieces) + b"\n"
+@pytest.mark.parametrize("odd", PIECES)
+@given(numbers=st.lists(st.integers(0, 2), max_size=9))
+def test_many_lines_at_once_are_what_each_of_them_is(odd: bytes, numbers: list[int]) -> None:
+    block = b"".join((b"plain", b"\n", odd)[number] for number in numbers) + b"\n"
     alone = [clean(_decode(_overwritten(line)), color=True) for line in block[:-1].split(b"\n")]
     assert feed(block, color=True) == alone

@@ -220,9 +220,14 @@ class Spools:
         """Places of sinks that the stack no longer names, left by an earlier supervisor."""
         keep = {make_sink_state(self._places, service, sink) for sink in wanted}
         keep |= {make_sink_state(self._places, service, runner.sink) for runner in self._leaving}
-        for place in self._places.glob(f"{service}.*.json"):
-            if place not in keep:
-                place.unlink(missing_ok=True)
+        try:
+            names = os.listdir(self._places)
+        except FileNotFoundError:
+            return
+        for name in names:
+            ours = name.startswith(f"{service}.") and name.endswith(".json")
+            if ours and self._places / name not in keep:
+                (self._places / name).unlink(missing_ok=True)
 
     def _changed(self, name: str) -> None:
         for service in [name.removesuffix(".log")] if name else list(self._readers):
