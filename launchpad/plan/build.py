@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from launchpad.core.model import (
     Check,
@@ -43,9 +44,36 @@ def build(loaded: Loaded, rev: int = 1) -> Plan:
     found = unique(problems(loaded))
     if found:
         raise Refused(found)
+    return plan(loaded, rev)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An earlier reading and its plan."""
+
+    loaded: Loaded
+    plan: Plan
+
+    def services(self, loaded: Loaded) -> dict[str, Service]:
+        """Those that would be planned the same again: they, and what they need, are what they were, which is so only
+        among the same surroundings (`stack.again`), with the same variables; and no folder is looked at."""
+        return {one.name: one for one in self.plan.services if self._is_same(loaded, one.name)}
+
+    def _is_same(self, loaded: Loaded, name: str) -> bool:
+        was = self.loaded
+        if name not in loaded.trees or was.service(name).venv is not None:
+            return False
+        names = (name, *was.service(name).depends_on)
+        same = all(on in loaded.trees and loaded.service(on) is was.service(on) for on in names)
+        return same and loaded.environment[name] == was.environment[name]
+
+
+def plan(loaded: Loaded, rev: int = 1, before: Planned | None = None) -> Plan:
+    """The plan of a stack that has no `problems`. What would be the same as in an earlier one is taken from it."""
+    known = before.services(loaded) if before is not None else {}
     asked = {name: ports.requests(loaded, name) for name in loaded.order}
     order = graph.topological({name: list(loaded.service(name).depends_on) for name in loaded.order})
-    return Plan(rev, tuple(_service(loaded, name, asked) for name in order))
+    return Plan(rev, tuple(known.get(name) or _service(loaded, name, asked) for name in order))
 
 
 def problems(loaded: Loaded) -> Iterator[Diagnostic]:

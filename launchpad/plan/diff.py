@@ -15,6 +15,9 @@ from launchpad.plan.reasons import Reasons, reasons
 
 EARLIER = "its definition changed earlier"
 
+Asked = Mapping[tuple[str, str], PortRequest]
+"""Every port of the new stack, by service and name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Now:
@@ -52,14 +55,17 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
     """One for each service of either, in the order of the new stack; then what is gone. `old` is what the stack
     was last told to be. Pure; secrets are masked."""
     before = {service.name: service for service in old.plan.services}
+    asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
     found: dict[str, Change] = {}
     for service in new.plan.services:
         was = before.get(service.name)
-        why = reasons(old, new, service.name) if was is not None else Reasons()
+        why = Reasons()
+        if was is not None:
+            why = reasons(old, new, service.name, reshaped=was.digest != service.digest)
         found[service.name] = _direct(was, service, why, now)
     for service in new.plan.services:
         if (was := before.get(service.name)) is not None:
-            found[service.name] = _drawn_along(found, before, new, service, now)
+            found[service.name] = _drawn_along(found, before, asked, service, now)
     gone = (name for name in before if name not in found)
     return (*found.values(), *(_gone(name, now) for name in gone))
 
@@ -129,7 +135,7 @@ def _replaced(was: Service, service: Service, why: tuple[str, ...], now: Now) ->
 
 
 def _drawn_along(
-    found: Mapping[str, Change], before: Mapping[str, Service], new: Reading, service: Service, now: Now
+    found: Mapping[str, Change], before: Mapping[str, Service], asked: Asked, service: Service, now: Now
 ) -> Change:
     """What happens to it because of others; whoever it needs comes before it."""
     change = found[service.name]
@@ -142,7 +148,7 @@ def _drawn_along(
         for need in service.needs
         if need.bound and need.on in found and found[need.on].verb in ("restart", "replace", "start", "rerun")
     ]
-    moved = _moved(found, before, new, service, now)
+    moved = _moved(found, before, asked, service, now)
     if again or (moved and service.on_change is not OnChange.KEEP):
         return replace(change, verb="restart", because=(*change.because, *again, *moved))
     if moved:
@@ -151,10 +157,9 @@ def _drawn_along(
 
 
 def _moved(
-    found: Mapping[str, Change], before: Mapping[str, Service], new: Reading, service: Service, now: Now
+    found: Mapping[str, Change], before: Mapping[str, Service], asked: Asked, service: Service, now: Now
 ) -> list[str]:
     """Addresses that its process was given and that are no longer true."""
-    asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
     told = before[service.name].refs
     moved = []
     for key in service.refs:

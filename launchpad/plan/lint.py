@@ -23,6 +23,9 @@ RAY = (10002, 19999)
 EPHEMERAL = (32768, 60999)
 """Linux's own default, where the kernel does not tell."""
 
+Bands = tuple[tuple[tuple[int, int], str], ...]
+"""Ranges that others take ports from, and who they are."""
+
 _LOCALHOST = re.compile(r"(?<![\w.-])localhost(?![\w.-])")
 _SHELL = re.compile(r"(\||\|\||&|&&|;|[0-9]?>{1,2}(&[0-9])?|<{1,2}|\$\(.*|`.*)\Z")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -31,13 +34,18 @@ _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 def warnings(loaded: Loaded) -> Iterator[Diagnostic]:
     """All of them, for a stack that is in order."""
+    bands = (
+        (ephemeral(), "the ports that the kernel takes for outgoing connections"),
+        (RAY, "the ports of Ray's workers"),
+    )
+    there: dict[str, bool] = {}
     for name in loaded.order:
         service = loaded.service(name)
-        yield from _ranges(loaded, name)
+        yield from _ranges(loaded, name, bands)
         yield from _localhost(loaded, name)
         if not service.shell:
             yield from _shell(loaded, name, service)
-        yield from _folder(loaded, name, service)
+        yield from _folder(loaded, name, service, there)
         yield from _same_variables(loaded, name, service)
     yield from _vllm(loaded)
 
@@ -51,11 +59,7 @@ def ephemeral() -> tuple[int, int]:
         return EPHEMERAL
 
 
-def _ranges(loaded: Loaded, name: str) -> Iterator[Diagnostic]:
-    bands = (
-        (ephemeral(), "the ports that the kernel takes for outgoing connections"),
-        (RAY, "the ports of Ray's workers"),
-    )
+def _ranges(loaded: Loaded, name: str, bands: Bands) -> Iterator[Diagnostic]:
     for request in ports.requests(loaded, name):
         for (low, high), what in bands:
             if (
@@ -98,9 +102,13 @@ def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnos
             return
 
 
-def _folder(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnostic]:
-    folder = Path(os.path.normpath(loaded.dir / Path(service.working_dir).expanduser()))
-    if not folder.is_dir():
+def _folder(loaded: Loaded, name: str, service: Server | Job, there: dict[str, bool]) -> Iterator[Diagnostic]:
+    """`there`: what is known of folders, most services have the same."""
+    wanted = service.working_dir
+    if wanted not in there:
+        there[wanted] = Path(os.path.normpath(loaded.dir / Path(wanted).expanduser())).is_dir()
+    if not there[wanted]:
+        folder = Path(os.path.normpath(loaded.dir / Path(wanted).expanduser()))
         message = f"there is no folder `{folder}` yet, and `{name}` runs in it"
         yield error(UNUSUAL, message, loaded.span(name, "working_dir"), severity="warning")
 
@@ -116,7 +124,9 @@ def _same_variables(loaded: Loaded, name: str, service: Server | Job) -> Iterato
 
 def _vllm(loaded: Loaded) -> Iterator[Diagnostic]:
     for name in loaded.order:
+        if shouted(name) != "VLLM" or not loaded.service(name).port:
+            continue
         users = [other for other in loaded.order if name in loaded.service(other).depends_on]
-        if shouted(name) == "VLLM" and users and loaded.service(name).port:
+        if users:
             message = f"`{users[0]}` is given VLLM_PORT, which vLLM reads as the first port to try for itself"
             yield error(UNUSUAL, message, loaded.name_span(name), hint="call it `llm`", severity="warning")

@@ -41,15 +41,16 @@ def place(loaded: Loaded, service: str, port: str) -> Span | None:
 
 def problems(loaded: Loaded, asked: Mapping[str, tuple[PortRequest, ...]]) -> Iterator[Diagnostic]:
     """The same fixed port twice. Services that no profile starts together may share one."""
-    seen: list[PortRequest] = []
+    seen: dict[int, list[PortRequest]] = {}
     for request in (one for some in asked.values() for one in some if one.low == one.high):
-        for other in seen:
-            if request.low == other.low and _same_host(request.host, other.host):
+        same = seen.setdefault(request.low, [])
+        for other in same:
+            if _same_host(request.host, other.host):
                 if not _together(loaded, request.service, other.service):
                     continue
                 yield _twice(loaded, other, request)
                 break
-        seen.append(request)
+        same.append(request)
 
 
 def _same_host(one: str, other: str) -> bool:

@@ -31,6 +31,8 @@ class Reading:
     plan: Plan
     loaded: Loaded
     warnings: tuple[Diagnostic, ...]
+    as_written: Plan | None = None
+    """The plan of the file itself, where `plan` was changed since (`run` of a job)."""
 
     @property
     def name(self) -> str:
@@ -66,12 +68,13 @@ class Reading:
         """Every service of the plan, and whether it shall run: those named and all that they need; without names
         those without a profile or with one that is on, and all that they need. Raises Refused for a name that
         the stack has not."""
-        known = [service.name for service in self.plan.services]
+        known = {service.name: None for service in self.plan.services}
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise Refused([self._unknown(name, known) for name in dict.fromkeys(unknown)])
-        wanted = closure(self.plan, names or self._by_profile(known))
-        return tuple((name, name in wanted) for name in known)
+            raise Refused([self._unknown(name, list(known)) for name in dict.fromkeys(unknown)])
+        wanted = closure(self.plan, names or self._by_profile(list(known)))
+        up = dict.fromkeys(wanted)
+        return tuple((name, name in up) for name in known)
 
     def _by_profile(self, known: Sequence[str]) -> list[str]:
         on = set(self.loaded.profiles)
@@ -97,9 +100,14 @@ def read_stack(
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
     rev: int = 1,
+    before: Reading | None = None,
 ) -> Reading:
-    """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph."""
-    result = attempt(file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ)
+    """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph. `before`
+    is an earlier reading, of which is taken what means the same."""
+    was = before.loaded if before is not None else None
+    result = attempt(
+        file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ, before=was
+    )
     loaded = result.loaded
     found = list(result.problems)
     if loaded is not None:
@@ -108,4 +116,5 @@ def read_stack(
     if loaded is None or any(problem.is_error for problem in problems):
         raise Refused(problems)
     warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
-    return Reading(build.build(loaded, rev), loaded, warnings)
+    planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
+    return Reading(build.plan(loaded, rev, planned), loaded, warnings)

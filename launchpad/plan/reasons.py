@@ -28,17 +28,25 @@ class Reasons:
     in_place: tuple[str, ...] = ()
 
 
-def reasons(old: Reading, new: Reading, name: str) -> Reasons:
-    """For a service that both have."""
+def reasons(old: Reading, new: Reading, name: str, *, reshaped: bool) -> Reasons:
+    """For a service that both have. `reshaped`: what shapes its process differs (its digest)."""
+    if _is_as_written(old.loaded, new.loaded, name):
+        return Reasons()
     shown = Shown((*old.secrets, *new.secrets))
     found: dict[Effect, list[str]] = {one: [] for one in Effect}
     for key, words in _differences(old.loaded, new.loaded, name, shown):
         found[effect(key)].append(words)
-    digests = [
-        service.digest for reading in (old, new) for service in reading.plan.services if service.name == name
-    ]
-    same = digests[0] == digests[1]
-    return Reasons(() if same else tuple(found[Effect.REPLACE]), tuple(found[Effect.IN_PLACE]))
+    return Reasons(tuple(found[Effect.REPLACE]) if reshaped else (), tuple(found[Effect.IN_PLACE]))
+
+
+def _is_as_written(old: Loaded, new: Loaded, name: str) -> bool:
+    """There is nothing to be said of it: most services of most edits. `_differences` looks at no more than this."""
+    was, now = old.service(name), new.service(name)
+    return (
+        (was is now or was == now)
+        and old.environment[name] == new.environment[name]
+        and all(old.is_job(on) == new.is_job(on) for on in (name, *now.depends_on))
+    )
 
 
 def _differences(old: Loaded, new: Loaded, name: str, shown: Shown) -> Iterator[tuple[str, str]]:

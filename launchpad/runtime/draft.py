@@ -5,8 +5,10 @@ Decides that a reading and the bytes it is remembered by belong together. Refuse
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,29 +36,45 @@ class Draft:
         return tuple(self.contents)
 
 
-def take(options: UpOptions, besides: Iterable[Path] = ()) -> Draft:
-    """Read the file. `besides` are files to look at as well, since it may want them again. While files change
-    under the reader it reads again, a few times."""
+def take(options: UpOptions, besides: Iterable[Path] = (), before: Reading | None = None) -> Draft:
+    """Read the file. `besides` are files to look at as well, since it may want them again; what means the same as in
+    `before` is taken from there. While files change under the reader it reads again, a few times."""
     files = dict.fromkeys(
         [options.file, local_file(options.file), *map(_absolute, options.env_files), *besides]
     )
     for _ in range(TRIES):
-        before = contents(files)
-        reading, problems, inputs = _read(options)
+        found = contents(files)
+        with _uncollected():
+            reading, problems, inputs = _read(options, before)
         files.update(dict.fromkeys(inputs))
         after = contents(files)
-        if all(after[file] == data for file, data in before.items()):
+        if all(after[file] == data for file, data in found.items()):
             break
     return Draft(reading, problems, after)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What a file is read into is kept, and many thousand objects: looking for garbage among them, again and again
+    while there are ever more, takes a fifth of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _absolute(file: Path) -> Path:
     return Path(os.path.abspath(file))
 
 
-def _read(options: UpOptions) -> tuple[Reading | None, tuple[Diagnostic, ...], tuple[Path, ...]]:
+def _read(
+    options: UpOptions, before: Reading | None
+) -> tuple[Reading | None, tuple[Diagnostic, ...], tuple[Path, ...]]:
     try:
-        reading = read(options)
+        reading = read(options, before=before)
         return reading, (), reading.inputs
     except Refused as refused:
         again = attempt(

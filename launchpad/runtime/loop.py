@@ -29,6 +29,8 @@ class Driver:
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self.engine = engine
+        self.turns = 0
+        """How often the core was asked: what was found out of it holds until it is asked again."""
         self._host: Host | None = None
         self._loop = asyncio.get_running_loop()
         self._on_notes = on_notes
@@ -78,6 +80,7 @@ class Driver:
 
     def _turn(self) -> None:
         self._scheduled = False
+        self.turns += 1
         facts, self._inbox = self._inbox, []
         try:
             wishes = self.engine.step(self._loop.time(), facts)

@@ -18,14 +18,15 @@ from launchpad.runtime.options import UpOptions
 _PARAMETER = re.compile(r"\$\{?[@*1-9]")
 
 
-def read(options: UpOptions, rev: int = 1) -> Reading:
-    """Raises Refused with all problems of the file."""
+def read(options: UpOptions, rev: int = 1, before: Reading | None = None) -> Reading:
+    """Raises Refused with all problems of the file. Of `before` is taken what means the same."""
     reading = read_stack(
         options.file,
         set_vars=dict(options.set_vars),
         env_files=[str(file) for file in options.env_files],
         profiles=options.profiles,
         rev=rev,
+        before=before,
     )
     return with_job(reading, options.job, options.job_args) if options.job else reading
 
@@ -36,7 +37,7 @@ def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
     services = []
     for service in reading.plan.services:
         if service.name != job:
-            services.append(replace(service, primary=False))
+            services.append(replace(service, primary=False) if service.primary else service)
         elif service.kind is Kind.JOB:
             services.append(_as_primary(service, args, reading.loaded.service(job).shell))
         else:
@@ -50,7 +51,7 @@ def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
                     )
                 ]
             )
-    return replace(reading, plan=replace(reading.plan, services=tuple(services)))
+    return replace(reading, plan=replace(reading.plan, services=tuple(services)), as_written=reading.plan)
 
 
 def _as_primary(service: Service, args: tuple[str, ...], shell: bool) -> Service:

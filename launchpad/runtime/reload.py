@@ -50,6 +50,10 @@ class _Meaning:
     reading: Reading
     goals: Goals
     changes: tuple[Change, ...]
+    of: tuple[object, ...]
+    """What it was found out from; as long as that is so, it is not found out again."""
+    kept: tuple[object, ...]
+    """What `of` names by its identity."""
 
 
 class Reloader:
@@ -62,6 +66,7 @@ class Reloader:
         self._busy = asyncio.Lock()
         self._applied: Contents | None = None
         self._judged: Contents | None = None
+        self._known: _Meaning | None = None
         self._files: dict[Path, None] = dict.fromkeys(supervisor.reading.inputs)
 
     @property
@@ -120,7 +125,7 @@ class Reloader:
         """The file once it has been the same for a while. How long, `pause` says of what was read."""
         loop = asyncio.get_running_loop()
         begun = since = loop.time()
-        draft = await asyncio.to_thread(take, options, self.inputs)
+        draft = await asyncio.to_thread(take, options, self.inputs, self._supervisor.reading)
         long_enough = pause(draft)
         while True:
             now = loop.time()
@@ -134,7 +139,7 @@ class Reloader:
                 await asyncio.sleep(pause_s)  # nothing tells that a file will not be written any more
             if await asyncio.to_thread(contents, draft.inputs) != draft.contents:
                 since = loop.time()
-                draft = await asyncio.to_thread(take, options, self.inputs)
+                draft = await asyncio.to_thread(take, options, self.inputs, self._supervisor.reading)
                 long_enough = pause(draft)
             elif over:  # looked at after that: whoever wrote it may have finished and left in between
                 return draft
@@ -163,9 +168,13 @@ class Reloader:
         if draft.reading is None:
             return None
         supervisor = self._supervisor
-        names = base and tuple(dict.fromkeys((*base, *asked)))
-        goals = goals_of(supervisor, draft.reading, base, asked, retry)
-        return _Meaning(names, draft.reading, goals, effects.effects(supervisor, draft.reading, goals))
+        of = (id(draft), id(supervisor.reading), asked, retry, base, supervisor.driver.turns)
+        if self._known is None or self._known.of != of:
+            names = base and tuple(dict.fromkeys((*base, *asked)))
+            goals = goals_of(supervisor, draft.reading, base, asked, retry)
+            found = effects.effects(supervisor, draft.reading, goals)
+            self._known = _Meaning(names, draft.reading, goals, found, of, (draft, supervisor.reading))
+        return self._known
 
     async def _judge(self, draft: Draft) -> None:
         supervisor, file = self._supervisor, self._options.file.name

@@ -98,9 +98,8 @@ def goals(reading: Reading, names: tuple[str, ...], memory: Memory | None, *, al
     asked = reading.goals(names)
     if memory is None or alone:
         return asked
-    known = tuple(
-        name for name in memory.up if any(name == service.name for service in reading.plan.services)
-    )
+    here = {service.name: None for service in reading.plan.services}
+    known = tuple(name for name in memory.up if name in here)
     up = {name for name, wanted in (*asked, *(reading.goals(known) if known else ())) if wanted}
     up -= set(held(reading, names, memory))
     return tuple((name, name in up) for name, _ in asked)
@@ -108,8 +107,8 @@ def goals(reading: Reading, names: tuple[str, ...], memory: Memory | None, *, al
 
 def held(reading: Reading, names: tuple[str, ...], memory: Memory | None) -> tuple[str, ...]:
     """What somebody stopped, and nobody asks for now."""
-    here = [service.name for service in reading.plan.services]
-    return tuple(n for n in here if memory is not None and n in memory.held_down and n not in names)
+    down = {} if memory is None else dict.fromkeys(name for name in memory.held_down if name not in names)
+    return tuple(service.name for service in reading.plan.services if service.name in down)
 
 
 def held_fact(names: tuple[str, ...]) -> list[Fact]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
 from launchpad.stack import rules
+from launchpad.stack.again import alike, surroundings
 from launchpad.stack.envfile import EnvRead, read_env
 from launchpad.stack.loaded import Loaded, Variable
 from launchpad.stack.merge import overlay, under, with_environment_map
@@ -57,10 +58,12 @@ def attempt(
     env_files: Sequence[str] = (),
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
+    before: Loaded | None = None,
 ) -> Attempt:
-    """Load as much as can be loaded. Never raises for what the user wrote."""
+    """Load as much as can be loaded. Never raises for what the user wrote. `before` is an earlier reading: what
+    means the same is taken from there."""
     path = Path(os.path.abspath(file))
-    loader = _Loader(path, dict(os.environ if environ is None else environ))
+    loader = _Loader(path, dict(os.environ if environ is None else environ), before)
     loaded = loader.load(dict(set_vars or {}), env_files, tuple(profiles))
     return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
 
@@ -74,6 +77,7 @@ def local_file(file: Path) -> Path:
 class _Loader:
     file: Path
     environ: dict[str, str]
+    before: Loaded | None = None
     problems: list[Diagnostic] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
 
@@ -89,6 +93,9 @@ class _Loader:
         self._world(groups, trees, set_vars)
         self._top_env_files(env_files)
         top = self._top()
+        self.surroundings = surroundings(self.world)
+        if self.before is not None and self.before.surroundings != self.surroundings:
+            self.before = None
         services = {name: self._service(name, trees[name], name in self.jobs) for name in trees}
         for name, tree in self.doubles:
             self._service(name, tree, True)
@@ -248,6 +255,10 @@ class _Loader:
             self.problems.append(error(problem.code, problem.message, node.span, hint=problem.hint))
 
     def _service(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
+        if (known := self._known(name, tree, is_job)) is not None:
+            if known.venv is not None:
+                self._venv(known.venv, tree)
+            return known
         self.problems += rules.service(name, is_job, tree)
         model: type[Server] | type[Job] = Job if is_job else Server
         found, problems = validate(model, tree, Converter(self.world, name), self.names.get(name))
@@ -257,6 +268,13 @@ class _Loader:
         elif found.venv is not None:
             self._venv(found.venv, tree)
         return found
+
+    def _known(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
+        """What an earlier reading made of it, if it would be the same."""
+        before = self.before
+        if before is None or name not in before.trees or before.is_job(name) != is_job:
+            return None
+        return before.service(name) if alike(before.trees[name], tree) else None
 
     def _files_of(self, name: str, tree: Map) -> None:
         """The files that a service names, where the rest of it is wrong: what they lack is told all the same."""
@@ -315,6 +333,7 @@ class _Loader:
             root=self.root,
             trees=trees,
             order=tuple(trees),
+            surroundings=None if self.problems else self.surroundings,
         )
 
     def _quiet_var(self, name: str) -> Sequence[Piece]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Label, Span
+from launchpad.stack.again import Surroundings
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
@@ -45,6 +46,8 @@ class Loaded:
     """Each service as it is written, defaults merged in."""
     order: tuple[str, ...]
     """All names, in the file's order; some of them have no model where the file was refused."""
+    surroundings: Surroundings | None = None
+    """What its services are filled from; None where anything was found wrong, so that it is all looked at again."""
 
     def service(self, name: str) -> Server | Job:
         """Raises KeyError."""

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from launchpad.core.model import Sink
 from launchpad.hosts.local.sinks_file import FileTarget
-from launchpad.hosts.local.sinks_format import Json, Raw
+from launchpad.hosts.local.sinks_format import Json, Raw, _lines
 from launchpad.hosts.local.sinks_pool import Pool
 from launchpad.hosts.local.spool import Spools
 from launchpad.paths import StackPaths
@@ -174,6 +176,41 @@ def test_how_much_of_a_piece_can_be_written_yet(tmp_path: Path) -> None:
     assert form.take(b"a\nb\r", False)[1] == 2, "it may be half of a line's end"
     assert form.take(b"b\r\n", False)[1] == 3
     assert form.take(b"b\rc", False)[1] == 2
+
+
+JSON_PIECES = [
+    b"plain",
+    b'"',
+    b"\\",
+    b"\\n",
+    b"\t",
+    b"\x1b[1m",
+    b"\0",
+    b"\x7f",
+    b"\r",
+    b"\xe2\x82\xac",
+    b"\xe2\x82",
+    b"\xff",
+    b"\n",
+]
+
+
+@pytest.mark.parametrize("odd", JSON_PIECES)
+@given(numbers=st.lists(st.integers(0, 2), max_size=9), last=st.booleans())
+def test_many_lines_at_once_are_what_each_of_them_is(odd: bytes, numbers: list[int], last: bool) -> None:
+    """What nothing has to be done for is made into objects a block at a time."""
+    data = b"".join((b"plain", b"\n", odd)[number] for number in numbers)
+    found, taken = Json("llm").take(data, last)
+    alone, taken_alone, at = [], 0, 0
+    for end in [at + 1 for at, byte in enumerate(data) if byte == 10]:
+        lines, size = _lines(data[at:end], False)
+        assert size == end - at
+        alone, taken_alone, at = alone + lines, taken_alone + size, end
+    lines, size = _lines(data[at:], last)
+    assert taken == taken_alone + size
+    objects = [json.loads(line) for line in found.split(b"\n")[:-1]]
+    assert [one["line"] for one in objects] == [line.decode(errors="replace") for line in alone + lines]
+    assert all(one["service"] == "llm" and list(one) == ["time", "service", "line"] for one in objects)
 
 
 def test_a_line_without_end_is_cut_at_a_mebibyte() -> None:

@@ -341,14 +341,18 @@ async def caught_up_one(spools: Spools, index: int) -> None:
 
 
 def test_cuts_and_sinks_and_restarts_together(tmp_path: Path) -> None:
+    """The log is cut every 400 kB, and all that is printed fits into its limit: with less, a sink that a busy machine
+    holds up for longer than the writer takes comes too late for what is beyond it, and rightly says so."""
+
     async def life(begin: int, end: int) -> None:
-        spools = Spools(paths(tmp_path), limit=2_000_000, keep=4)
+        spools = Spools(paths(tmp_path), limit=8_000_000, keep=19)
         spools.route("llm", (Sink("file", "a.log", rotate=300_000, keep=99),))
         descriptor, _, _ = spools.open("llm")
         child = subprocess.Popen([sys.executable, "-c", WRITER, str(begin), str(end)], stdout=descriptor)
         os.close(descriptor)
         assert await asyncio.to_thread(child.wait, 60) == 0
         await caught_up(spools, "llm")
+        assert [sink.skipped for sink in spools.sinks("llm")] == [0]
         await spools.close()
 
     asyncio.run(life(0, 60_000))
@@ -406,6 +410,35 @@ def test_without_inotify_sinks_are_fed_all_the_same(tmp_path: Path, monkeypatch:
             lambda: content(tmp_path / "a.log") == b"one\n",
             "the line",
         )
+        await spools.close()
+
+    asyncio.run(run())
+
+
+def test_a_route_that_is_asked_for_again_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every applied edit asks for the routes of all services; one that failed is tried again."""
+
+    async def run() -> None:
+        told: list[str] = []
+        spools = Spools(paths(tmp_path), lambda service, text: told.append(text))
+        made: list[str] = []
+        make = Spools._route
+
+        def counting(self: Spools, service: str, sinks: tuple[Sink, ...]) -> None:
+            made.append(service)
+            if len(made) == 1:
+                raise OSError(28, "No space left on device")
+            make(self, service, sinks)
+
+        monkeypatch.setattr(Spools, "_route", counting)
+        file = Sink("file", "a.log")
+        for sinks in ((file,), (file,), (file,), (), (), (file,)):
+            spools.route("llm", sinks)
+        assert len(told) == 1
+        assert len(made) == 4, "a failure, its repetition, the end of the sink, the sink again"
+        assert len(spools.sinks("llm")) == 1
         await spools.close()
 
     asyncio.run(run())

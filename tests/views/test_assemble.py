@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launchpad.views.assemble import MAX_PENDING, Assembler, clean
+from launchpad.views.assemble import MAX_PENDING, Assembler, _decode, _overwritten, clean
 
 
 def feed(*chunks: bytes, color: bool = False) -> list[str]:
@@ -107,3 +107,26 @@ def test_the_last_line_is_the_newest_with_anything_on_it() -> None:
     assert lines.last == "two"
     lines.feed(b"thr")
     assert lines.last == "thr"
+
+
+PIECES = [
+    b"plain ",
+    b"\x1b[31m",
+    b"\xc2\x85",
+    b"\xe2\x80\xa8",
+    b"\xe2\x82\xac",
+    b"\x7f",
+    b"\x07",
+    b"\r",
+    b"\t",
+    b"\xff",
+    b"\n",
+]
+
+
+@pytest.mark.parametrize("odd", PIECES)
+@given(numbers=st.lists(st.integers(0, 2), max_size=9))
+def test_many_lines_at_once_are_what_each_of_them_is(odd: bytes, numbers: list[int]) -> None:
+    block = b"".join((b"plain", b"\n", odd)[number] for number in numbers) + b"\n"
+    alone = [clean(_decode(_overwritten(line)), color=True) for line in block[:-1].split(b"\n")]
+    assert feed(block, color=True) == alone

@@ -59,6 +59,8 @@ class Spools:
         self._unwatch: Callable[[], None] | None = None
         self._readers: dict[str, SpoolReader] = {}
         self._silent: set[str] = set()
+        self._routed: dict[str, tuple[Sink, ...]] = {}
+        """What was asked for last, and done: most services stay as they are over an edit."""
         self._sinks: dict[str, dict[tuple[str, str], SinkRunner]] = {}
         self._leaving: list[SinkRunner] = []
         self._targets: dict[Path, FileTarget] = {}
@@ -99,8 +101,12 @@ class Spools:
         """Copy the output to these sinks from now on. One that goes gets what was printed so far, one that
         is new begins here, and one that a supervisor before this one had goes on where it was. Whether
         output is kept at all (see above) changes with the next `open`. Never raises."""
+        if self._routed.get(service) == sinks and service in self._readers:
+            return
+        self._routed.pop(service, None)
         try:
             self._route(service, sinks)
+            self._routed[service] = sinks
         except OSError as error:
             self._problem(service, f"its output cannot be sent anywhere: {error.strerror or error}")
 
@@ -214,9 +220,14 @@ class Spools:
         """Places of sinks that the stack no longer names, left by an earlier supervisor."""
         keep = {make_sink_state(self._places, service, sink) for sink in wanted}
         keep |= {make_sink_state(self._places, service, runner.sink) for runner in self._leaving}
-        for place in self._places.glob(f"{service}.*.json"):
-            if place not in keep:
-                place.unlink(missing_ok=True)
+        try:
+            names = os.listdir(self._places)
+        except FileNotFoundError:
+            return
+        for name in names:
+            ours = name.startswith(f"{service}.") and name.endswith(".json")
+            if ours and self._places / name not in keep:
+                (self._places / name).unlink(missing_ok=True)
 
     def _changed(self, name: str) -> None:
         for service in [name.removesuffix(".log")] if name else list(self._readers):

@@ -1,0 +1,71 @@
+"""What of a service need not be looked at again, when a file is read another time.
+
+Decides when a service means what it meant in an earlier reading: it is written alike, and so is everything that its
+strings may speak of. Places are no part of that: they are always those of the file as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from launchpad.stack.nodes import Map, Node, Scalar, Seq
+from launchpad.stack.scope import Symbol, World
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """All that `${…}` in a service is filled from, but for the service itself."""
+
+    directory: str
+    name: str
+    environ: Mapping[str, str]
+    env_files: Mapping[str, str]
+    set_vars: Mapping[str, str]
+    vars: Mapping[str, object]
+    symbols: Mapping[str, object]
+
+
+def surroundings(world: World) -> Surroundings:
+    return Surroundings(
+        world.directory,
+        world.name,
+        dict(world.environ),
+        dict(world.env_files),
+        dict(world.set_vars),
+        {name: _plain(node) for name, node in world.vars.items()},
+        {name: _outside(symbol) for name, symbol in world.symbols.items()},
+    )
+
+
+def _outside(symbol: Symbol) -> object:
+    """What others can say of it."""
+    host = symbol.node.get("host")
+    return symbol.kind, symbol.ports, symbol.fd, None if host is None else _plain(host)
+
+
+def _plain(node: Node) -> object:
+    """Equal for nodes that are written alike."""
+    if isinstance(node, Scalar):
+        return node.text, node.style, type(node.value), node.value
+    if isinstance(node, Seq):
+        return [_plain(item) for item in node.items]
+    return [(name, _plain(entry.value)) for name, entry in node.entries.items()]
+
+
+def alike(one: Node, other: Node) -> bool:
+    """Whether they are written alike, wherever they stand."""
+    if type(one) is not type(other) or one.size != other.size:
+        return False
+    if isinstance(one, Scalar) and isinstance(other, Scalar):
+        return one.text == other.text and one.style == other.style and _same_value(one, other)
+    if isinstance(one, Seq) and isinstance(other, Seq):
+        return len(one.items) == len(other.items) and all(map(alike, one.items, other.items))
+    if isinstance(one, Map) and isinstance(other, Map) and list(one.entries) == list(other.entries):
+        return all(alike(entry.value, other.entries[name].value) for name, entry in one.entries.items())
+    return False
+
+
+def _same_value(one: Scalar, other: Scalar) -> bool:
+    """By a tag the same text may mean something else."""
+    return type(one.value) is type(other.value) and one.value == other.value

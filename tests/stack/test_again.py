@@ -1,0 +1,211 @@
+"""A file read again, with an earlier reading at hand, is the same as one read from nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchpad.errors import Refused
+from launchpad.plan.read import Reading, read_stack
+from launchpad.stack.again import alike
+from launchpad.stack.nodes import Map
+from launchpad.stack.source import read
+
+FILE = """\
+name: demo
+env_file: top.env
+vars:
+  model: small
+  where: ${vars.model}/files
+defaults:
+  stop_grace: 3s
+servers:
+  llm:
+    command: [serve, --model, "${vars.model}", --port, "${self.port}"]
+    port: 20000-20010
+    host: 127.0.0.1
+    ready: {http: /health}
+  api:
+    command: api --llm ${llm.url} --from ${llm.host} --key ${KEY:-none}
+    environment: {MODEL: "${vars.where}", TOP: }
+    depends_on: [llm, load]
+  idle:
+    command: sleep 1000
+    env_file: own.env
+  folder:
+    command: ["sleep", "5"]
+    venv: env
+jobs:
+  load:
+    command: load ${stack.name}
+"""
+
+EDITS = {
+    "nothing": ("", ""),
+    "a comment above": ("servers:", "# one\n\nservers:"),
+    "a command": ("sleep 1000", "sleep 1001"),
+    "a port": ("20000-20010", "20000-20011"),
+    "a variable": ("model: small", "model: large"),
+    "a variable by another": ("${vars.model}/files", "${vars.model}/data"),
+    "an address": ("host: 127.0.0.1", "host: 127.0.0.2"),
+    "defaults": ("stop_grace: 3s", "stop_grace: 4s"),
+    "a need": ("depends_on: [llm, load]", "depends_on: [llm]"),
+    "a condition": ("depends_on: [llm, load]", "depends_on: {llm: {condition: started}, load: }"),
+    "the stack's name": ("name: demo", "name: other"),
+    "what is text": ("sleep 1000", '"sleep 1000"'),
+    "a quoted word": ('["sleep", "5"]', '["sleep", 5]'),
+    "an order of keys": ('{MODEL: "${vars.where}", TOP: }', '{TOP: , MODEL: "${vars.where}"}'),
+    "one service less": ("  idle:\n    command: sleep 1000\n    env_file: own.env\n", ""),
+    "one more": ("jobs:\n", "  more:\n    command: more\njobs:\n"),
+    "a job that is a server": ("jobs:\n", ""),
+    "a passed socket": ("    host: 127.0.0.1\n", "    host: 127.0.0.1\n    handover: inherit\n"),
+    "a port of another name": ("    port: 20000-20010\n", "    port: auto\n    ports: {extra: auto}\n"),
+    "a port that others speak of is gone": ("    port: 20000-20010\n", "    ports: {extra: auto}\n"),
+    "a warning": ("sleep 1000", "curl localhost"),
+    "a mistake": ("sleep 1000", "sleep ${vars.nothing}"),
+    "a mistake between services": ("depends_on: [llm, load]", "depends_on: [llm, loud]"),
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "top.env").write_text("TOP=one\n")
+    (tmp_path / "own.env").write_text("OWN=one\n")
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    path = tmp_path / "stack.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def got(file: Path, before: Reading | None = None, **options: Any) -> tuple[object, ...]:
+    """Everything that a reading says, with the places in the file."""
+    try:
+        found = read_stack(
+            file, before=before, environ={"PATH": "/bin", **options.pop("environ", {})}, **options
+        )
+    except Refused as refused:
+        return refused.diagnostics
+    return got_of(found)
+
+
+def read_before(file: Path, **options: Any) -> Reading:
+    return read_stack(file, environ={"PATH": "/bin"}, **options)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_means_the_same_with_an_earlier_reading(file: Path, edit: str) -> None:
+    before = read_before(file)
+    was, now = EDITS[edit]
+    assert was in FILE
+    file.write_text(FILE.replace(was, now))
+    fresh = got(file)
+    assert got(file, before) == fresh
+    assert edit in ("nothing", "what is text") or fresh != got_of(before)
+
+
+def got_of(before: Reading) -> tuple[object, ...]:
+    loaded = before.loaded
+    places = [loaded.span(name, *key) for name in loaded.order for key in ((), ("command",), ("host",))]
+    return (
+        before.plan,
+        before.warnings,
+        repr(loaded.model),
+        loaded.environment,
+        loaded.secrets,
+        loaded.inputs,
+        loaded.order,
+        loaded.surroundings,
+        tuple(places),
+        before.config(),
+    )
+
+
+@pytest.mark.parametrize("back", EDITS)
+def test_an_edit_is_taken_back(file: Path, back: str) -> None:
+    file.write_text(FILE.replace(*EDITS[back]))
+    try:
+        before = read_before(file)
+    except Refused:
+        return
+    file.write_text(FILE)
+    assert got(file, before) == got(file)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"environ": {"KEY": "secret-key"}},
+        {"environ": {"TOP": "two"}},
+        {"environ": {"PATH": "/usr/bin"}},
+        {"set_vars": {"model": "huge"}},
+        {"env_files": ["more.env"]},
+        {"profiles": ["none"]},
+    ],
+    ids=["a variable", "a variable of a file", "PATH", "--set", "--env-file", "--profile"],
+)
+def test_what_is_around_the_file_changes(file: Path, options: dict[str, Any], monkeypatch: Any) -> None:
+    monkeypatch.chdir(file.parent)
+    (file.parent / "more.env").write_text("KEY=three\n")
+    before = read_before(file)
+    fresh = got(file, **dict(options))
+    assert got(file, before, **dict(options)) == fresh
+    assert fresh != got_of(before)
+
+
+@pytest.mark.parametrize("name", ["top.env", "own.env"])
+def test_an_env_file_changes(file: Path, name: str) -> None:
+    before = read_before(file)
+    (file.parent / name).write_text("TOP=two\nOWN=two\n")
+    fresh = got(file)
+    assert got(file, before) == fresh
+    assert fresh != got_of(before)
+
+
+def test_a_virtual_environment_is_looked_at_again(file: Path) -> None:
+    before = read_before(file)
+    (file.parent / "env" / "bin").rename(file.parent / "env" / "Scripts")
+    assert got(file, before) == got(file) != got_of(before)
+    (file.parent / "env" / "Scripts").rmdir()
+    assert got(file, before) == got(file)
+    with pytest.raises(Refused):
+        read_stack(file, before=before, environ={"PATH": "/bin"})
+
+
+def test_what_did_not_change_is_not_made_again(file: Path) -> None:
+    """Also where it stands elsewhere."""
+    before = read_before(file)
+    file.write_text("# above\n" + FILE.replace("sleep 1000", "sleep 1001"))
+    after = read_stack(file, before=before, environ={"PATH": "/bin"})
+    old = {service.name: service for service in before.plan.services}
+    same = [service.name for service in after.plan.services if service is old[service.name]]
+    assert sorted(same) == ["api", "llm", "load"]
+    assert after.loaded.service("llm") is before.loaded.service("llm")
+    again = read_stack(file, before=after, environ={"PATH": "/bin"})
+    assert next(s for s in again.plan.services if s.name == "idle") in after.plan.services
+
+
+def test_alike_is_what_is_written(tmp_path: Path) -> None:
+    """A tag makes another value of the same text."""
+    texts = [
+        "a: 1",
+        "a: '1'",
+        "a: !!str 1",
+        "a: true",
+        "a: [1]",
+        "a: [1, 2]",
+        "a: {b: 1}",
+        "a: {c: 1}",
+        "a:",
+        "a: {b: 1, c: 1}",
+    ]
+    nodes: list[Map] = []
+    for number, text in enumerate(texts):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        root = read(path).root
+        assert root is not None
+        nodes.append(root)
+    pairs = [(one, other) for one in nodes for other in nodes]
+    assert [alike(one, other) for one, other in pairs] == [one is other for one, other in pairs]
