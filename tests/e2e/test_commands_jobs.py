@@ -65,16 +65,18 @@ def test_run_beside_a_running_stack_is_refused(make_stack: Make) -> None:
     stack.down()
 
 
-def test_run_when_what_it_needs_fails(make_stack: Make) -> None:
+@pytest.mark.parametrize(("llm", "other"), [(7, None), (None, 9)], ids=["a server", "a job"])
+def test_run_when_what_it_needs_fails(make_stack: Make, llm: int | None, other: int | None) -> None:
     """The job is not started; not 0, and says why."""
-    stack = make_stack("""
-        servers: {llm: {command: "PRETEND --exit 7", restart: never}}
-        jobs: {train: {command: PRETEND --mark marks --exit 0, depends_on: {llm: ready, other: done}},
-               other: {command: PRETEND --exit 9}}
+    ends = {"llm": f"--exit {llm}" if llm else "", "other": f"--exit {other}" if other else ""}
+    stack = make_stack(f"""
+        servers: {{llm: {{command: "PRETEND {ends["llm"]}", restart: never}}}}
+        jobs: {{train: {{command: PRETEND --mark marks --exit 0, depends_on: {{llm: ready, other: done}}}},
+               other: {{command: PRETEND {ends["other"]}}}}}
     """)
     done = stack.cli("run", "train")
     assert done.returncode == 1
-    assert "exit 9" in done.stderr
+    assert f"exit {llm or other}" in done.stderr
     assert "`train`" in done.stderr
     assert not stack.marks()
     assert not stack.survivors()
