@@ -116,10 +116,12 @@ def holders(stack: Stack) -> list[int]:
 
 
 def _files(pid: int) -> list[str]:
-    try:
-        return [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return []
+    found = []
+    with contextlib.suppress(OSError):
+        for one in list(Path(f"/proc/{pid}/fd").iterdir()):
+            with contextlib.suppress(OSError):  # closed meanwhile; the others are still to be looked at
+                found.append(os.readlink(one))
+    return found
 
 
 def kill_holders(stack: Stack) -> None:
