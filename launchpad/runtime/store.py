@@ -47,11 +47,13 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is wanted up, what somebody stopped by name, and the restarts so far."""
+    """What is wanted up, what somebody stopped by name, the restarts so far; and the attempts that are to replace
+    another one and do not serve yet."""
 
     up: tuple[str, ...] = ()
     held_down: tuple[str, ...] = ()
     counted: dict[str, Counted] = field(default_factory=dict)
+    beside: tuple[int, ...] = ()
 
 
 def take_lock(paths: StackPaths) -> int | None:
@@ -142,6 +144,15 @@ def load(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -
     return fresh
 
 
+def replacements(paths: StackPaths) -> tuple[int, ...]:
+    """The attempts that did not serve yet. None are known where the state makes no sense."""
+    try:
+        memory = _from_json(json.loads(paths.state.read_text())).memory
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
+    return () if memory is None else memory.beside
+
+
 def _from_records(paths: StackPaths) -> Stored:
     known = records.read_records(paths)
     epoch = max((record.attempt >> 32 for record in known), default=0)
@@ -164,7 +175,8 @@ def _from_json(data: dict[str, Any]) -> Stored:
             str(name): Counted(int(one["restarts"]), tuple(float(at) for at in one["deaths"]))
             for name, one in raw["counted"].items()
         }
-        memory = Memory(tuple(map(str, raw["up"])), tuple(map(str, raw["held_down"])), counted)
+        beside = tuple(map(int, raw.get("beside", ())))
+        memory = Memory(tuple(map(str, raw["up"])), tuple(map(str, raw["held_down"])), counted, beside)
     return Stored(int(data["epoch"]), str(data["run_id"]), ports, memory)
 
 

@@ -14,6 +14,7 @@ from launchpad.core.engine import Engine
 from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
 from launchpad.core.identity import fits
 from launchpad.core.model import Kind, Launch, Phase, PortRequest, Service
+from launchpad.core.state import Role
 from launchpad.hosts.local.adopt import age_s
 from launchpad.hosts.local.process_end import End
 from launchpad.hosts.local.records import Record
@@ -126,6 +127,7 @@ def remember(engine: Engine, shift: float) -> Memory:
             for unit in units
             if (unit.restarts or unit.deaths) and unit.phase is not Phase.FAILED
         },
+        beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
     )
 
 

@@ -134,7 +134,7 @@ def _survey(paths: StackPaths) -> Survey:
     now, and is ended."""
     from launchpad.hosts.local.survey import end_strays, survey
 
-    found = survey(paths)
+    found = survey(paths, store.replacements(paths))
     if found.strays.all:
         from launchpad.hosts.local.tree import describe
 

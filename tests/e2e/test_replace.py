@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.e2e.conftest import Make
+from tests.e2e.deaths import kill_supervisor
 from tests.e2e.harness import Stack, alive, environ_of, eventually, fire, free_ports, get, is_free
 
 STACK = """\
@@ -283,4 +284,26 @@ def test_in_place_is_in_place(make_stack: Make) -> None:
     stack.write(stack.file.read_text().replace("stop_grace: 3s", "stop_grace: 4s"))
     assert "update llm" in stack.cli("reload", check=0).stderr
     assert pids(stack) == before
+    stack.down()
+
+
+def test_p8_the_supervisor_dies_while_the_new_one_loads(make_stack: Make) -> None:
+    """The one that serves is taken over; the one that was loading is ended, and another one takes its place."""
+    low = free_ports(5)
+    stack = live(make_stack, low)
+    before = pids(stack)
+    reload(stack, text(low, "--mark marks --loading 503 --ready-after never"))
+    replacement(stack, "503")
+    loading = [mark for mark in stack.marks_of("llm", "start") if mark.pid != before["llm"]]
+    kill_supervisor(stack)
+    stack.start("up", "--no-watch")
+    stack.wait_up()
+    held = replacement(stack, "503")
+    assert pids(stack) == before, held
+    assert not any(alive(mark.pid) for mark in loading), "what nobody knows any more"
+    assert get(f"http://127.0.0.1:{low}/health").status_code == 200
+    stack.write(text(low, "--mark marks"))
+    stack.cli("reload", check=0)
+    stack.wait_for(lambda s: all(not view.holds for view in s.services))
+    assert pids(stack) == before, "the old definition again"
     stack.down()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from launchpad.core.model import Handle
@@ -50,9 +50,9 @@ class Survey:
     rebooted: bool = False
 
 
-def survey(paths: StackPaths) -> Survey:
+def survey(paths: StackPaths, beside: Collection[int] = ()) -> Survey:
     """To be called with the stack's lock, and by whoever then takes over or ends what was found. Records of what is
-    gone for good are removed."""
+    gone for good are removed. `beside`: attempts that are to replace another, which goes on if it lives."""
     records, old = _of_this_boot(paths)
     if not records and not paths.registration.exists():
         return Survey(rebooted=old)
@@ -63,7 +63,7 @@ def survey(paths: StackPaths) -> Survey:
     records = [_judged(_completed(record), pidfds) for record in records]
     owners = look.owners(records)
     records = [_without_main(paths, record, owners) for record in records]
-    kept = _chosen(records)
+    kept = _chosen(records, beside)
     found = tuple(
         Found(record, pidfds.pop(record.attempt, None), tuple(owners.get(record.attempt, ())))
         for record in kept
@@ -119,10 +119,11 @@ def _judged(record: Record, pidfds: dict[int, int]) -> Record:
     return replace(record, ended=True, code=None if end is None else end.code)
 
 
-def _chosen(records: Sequence[Record]) -> list[Record]:
-    """For each service the newest attempt that lives, else the newest whose end is news."""
+def _chosen(records: Sequence[Record], beside: Collection[int]) -> list[Record]:
+    """For each service the newest attempt that lives, else the newest whose end is news. One that was to replace
+    another has not served yet: the other one comes first."""
     kept: dict[str, Record] = {}
-    for record in records:
+    for record in sorted(records, key=lambda one: one.attempt not in beside):
         if record.leaving or record.handle is None:
             continue
         before = kept.get(record.service)
