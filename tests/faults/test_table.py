@@ -19,7 +19,7 @@ def listed() -> list[list[str]]:
 
 
 def test_every_case_is_listed() -> None:
-    for file in HERE.glob("test_*.py"):
+    for file in sorted(HERE.glob("test_*.py")):
         importlib.import_module(f"tests.faults.{file.stem}")
     assert len(CASES) >= 30
     assert len({(case.area, case.fault) for case in CASES}) == len(CASES), "each has a name of its own"
