@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.sim import every_fault, swarm
@@ -9,6 +11,7 @@ from tests.sim.mutants import MUTANTS, Mutant
 from tests.stories.test_stories import STORIES, told
 
 SCHEDULES = 1000
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "simulation.md"
 
 
 def by_story() -> str:
@@ -37,6 +40,13 @@ def by_promise() -> str:
             except Exception as error:
                 return f"{way} at {point}: {error}"
     return ""
+
+
+def test_the_page_has_them_all() -> None:
+    """docs/simulation.md, by `scripts/gen_catches`."""
+    rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    assert [row[0][2:] for row in rows[1:]] == [mutant.name for mutant in MUTANTS]
+    assert not [row for row in rows if "nobody" in row[1]]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
