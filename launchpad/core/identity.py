@@ -98,7 +98,9 @@ def moved(state: State, unit: Unit, ports: tuple[tuple[str, str], ...]) -> list[
 
 def _is_unknown(state: State, unit: Unit, key: tuple[str, str]) -> bool:
     other = state.units.get(key[0])
-    return other is not None and other is not unit and not other.is_alive and key not in state.leases
+    if other is None or other is unit or other.is_alive or key in state.leases:
+        return False
+    return any(port.name == key[1] for port in other.service.ports)
 
 
 def stale_definition(unit: Unit) -> bool:

@@ -399,12 +399,9 @@ class Checks:
         speaks_of = [*own, *(() if kept else unit.service.refs)]
         leases, units = self.world.engine.state.leases, self.world.engine.units
         told = {(x.service, x.name): x for x in was.leases if (x.service, x.name) in speaks_of}
-        open_yet = [
-            key
-            for key in told
-            if key not in leases and key[0] in units and key[0] != unit.name and not alive(units[key[0]])
-        ]
-        return any(leases.get(key) != x for key, x in told.items() if key not in open_yet)
+        down = [on for on in units.values() if on is not unit and not alive(on)]
+        asked = {(on.name, port.name) for on in down for port in on.service.ports}
+        return any(leases.get(key, x if key in asked else None) != x for key, x in told.items())
 
     def _waits_for_dependents(self, unit: Unit) -> bool:
         return any(
