@@ -182,6 +182,13 @@ CODES: dict[str, Entry] = {
         ("a port range in which other programs get their ports", "a key that has no effect here"),
         ("follow the hint, or leave it if it is meant",),
     ),
+    "E129": Entry(
+        "no recipe of that name",
+        "`uses` names a recipe, and there is none of that name in `recipes/` beside the stack file, nor among those that come "
+        "with launchpad.",
+        ("a typo", "a team's recipe that was not checked out", "a recipe of a newer launchpad"),
+        ("`launchpad recipes` lists them", "write `command`, `port` and `ready` yourself"),
+    ),
     "E190": Entry(
         "no stack file was found",
         "No file was named, and neither this folder nor one above it has a stack.yaml or launchpad.yaml.",

@@ -120,6 +120,8 @@ KEYS_TAIL = """\
 | `${vars.x}` | from `vars`, or `--set x=…` |
 | `${self.name}`, `${self.host}`, `${self.port}`, `${self.url}`, `${self.ports.x}` | this service's own |
 | `${self.fd}` | the descriptor of the listening socket, with `handover: inherit` |
+| `${self.model}`, `${llm.model}` | what the service says as its `model` |
+| `${self.args}` | in a `command`: its `args`, as whole arguments |
 | `${llm.url}`, `${llm.host}`, `${llm.port}`, `${llm.ports.x}` | those of the service `llm` |
 | `${stack.name}`, `${stack.dir}`, `${stack.python}` | the stack's name, the folder of its file, the Python that runs launchpad |
 | `$$` | a dollar |
@@ -265,6 +267,7 @@ def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
         (fields.Pattern, "a regular expression"),
         (fields.Name, "a name"),
         (parts.Command, "text, split as a shell would; or a list"),
+        (parts.Args, "text, split as a command is; or a list"),
         (parts.Exec, "text, split as a shell would; or a list"),
         (parts.Status, "a status, a range, or a list of these"),
         (parts.Http, "a path that begins with `/`, or a URL"),

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "graph": "Who waits for whom, and for what.",
     "env": "The environment a service is given.",
     "url": "The address of a running server.",
+    "recipes": "Recipes for `uses`: which there are, and what each holds.",
     "schema": "The JSON schema of stack files.",
     "explain": "The long form of an error code.",
     "init": "Write a first stack.yaml.",

@@ -21,6 +21,9 @@ class Effect(StrEnum):
 
 SERVICE: dict[str, Effect] = {
     "command": Effect.REPLACE,
+    "uses": Effect.NONE,
+    "model": Effect.NONE,
+    "args": Effect.REPLACE,
     "shell": Effect.REPLACE,
     "environment": Effect.REPLACE,
     "env_file": Effect.REPLACE,

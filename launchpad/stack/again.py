@@ -40,8 +40,8 @@ def surroundings(world: World) -> Surroundings:
 
 def _outside(symbol: Symbol) -> object:
     """What others can say of it."""
-    host = symbol.node.get("host")
-    return symbol.kind, symbol.ports, symbol.fd, None if host is None else _plain(host)
+    told = (symbol.node.get(key) for key in ("host", "model"))
+    return symbol.kind, symbol.ports, symbol.fd, [None if node is None else _plain(node) for node in told]
 
 
 def _plain(node: Node) -> object:

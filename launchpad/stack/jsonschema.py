@@ -1,6 +1,7 @@
 """The JSON schema of stack files, for editors: what the models say, in draft 2020-12.
 
-Decides only what pydantic cannot know: that `x-` names are free in `servers` and `jobs`. It cannot say that servers
+Decides only what pydantic cannot know: that `x-` names are free in `servers` and `jobs`, that a recipe has a command, and which
+recipes there are. It cannot say that servers
 and jobs share one set of names, nor what `${…}` will be.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
+from launchpad.stack.recipe import names
 from launchpad.stack.schema import Stack
 
 SCHEMA_ID = "stack.schema.json"
@@ -35,4 +37,8 @@ def json_schema() -> dict[str, Any]:
         form = next(form for form in made["properties"][group]["anyOf"] if form.get("type") == "object")
         form["patternProperties"] = {"^x-": {}}
         form["propertyNames"] = made["properties"][group].pop("propertyNames")
+    for one in (made["$defs"]["Server"], made["$defs"]["Job"]):
+        one["required"].remove("command")
+        one["anyOf"] = [{"required": ["command"]}, {"required": ["uses"]}]
+        one["properties"]["uses"]["anyOf"] = [{"enum": list(names())}, {"type": "string", "minLength": 1}]
     return made

@@ -20,7 +20,6 @@ from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
 from launchpad.stack.parts import EnvFile
 from launchpad.stack.problems import (
     LATER,
-    NOTHING,
     SET,
     VALUE,
     VENV,
@@ -30,6 +29,7 @@ from launchpad.stack.problems import (
     shown,
     unique,
 )
+from launchpad.stack.recipes import Recipes
 from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Common, Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import World, looks_secret, symbols
 from launchpad.stack.source import read
@@ -146,6 +146,7 @@ class _Loader:
         self.names: dict[str, Span] = {}
         self.doubles: list[tuple[str, Map]] = []
         trees: dict[str, Map] = {}
+        self.recipes = Recipes(self.file.parent, groups["defaults"], self.problems, self.inputs)
         for group in (key for key in self.root.entries if key in ("servers", "jobs")):
             for name, entry in groups[group].entries.items():
                 if name.startswith("x-"):
@@ -153,7 +154,8 @@ class _Loader:
                 if not isinstance(entry.value, Map):
                     self.problems.append(_no_service(name, entry))
                     continue
-                tree = under(groups["defaults"], entry.value, JOB_ONLY if group == "servers" else ())
+                tree = under(self.recipes.defaults, entry.value, JOB_ONLY if group == "servers" else ())
+                tree = self.recipes.beneath(name, tree, group == "jobs")
                 if name in trees:
                     self.doubles.append((name, tree))
                     continue
@@ -162,10 +164,7 @@ class _Loader:
                 if group == "jobs":
                     self.jobs.add(name)
         if not trees and not self.problems:
-            hint = "for instance `servers: {web: {command: python -m http.server}}`"
-            self.problems.append(
-                error(NOTHING, "there is no server and no job in this file", self.root.span, hint=hint)
-            )
+            self.problems.append(rules.nothing(self.root.span))
         return trees
 
     def _world(self, groups: Mapping[str, Map], trees: Mapping[str, Map], set_vars: dict[str, str]) -> None:
@@ -334,6 +333,7 @@ class _Loader:
             trees=trees,
             order=tuple(trees),
             surroundings=None if self.problems else self.surroundings,
+            recipes=self.recipes.used,
         )
 
     def _quiet_var(self, name: str) -> Sequence[Piece]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from launchpad.errors import Span
 
@@ -182,3 +183,12 @@ def scalars(node: Node) -> Iterator[Scalar]:
     else:
         for entry in node.entries.values():
             yield from scalars(entry.value)
+
+
+def plain(node: Node) -> Any:
+    """Maps, lists and values, as any YAML reader would give them."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Seq):
+        return [plain(item) for item in node.items]
+    return {name: plain(entry.value) for name, entry in node.entries.items()}

@@ -45,7 +45,7 @@ from launchpad.stack.fields import (
 )
 from launchpad.stack.nodes import kind_of
 from launchpad.stack.problems import VALUE, closest, shown
-from launchpad.stack.strict import Argv, Command, Exec, Strict
+from launchpad.stack.strict import Args, Argv, Command, Exec, Strict
 from launchpad.stack.words import Word
 
 _CONDITIONS = ("started", "ready", "done")
@@ -274,6 +274,7 @@ __all__ = [
     "READY_KINDS",
     "Alive",
     "AliveField",
+    "Args",
     "Argv",
     "Backoff",
     "Command",

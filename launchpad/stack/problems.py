@@ -51,6 +51,8 @@ CONFLICT = "E124"
 """Two keys that exclude each other."""
 UNUSUAL = "E125"
 """A warning: allowed, but probably not meant."""
+RECIPE = "E129"
+"""A recipe that there is not."""
 
 
 class Stop(Exception):

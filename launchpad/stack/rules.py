@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launchpad.errors import Diagnostic, Label
+from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.fields import NAME
 from launchpad.stack.nodes import Map, Node, Scalar, kind
 from launchpad.stack.parts import ALIVE_KINDS, READY_KINDS, SINK_WORDS
-from launchpad.stack.problems import CHECK, CONFLICT, LATER, VALUE, error, listed, shown
+from launchpad.stack.problems import CHECK, CONFLICT, LATER, NOTHING, VALUE, error, listed, shown
 from launchpad.stack.problems import NAME as BAD_NAME
 from launchpad.stack.schema import JOB_ONLY
 from launchpad.stack.schema import LATER as LATER_KEYS
@@ -39,6 +39,12 @@ def names(servers: Map | None, jobs: Map | None) -> Iterator[Diagnostic]:
             first = Label(servers.entries[name].key.span, "a server of this name")
             message = f"`{shown(name)}` is both a server and a job"
             yield error(BAD_NAME, message, entry.key.span, "a job of this name", others=[first])
+
+
+def nothing(span: Span) -> Diagnostic:
+    """A file without any service."""
+    hint = "for instance `servers: {web: {command: python -m http.server}}`"
+    return error(NOTHING, "there is no server and no job in this file", span, hint=hint)
 
 
 def service(name: str, is_job: bool, node: Map) -> Iterator[Diagnostic]:

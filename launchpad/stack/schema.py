@@ -22,12 +22,14 @@ from launchpad.stack.fields import (
     Port,
     Short,
     Signal,
+    Text,
     many,
     one_of,
     whole,
 )
 from launchpad.stack.parts import (
     AliveField,
+    Args,
     Backoff,
     Command,
     DependsOn,
@@ -44,10 +46,11 @@ from launchpad.stack.parts import (
     Vars,
     _sink,
 )
+from launchpad.stack.strict import NotHere
 
-LATER = ("requirements", "python", "gpus", "replicas", "extends", "uses", "model", "args")
+LATER = ("requirements", "python", "gpus", "replicas", "extends")
 """Keys of a service that are known, and not built yet."""
-LATER_TOP = ("include", "model", "uses")
+LATER_TOP = ("include",)
 JOB_ONLY = ("retries", "primary")
 
 
@@ -63,6 +66,25 @@ _Profiles = Annotated[tuple[Name, ...], many()]
 class Common(Strict):
     """What servers and jobs have in common."""
 
+    uses: Line | None = Field(
+        None,
+        description="The name of a recipe: how a well-known program is started, which ports it takes, when it is ready. "
+        "It lies beneath the keys given here and those of `defaults`, which win. `launchpad recipes` lists them; a "
+        "team's own are in `recipes/` beside the stack file.",
+        examples=["vllm"],
+    )
+    model: Text | None = Field(
+        None,
+        description="The model, for a recipe that takes one: a name or a path. `${self.model}` in `command`; others "
+        "say `${llm.model}`.",
+        examples=["Qwen/Qwen3-0.6B", "models/qwen.gguf"],
+    )
+    args: Args = Field(
+        (),
+        description="Further arguments, for a recipe: a list, or text that is split as a command is. They stand where the "
+        "recipe's command says `${self.args}`, and at the end of one that does not.",
+        examples=["--max-model-len 8192", ["--dtype", "bfloat16"]],
+    )
     shell: Bool = Field(
         False,
         description="Run `command`, one string, through `/bin/sh -c`. `$HOME` and `$$`, written `$$$$`, are then "
@@ -233,6 +255,9 @@ class Defaults(Job):
     not concern servers."""
 
     command: Command | None = Field(None, description="What to run.", examples=["python -m http.server"])  # type: ignore[assignment]
+    uses: NotHere = Field(None, description="Belongs to one server or job.", examples=[None])
+    model: NotHere = Field(None, description="Belongs to one server or job.", examples=[None])
+    args: NotHere = Field(None, description="Belongs to one server or job.", examples=[None])  # type: ignore[assignment]
 
 
 _TopEnv = EnvFiles

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from launchpad.errors import Diagnostic
 from launchpad.stack.nodes import Map, Node, Scalar
 from launchpad.stack.problems import LATER, VAR_CYCLE, closest, did_you_mean, error, listed, shown
-from launchpad.stack.template import Piece, Problem, Reference, fill, unknown
+from launchpad.stack.template import ARGS, Piece, Problem, Reference, fill, unknown
 from launchpad.stack.words import Word
 
 RESERVED = ("self", "stack", "vars")
@@ -159,6 +159,26 @@ class World:
         finally:
             self._asked.pop()
 
+    def model(self, name: str, *, loud: bool) -> tuple[Piece, ...]:
+        """What a service says its `model` is. What is wrong with that is told where it stands; a circle to whoever is
+        `loud`. Raises Problem."""
+        node = self.symbols[name].node.get("model")
+        if not isinstance(node, Scalar) or node.value is None:
+            raise unknown(f"`{name}` has no `model`")
+        key = f"{name}.model"
+        if key in self._open:
+            raise Problem(VAR_CYCLE, f"the models refer to each other: {self._circle(key)}")
+        self._open.append(key)
+        try:
+            pieces = fill(node.text, View(replace(self, problems=[]), name, naming=True))
+        except Problem as problem:
+            if loud and problem.code == VAR_CYCLE:
+                raise
+            return ()
+        finally:
+            self._open.pop()
+        return tuple(replace_piece(piece, secret=piece.secret) for piece in pieces)
+
 
 class Circle(Problem):
     """Told to whoever asks: there is no address that could be meant."""
@@ -175,6 +195,10 @@ class View:
 
     world: World
     self_name: str = ""
+    naming: bool = False
+    """Within `model`, where a circle of models is told, and nowhere else."""
+    commanding: bool = False
+    """Within `command`, `${self.args}` has a meaning."""
     probing: bool = False
     """Within `ready` and `alive`, `${self.host}` is where launchpad can connect to."""
     early: bool = False
@@ -220,10 +244,17 @@ class View:
             return (Piece(symbol.name),)
         if rest == ["fd"]:
             return (Piece(self._fd(symbol)),)
+        if rest == [ARGS]:
+            return (Piece(reference=self._args(symbol)),)
         host = self.world.host(symbol.name)
         if rest == ["host"]:
             return (Piece(connectable(host) if self.probing else host),)
-        return self._service(symbol, rest, connectable(host), "self", ("name", "fd"))
+        return self._service(symbol, rest, connectable(host), "self", ("name", "fd", ARGS))
+
+    def _args(self, symbol: Symbol) -> Reference:
+        if not self.commanding or "uses" not in symbol.node.entries:
+            raise unknown("`${self.args}` is there only in the `command` of what `uses` a recipe")
+        return Reference(symbol.name, "", ARGS)
 
     def _fd(self, symbol: Symbol) -> str:
         if not symbol.fd:
@@ -243,11 +274,13 @@ class View:
             return (Piece(host),)
         if rest[0] in ("gpus", "urls"):
             raise Problem(LATER, f"`{said}.{rest[0]}` is not supported in this version")
+        if rest == ["model"]:
+            return self.world.model(symbol.name, loud=self.naming)
         if rest[0] == "ports" and len(rest) == 2:
             return self._port(symbol, rest[1], "port", said)
         if len(rest) == 1 and rest[0] in ("port", "url"):
             return self._port(symbol, MAIN, rest[0], said)
-        raise _no_part(said, rest, ["port", "url", "host", "ports.NAME", *more])
+        raise _no_part(said, rest, ["port", "url", "host", "ports.NAME", "model", *more])
 
     def _port(self, symbol: Symbol, port: str, form: str, said: str) -> Sequence[Piece]:
         if port in symbol.ports:

@@ -39,16 +39,20 @@ class Problem(Exception):
         super().__init__(message)
 
 
+ARGS = "args"
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A value known only when ports are taken: `form` is port, url or address."""
+    """A value known only when ports are taken: `form` is port, url or address. Or `args`: those of the service, in
+    its command, from where they are gone once it has been read."""
 
     service: str
     port: str
     form: str
 
     def __str__(self) -> str:
-        if self.port == "main":
+        if self.port == "main" or self.form == ARGS:
             return f"${{{self.service}.{self.form}}}"
         return f"${{{self.service}.ports.{self.port}}}"
 

@@ -35,7 +35,6 @@ _MEANT = {
     "envs": "environment",
     "environ": "environment",
     "cmd": "command",
-    "args": "command",
     "entrypoint": "command",
     "run": "command",
     "exec": "command",
@@ -77,25 +76,32 @@ class Converter:
     def __init__(self, world: World, self_name: str = "", *, early: bool = False) -> None:
         self.world = world
         self.plain = View(world, self_name, early=early)
-        self.probing = View(world, self_name, probing=True)
+        probing = View(world, self_name, probing=True)
+        self.views = {
+            "ready": probing,
+            "alive": probing,
+            "command": View(world, self_name, commanding=True),
+            "model": View(world, self_name, naming=True),
+        }
+        """Of the keys of a service whose strings see more than others."""
         self.broken: list[Scalar] = []
 
-    def data(self, node: Node, key: str = "", *, probing: bool = False) -> Any:
+    def data(self, node: Node, key: str = "", *, view: View | None = None) -> Any:
         """Plain lists, maps, words, and None."""
         if isinstance(node, Scalar):
-            return self._word(node, probing)
+            return self._word(node, view or self.plain)
         if isinstance(node, Seq):
-            return [self.data(item, key, probing=probing) for item in node.items]
+            return [self.data(item, key, view=view) for item in node.items]
         return {
-            name: self.data(entry.value, name, probing=probing or (not key and name in ("ready", "alive")))
+            name: self.data(entry.value, name, view=view if key else self.views.get(name))
             for name, entry in node.entries.items()
             if key in _FREE or not name.startswith("x-")
         }
 
-    def _word(self, node: Scalar, probing: bool) -> Word | None:
+    def _word(self, node: Scalar, view: View) -> Word | None:
         if node.value is None:
             return None
-        word = self.world.fill(node, self.probing if probing else self.plain)
+        word = self.world.fill(node, view)
         if word is None:
             self.broken.append(node)
             return Word.of(node, ())

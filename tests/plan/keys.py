@@ -17,7 +17,15 @@ JOB: dict[str, Any] = {"command": "PRETEND"}
 EVENTS = ".launchpad/stack.yaml/events.jsonl"
 LOG = ".launchpad/stack.yaml/logs/{}-file.log"
 """Two files that are younger than the process."""
-FILES = {"c.env": "A=1\n", "a.env": "A=1\n", "b.env": "A=2\n", "w/there": "", "v/bin/there": ""}
+BARE = "{title: bare, kinds: [server, job], model: {example: m, means: any}, service: {command: x}}"
+FILES = {
+    "recipes/bare.yaml": BARE,
+    "c.env": "A=1\n",
+    "a.env": "A=1\n",
+    "b.env": "A=2\n",
+    "w/there": "",
+    "v/bin/there": "",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,9 @@ def value(key: str, before: Any, after: Any, *, job: bool = False) -> Case:
 
 CASES: dict[str, Case] = {
     "command": Case({}, {"command": BASE["command"] + " --name other"}),
+    "uses": Case({}, {"uses": "bare"}),
+    "model": Case({"uses": "bare", "model": "a"}, {"uses": "bare", "model": "b"}),
+    "args": Case({"uses": "bare", "args": "--name one"}, {"uses": "bare", "args": "--name two"}),
     "shell": Case({}, {"shell": True}),
     "environment": value("environment", {"A": "1"}, {"A": "2"}),
     "env_file": Case({"env_file": "c.env"}, {"env_file": "c.env"}, files={"c.env": "A=2\n"}),

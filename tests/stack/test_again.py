@@ -37,13 +37,33 @@ servers:
   folder:
     command: ["sleep", "5"]
     venv: env
+  made: {uses: echo, model: first, args: --one}
+  other: {command: "ask ${made.model}"}
 jobs:
   load:
     command: load ${stack.name}
 """
 
+RECIPE = """\
+title: NAME
+model: {example: m, means: any}
+traps: [{match: boom, says: it burst}]
+service: {command: ["NAME", "${self.model}", "${self.args}"], environment: {A: "1"}}
+"""
+RECIPE_EDITS = {
+    "its command": ('command: ["NAME", ', 'command: ["NAME", "-v", '),
+    "a variable": ('A: "1"', 'A: "2"'),
+    "a trap": ("boom", "bang"),
+    "a mistake": ("command:", "comand:"),
+    "it is no map": ("title: NAME", "- NAME"),
+    "a key more": ("{command:", "{port: 20020-20029, command:"),
+}
+
 EDITS = {
     "nothing": ("", ""),
+    "a model, of which others speak": ("model: first", "model: second"),
+    "arguments of a recipe": ("args: --one", "args: --two"),
+    "another recipe": ("uses: echo", "uses: ache"),
     "a comment above": ("servers:", "# one\n\nservers:"),
     "a command": ("sleep 1000", "sleep 1001"),
     "a port": ("20000-20010", "20000-20011"),
@@ -74,6 +94,9 @@ def file(tmp_path: Path) -> Path:
     (tmp_path / "top.env").write_text("TOP=one\n")
     (tmp_path / "own.env").write_text("OWN=one\n")
     (tmp_path / "env" / "bin").mkdir(parents=True)
+    (tmp_path / "recipes").mkdir()
+    for name in ("echo", "ache"):
+        (tmp_path / "recipes" / f"{name}.yaml").write_text(RECIPE.replace("NAME", name))
     path = tmp_path / "stack.yaml"
     path.write_text(FILE)
     return path
@@ -105,6 +128,30 @@ def test_an_edit_means_the_same_with_an_earlier_reading(file: Path, edit: str) -
     assert edit in ("nothing", "what is text") or fresh != got_of(before)
 
 
+@pytest.mark.parametrize("edit", RECIPE_EDITS)
+def test_an_edit_of_a_recipe_means_the_same_with_an_earlier_reading(file: Path, edit: str) -> None:
+    before = read_before(file)
+    recipe = file.parent / "recipes" / "echo.yaml"
+    was, now = (text.replace("NAME", "echo") for text in RECIPE_EDITS[edit])
+    assert was in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace(was, now))
+    fresh = got(file)
+    assert got(file, before) == fresh
+    assert fresh != got_of(before)
+
+
+def test_a_recipe_of_ones_own_may_appear_and_go(file: Path) -> None:
+    file.write_text(FILE.replace("uses: echo", "uses: vllm"))
+    before = read_before(file)
+    own = file.parent / "recipes" / "vllm.yaml"
+    own.write_text(RECIPE.replace("NAME", "mine"))
+    assert got(file, before) == got(file)
+    assert got(file) != got_of(before)
+    between = read_before(file)
+    own.unlink()
+    assert got(file, between) == got(file) == got_of(before)
+
+
 def got_of(before: Reading) -> tuple[object, ...]:
     loaded = before.loaded
     places = [loaded.span(name, *key) for name in loaded.order for key in ((), ("command",), ("host",))]
@@ -119,6 +166,7 @@ def got_of(before: Reading) -> tuple[object, ...]:
         loaded.surroundings,
         tuple(places),
         before.config(),
+        {name: (recipe.file, recipe.traps) for name, recipe in loaded.recipes.items()},
     )
 
 
@@ -180,7 +228,7 @@ def test_what_did_not_change_is_not_made_again(file: Path) -> None:
     after = read_stack(file, before=before, environ={"PATH": "/bin"})
     old = {service.name: service for service in before.plan.services}
     same = [service.name for service in after.plan.services if service is old[service.name]]
-    assert sorted(same) == ["api", "llm", "load"]
+    assert sorted(same) == ["api", "llm", "load", "made", "other"]
     assert after.loaded.service("llm") is before.loaded.service("llm")
     again = read_stack(file, before=after, environ={"PATH": "/bin"})
     assert next(s for s in again.plan.services if s.name == "idle") in after.plan.services

@@ -146,7 +146,11 @@ MATES = {
     "rotate": {"file": "a.log"},
     "keep": {"file": "a.log"},
     "required": {"path": "no.env"},
+    "model": {"uses": "vllm"},
+    "args": {"uses": "vllm"},
 }
+ANY = "{title: any, kinds: [server, job], model: {example: m, means: any}, service: {command: x}}"
+"""A team's own `vllm`, for whatever kind."""
 
 
 def examples() -> Iterator[tuple[str, type[BaseModel], str, Any]]:
@@ -187,7 +191,7 @@ def test_examples_of_the_documentation(
     data = whole(model, key, example)
     assert problems(data) == []
     (tmp_path / ".venvs" / "reward" / "bin").mkdir(parents=True)
-    files = {".env": "A=1\n"}
+    files = {".env": "A=1\n", "recipes/vllm.yaml": ANY}
     environ = {**ENVIRON, "API_KEY": "k", "HF_TOKEN": "t"}
     loaded(tmp_path, yaml.safe_dump(data, sort_keys=False), files, environ=environ)
 

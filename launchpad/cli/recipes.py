@@ -1,0 +1,145 @@
+"""`launchpad recipes`: which recipes there are for `uses`, and what each holds."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launchpad.cli.screen import complain, print_json
+from launchpad.cli.target import StackCommand, locate
+from launchpad.errors import Diagnostic, ExitCode, Refused
+from launchpad.paths import find_stack
+
+if TYPE_CHECKING:
+    from launchpad.stack.recipe import Asked, Recipe
+
+Found = tuple[str, Path, "Recipe | None", list[Diagnostic]]
+
+
+@click.command("recipes", cls=StackCommand)
+@click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> int:
+    """Recipes for `uses`: those that come with launchpad, and those in `recipes/` beside the stack file.
+
+    With a NAME: what it starts, its sources, its traps. `launchpad config` shows what one expands to in a stack.
+    """
+    found = list(_recipes(_folder(given), names))
+    if as_json:
+        print_json([_object(*one) for one in found])
+    elif names:
+        pages = ["\n".join(_page(recipe)) for _, _, recipe, _ in found if recipe]
+        if pages:
+            print("\n\n".join(pages))
+    else:
+        for name, file, recipe, _ in found:
+            title = recipe.head.title if recipe else "cannot be read"
+            own = "" if recipe and recipe.packaged else f"  [{file}]"
+            print(f"{name:<20}  {title}{own}")
+    problems = [problem for *_, problems in found for problem in problems]
+    if problems:
+        complain(problems)
+    return ExitCode.REFUSED if problems and names else ExitCode.OK
+
+
+def _folder(given: Path | None) -> Path:
+    from launchpad.stack.recipe import FOLDER
+
+    file = locate(given).file if given is not None else find_stack(Path.cwd())
+    return (file.parent if file is not None else Path.cwd()) / FOLDER
+
+
+def _recipes(folder: Path, names: tuple[str, ...]) -> Iterator[Found]:
+    """Those named, or all. Raises Refused for a name that there is not."""
+    from launchpad.stack import recipe
+    from launchpad.stack.problems import RECIPE, did_you_mean
+
+    known = recipe.names(folder)
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    if unknown:
+        hint = "`launchpad recipes` lists them"
+        raise Refused(
+            [
+                Diagnostic(RECIPE, f"there is no recipe `{name}`", hint=did_you_mean(name, known) or hint)
+                for name in unknown
+            ]
+        )
+    for name in dict.fromkeys(names) or known:
+        file = known[name]
+        own, problems = recipe.load(file, packaged=file.parent == recipe.PACKAGED)
+        yield name, file, own, problems
+
+
+def _page(recipe: Recipe) -> Iterator[str]:
+    head = recipe.head
+    yield f"{recipe.name}: {head.title}"
+    yield f"  {'comes with launchpad' if recipe.packaged else recipe.file}; for a {' or a '.join(head.kinds)}"
+    for key, asked in (("model", head.model), ("args", head.args)):
+        if asked is not None:
+            need = "" if asked.required else "  (may be left out)"
+            yield f"  {key}: {asked.example}  # {asked.means}{need}"
+    yield "\nIt stands for these keys; your own, and `defaults`, win over them:\n"
+    yield textwrap.indent(_service_text(recipe), "    ")
+    for title, points in (("Good to know", head.notes), ("Sources", head.sources)):
+        if points:
+            yield f"\n{title}:"
+            for point in points:
+                yield _point(point)
+    if head.traps:
+        yield "\nTraps that are told when its output shows them:"
+        for trap in head.traps:
+            hint = f": {trap.hint}" if trap.hint else ""
+            yield _point(f"{trap.says}{hint}")
+
+
+def _point(text: str) -> str:
+    return textwrap.fill(
+        text,
+        100,
+        initial_indent="  - ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _service_text(recipe: Recipe) -> str:
+    """As it stands in its file."""
+    span = recipe.service.span
+    lines = recipe.file.read_text(encoding="utf-8").splitlines()[span.line - 1 : span.end_line]
+    return textwrap.dedent("\n".join(lines))
+
+
+def _object(name: str, file: Path, recipe: Recipe | None, problems: list[Diagnostic]) -> dict[str, Any]:
+    if recipe is None:
+        return {"name": name, "file": str(file), "problems": [problem.message for problem in problems]}
+    head = recipe.head
+    return {
+        "name": name,
+        "title": head.title,
+        "kinds": list(head.kinds),
+        "packaged": recipe.packaged,
+        "file": str(file),
+        "model": _asked(head.model),
+        "args": _asked(head.args),
+        "service": _service_data(recipe),
+        "sources": list(head.sources),
+        "notes": list(head.notes),
+        "traps": [{"match": t.match, "says": t.says, "hint": t.hint, "gpu": t.gpu} for t in head.traps],
+    }
+
+
+def _service_data(recipe: Recipe) -> Any:
+    from launchpad.stack.nodes import plain
+
+    return plain(recipe.service)
+
+
+def _asked(asked: Asked | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    return {"required": asked.required, "example": asked.example, "means": asked.means}

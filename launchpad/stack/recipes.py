@@ -1,0 +1,169 @@
+"""`uses: NAME`: lays a recipe beneath a service, before anything is filled in or checked.
+
+Decides what wins (the service, then `defaults`, then the recipe), where problems of it are shown (in a team's recipe at their place
+there; of launchpad's own at `uses`), and what does not fit together. Knows no recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from launchpad.errors import Diagnostic, Span
+from launchpad.stack.merge import under
+from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq, scalars
+from launchpad.stack.problems import (
+    CONFLICT,
+    MISSING,
+    RECIPE,
+    UNUSUAL,
+    VALUE,
+    did_you_mean,
+    error,
+    shown,
+)
+from launchpad.stack.recipe import FOLDER, NAME, OWN, Asked, Recipe, load, names, packaged
+from launchpad.stack.schema import JOB_ONLY
+
+
+class Recipes:
+    """Those that one stack uses. Notes every problem, and every file that was read or looked for."""
+
+    def __init__(
+        self, directory: Path, defaults: Map, problems: list[Diagnostic], inputs: list[Path]
+    ) -> None:
+        self.folder = directory / FOLDER
+        self.used: dict[str, Recipe] = {}
+        """By service."""
+        self._problems, self._inputs = problems, inputs
+        self._read: dict[str, Recipe | None] = {}
+        self.defaults = defaults.without(*OWN)
+        for key in OWN:
+            if entry := defaults.entries.get(key):
+                message = f"`{key}` belongs to one server or job, not into `defaults`"
+                problems.append(error(CONFLICT, message, entry.key.span))
+
+    def beneath(self, name: str, tree: Map, is_job: bool) -> Map:
+        """The service with its recipe beneath it. Where that is not right, with something in its place, so that what
+        else is wrong is told all the same."""
+        uses = tree.entries.get("uses")
+        if uses is None:
+            self._problems += _without(tree)
+            return tree
+        recipe = self._named(uses)
+        if recipe is None:
+            broken = _with(tree, "uses", _text("none", uses.span)) if isinstance(uses.value, Scalar) else tree
+            return under(_map(tree.span, command=_text("true", uses.span)), broken)
+        self.used[name] = recipe
+        self._problems += _misfits(recipe, name, tree, uses, is_job)
+        base = at(recipe.service, uses.span) if recipe.packaged else recipe.service
+        ports = tree.get("ports")
+        if isinstance(ports, Map) and "main" in ports.entries:
+            base = base.without("port")
+        if (model := _missed(tree, "model", recipe.head.model)) is not None:
+            tree = _with(tree, "model", _text(model.example, uses.span))
+        return under(base, tree, () if is_job else JOB_ONLY)
+
+    def _named(self, uses: Entry) -> Recipe | None:
+        node = uses.value
+        if isinstance(node, Scalar) and node.value is None:
+            return None  # told as any key that has no value
+        if not isinstance(node, Scalar):
+            return None  # told as well
+        if not NAME.match(node.text):
+            message = f"`uses` is the name of a recipe, written out, and this is `{shown(node.text)}`"
+            self._problems.append(error(VALUE, message, node.span, hint="`launchpad recipes` lists them"))
+            return None
+        if node.text not in self._read:
+            self._read[node.text] = self._find(node)
+        return self._read[node.text]
+
+    def _find(self, node: Scalar) -> Recipe | None:
+        file = self.folder / f"{node.text}.yaml"
+        self._inputs.append(file)  # also where it is not there: it may appear
+        if file.is_file():
+            recipe, problems = load(file)
+            self._problems += problems
+            return recipe
+        if (found := packaged(node.text)) is not None:
+            return found
+        hint = did_you_mean(node.text, names(self.folder)) or "`launchpad recipes` lists them"
+        notes = [f"neither in `{self.folder}` nor among launchpad's own"]
+        message = f"there is no recipe `{shown(node.text)}`"
+        self._problems.append(error(RECIPE, message, node.span, notes=notes, hint=hint))
+        return None
+
+
+def _without(tree: Map) -> Iterator[Diagnostic]:
+    for key in OWN[1:]:
+        if entry := tree.entries.get(key):
+            message = f"`{key}` is for a recipe, and there is no `uses`"
+            hint = (
+                "`uses: NAME`; `launchpad recipes` lists them"
+                if key == "model"
+                else "write it into `command`"
+            )
+            yield error(CONFLICT, message, entry.key.span, hint=hint)
+
+
+def _misfits(recipe: Recipe, name: str, tree: Map, uses: Entry, is_job: bool) -> Iterator[Diagnostic]:
+    """What the service asks of the recipe, and it has not."""
+    is_kind = "job" if is_job else "server"
+    if is_kind not in recipe.head.kinds:
+        message = f"`{recipe.name}` is a recipe for a {recipe.head.kinds[0]}, and `{name}` is a {is_kind}"
+        yield error(CONFLICT, message, uses.value.span, hint=f"move `{name}` to `{recipe.head.kinds[0]}s`")
+    given, wanted = tree.entries.get("model"), recipe.head.model
+    if given and wanted is None:
+        yield error(CONFLICT, f"the recipe `{recipe.name}` takes no `model`", given.key.span)
+    elif given and "command" in tree.entries and not any("self.model" in one.text for one in scalars(tree)):
+        message = f"`model` is not used: the `command` of `{name}` says nothing of it"
+        hint = "write `${self.model}` where the command needs it"
+        yield error(UNUSUAL, message, given.key.span, hint=hint, severity="warning")
+    for key, asked in (("model", recipe.head.model), ("args", recipe.head.args)):
+        if (missed := _missed(tree, key, asked)) is not None:
+            message = f"the recipe `{recipe.name}` needs `{key}`: {missed.means}"
+            yield error(MISSING, message, uses.value.span, hint=f"`{key}: {missed.example}`")
+
+
+def _missed(tree: Map, key: str, asked: Asked | None) -> Asked | None:
+    """What is needed and not given. A `command` of the stack's own may do without."""
+    is_needed = asked is not None and asked.required and "command" not in tree.entries
+    return asked if is_needed and key not in tree.entries else None
+
+
+def at(node: Map, span: Span) -> Map:
+    """The same, as if all of it stood at one place."""
+    entries = {
+        name: Entry(_moved_scalar(entry.key, span), _moved(entry.value, span))
+        for name, entry in node.entries.items()
+    }
+    return Map(span, entries, node.size, node.height)
+
+
+def _moved(node: Node, span: Span) -> Node:
+    if isinstance(node, Scalar):
+        return _moved_scalar(node, span)
+    if isinstance(node, Seq):
+        return Seq(span, tuple(_moved(item, span) for item in node.items), node.size, node.height)
+    return at(node, span)
+
+
+def _moved_scalar(node: Scalar, span: Span) -> Scalar:
+    return Scalar(span, node.text, node.value, node.style)
+
+
+def _text(text: str, span: Span) -> Scalar:
+    return Scalar(span, text, text, "'")
+
+
+def _with(tree: Map, key: str, value: Scalar) -> Map:
+    return Map(
+        tree.span,
+        {**tree.entries, key: Entry(_text(key, value.span), value)},
+        tree.size + 2,
+        tree.height,
+    )
+
+
+def _map(span: Span, **values: Scalar) -> Map:
+    return Map(span, {key: Entry(_text(key, value.span), value) for key, value in values.items()}, 3)
