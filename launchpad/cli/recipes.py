@@ -36,10 +36,11 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> int:
         if pages:
             print("\n\n".join(pages))
     else:
+        width = max(len(name) for name, *_ in found)
         for name, file, recipe, _ in found:
             title = recipe.head.title if recipe else "cannot be read"
             own = "" if recipe and recipe.packaged else f"  [{file}]"
-            print(f"{name:<20}  {title}{own}")
+            print(f"{name:<{width}}  {title}{own}")
     problems = [problem for *_, problems in found for problem in problems]
     if problems:
         complain(problems)

@@ -62,6 +62,8 @@ class Recipes:
             base = base.without("port")
         if (model := _missed(tree, "model", recipe.head.model)) is not None:
             tree = _with(tree, "model", _text(model.example, uses.span))
+        if "model" not in tree.entries:
+            base = _without_model(base)
         return under(base, tree, () if is_job else JOB_ONLY)
 
     def _named(self, uses: Entry) -> Recipe | None:
@@ -129,6 +131,19 @@ def _missed(tree: Map, key: str, asked: Asked | None) -> Asked | None:
     """What is needed and not given. A `command` of the stack's own may do without."""
     is_needed = asked is not None and asked.required and "command" not in tree.entries
     return asked if is_needed and key not in tree.entries else None
+
+
+def _without_model(base: Map) -> Map:
+    """A model that is left out leaves no empty argument."""
+    entry = base.entries.get("command")
+    if entry is None or not isinstance(entry.value, Seq):
+        return base
+    node = entry.value
+    items = tuple(
+        item for item in node.items if not (isinstance(item, Scalar) and item.text == "${self.model}")
+    )
+    command = Entry(entry.key, Seq(node.span, items, node.size, node.height))
+    return Map(base.span, {**base.entries, "command": command}, base.size, base.height)
 
 
 def at(node: Map, span: Span) -> Map:
