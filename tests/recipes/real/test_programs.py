@@ -1,0 +1,39 @@
+"""Recipes with the real programs, for those that are installed: LAUNCHPAD_RECIPE_ENVS is a folder of virtual environments
+(`scripts/recipes` makes them). uvicorn is always there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from launchpad.stack.recipe import names
+from tests.e2e.conftest import Make, make_stack  # noqa: F401
+from tests.recipes.real.programs import NOT_HERE, PROGRAMS
+from tests.recipes.real.run import play, python_of
+
+ENVS = os.environ.get("LAUNCHPAD_RECIPE_ENVS", "")
+
+
+def test_every_recipe_is_tried_or_says_why_not() -> None:
+    assert {*PROGRAMS, *NOT_HERE} == set(names())
+    assert not set(PROGRAMS) & set(NOT_HERE)
+
+
+def env_of(name: str) -> Path | None:
+    if ENVS and python_of(Path(ENVS) / PROGRAMS[name].env).exists():
+        return Path(ENVS) / PROGRAMS[name].env
+    return Path(sys.prefix) if name == "uvicorn" else None
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_start_ask_stop_and_nothing_is_left(make_stack: Make, name: str) -> None:  # noqa: F811
+    env = env_of(name)
+    if env is None:
+        pytest.skip(f"`{' '.join(PROGRAMS[name].install)}` is not installed (LAUNCHPAD_RECIPE_ENVS)")
+    seen = play(name, PROGRAMS[name], env, make_stack("servers: {}"))
+    assert (seen.left, seen.ports_free) == (0, True)
