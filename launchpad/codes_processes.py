@@ -47,4 +47,11 @@ PROCESSES: dict[str, Entry] = {
         ("a mistake in the change", "not enough memory for two at once", "no second port is free"),
         ("mend the file: the next change is tried again", "`launchpad restart NAME` stops the old one first"),
     ),
+    "E509": Entry(
+        "a service failed as its recipe knows",
+        "A warning. Its process ended, is to be started again, and the last lines of its output are those of a known trap of the "
+        "recipe that it uses. If GPU memory was missing, the message says who held it at that moment.",
+        ("too little GPU memory", "a model that cannot be fetched", "a port that is taken"),
+        ("follow the hint", "`launchpad recipes NAME` lists the traps of a recipe"),
+    ),
 }

@@ -17,6 +17,7 @@ from launchpad.plan.select import closure
 from launchpad.stack import attempt
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.problems import did_you_mean, error, listed, shown, unique
+from launchpad.stack.recipe import Trap
 
 UNKNOWN_NAME = "E205"
 
@@ -52,6 +53,11 @@ class Reading:
     def when_supervisor_dies(self) -> str:
         """keep or stop"""
         return self.loaded.model.when_supervisor_dies
+
+    def traps(self, service: str) -> tuple[Trap, ...]:
+        """What is known to go wrong with it: those of its recipe."""
+        recipe = self.loaded.recipes.get(service)
+        return recipe.traps if recipe is not None else ()
 
     def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
         """Where something of a service stands in the file (the nearest thing above it, where it is not written);

@@ -24,16 +24,6 @@ Tail = Callable[[str], tuple[str, ...]]
 """The last lines that a service printed."""
 
 
-def problems(
-    engine: Engine, place: Place, tail: Tail, refusals: dict[str, Refusal]
-) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong now: what failed for good, and what cannot become ready as it is."""
-    found = [
-        problem(engine, unit, place, tail, refusals) for unit in engine.units.values() if not unit.removed
-    ]
-    return tuple(diagnostic for diagnostic in found if diagnostic is not None)
-
-
 def problem(
     engine: Engine, unit: Unit, place: Place, tail: Tail, refusals: dict[str, Refusal]
 ) -> Diagnostic | None:

@@ -26,9 +26,12 @@ from launchpad.core.facts import (
     RestartAsked,
 )
 from launchpad.core.model import Phase
+from launchpad.core.state import Unit
 from launchpad.core.verdict import Verdict
 from launchpad.core.wishes import Note
 from launchpad.errors import Diagnostic, Label
+from launchpad.hosts.local.gpu import GpuMemory
+from launchpad.hosts.local.gpu_holders import holders
 from launchpad.hosts.local.host import LocalHost
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.survey import Survey
@@ -38,7 +41,8 @@ from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_view
-from launchpad.runtime.problems import problem, problems
+from launchpad.runtime.problems import problem
+from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
 
 TAIL_LINES = 6
@@ -72,6 +76,7 @@ class Supervisor:
         self._verdict = Verdict("starting", None, (), ())
         self._refusals: dict[str, Refusal] = {}
         self._told: dict[str, Diagnostic] = {}
+        self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
         self.on_adopted: Callable[[], None] = lambda: None
         self.stale = ""
@@ -172,7 +177,7 @@ class Supervisor:
         events = []
         for name in touched:
             unit = self.engine.units.get(name)
-            now = problem(self.engine, unit, self._place, self._tail, self._refusals) if unit else None
+            now = self._problem(unit) if unit else None
             if now is None:
                 self._told.pop(name, None)
             elif self._told.get(name) != now:
@@ -270,7 +275,7 @@ class Supervisor:
         views = [
             service_view(self.engine, unit, self.paths, now, wall) for unit in self.engine.units.values()
         ]
-        found = problems(self.engine, self._place, self._tail, self._refusals)
+        found = [self._problem(unit) for unit in self.engine.units.values() if not unit.removed]
         return Snapshot(
             rev=self.rev,
             stack=self.reading.name,
@@ -281,7 +286,7 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=tuple(views),
-            diagnostics=(*found, *self._sink_problems(), *self._unapplied, *self._extra),
+            diagnostics=(*filter(None, found), *self._sink_problems(), *self._unapplied, *self._extra),
             stale=self.stale,
             notices=self._notices,
         )
@@ -313,18 +318,27 @@ class Supervisor:
     def _place(self, service: str, *path: str, text: str = "") -> Label | None:
         return self.reading.label(service, *path, text=text)
 
-    def _tail(self, service: str) -> tuple[str, ...]:
+    def _problem(self, unit: Unit) -> Diagnostic | None:
+        """What is wrong with it, and what its recipe knows of that."""
+        found = problem(self.engine, unit, self._place, self._tail, self._refusals)
+        return self._traps.explained(unit, self.reading.traps(unit.name), found, self._place)
+
+    def _holders(self) -> tuple[str, ...]:
+        """Who has memory of the GPUs now."""
+        return holders(self._gpus.by_pid(), self.run_id)
+
+    def _tail(self, service: str, count: int = TAIL_LINES) -> tuple[str, ...]:
         """The last lines that its current or last attempt printed."""
         from launchpad.hosts.local.spool import SpoolReader
 
         try:
             reader = SpoolReader(self.paths.log(service))
-            start = max(reader.tail_offset(TAIL_LINES), self._host.log_start(service))
-            data, _ = reader.read_from(start, 16384)
+            start = max(reader.tail_offset(count), self._host.log_start(service))
+            data, _ = reader.read_from(start, 16384 * (1 + count // 20))
         except OSError:
             return ()
         lines = data.decode(errors="replace").splitlines()
-        return tuple(self._veil.text(line.rstrip()[:500]) for line in lines if line.strip())[-TAIL_LINES:]
+        return tuple(self._veil.text(line.rstrip()[:500]) for line in lines if line.strip())[-count:]
 
     # --- what people ask ---------------------------------------------------------------------------
 

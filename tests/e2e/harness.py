@@ -278,6 +278,17 @@ def is_free(number: int) -> bool:
     return True
 
 
+def listens(number: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody listens there; what is left of connections that have ended does not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, number))
+        except OSError:
+            return True
+    return False
+
+
 def listening(*ports: int, host: str = "127.0.0.1") -> list[socket.socket]:
     """Sockets of this very process that listen there; the caller closes them."""
     opened = []

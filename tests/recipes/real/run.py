@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.harness import Stack, is_free
+from tests.e2e.harness import Stack, listens
 from tests.recipes.real.programs import FILES, Program
 
 DEADLINE_S = 300.0
@@ -75,7 +75,7 @@ def _server(program: Program, env: Path, stack: Stack) -> Seen:
     processes = len(_own(stack))
     stack.cli("down", check=0, timeout=DEADLINE_S)
     left = len(stack.survivors())
-    free = all(is_free(number) for number in row["ports"].values())
+    free = not any(listens(number) for number in row["ports"].values())
     return Seen(
         version(program, env),
         seconds(stack, "starting", "ready"),

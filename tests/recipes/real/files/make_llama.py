@@ -11,7 +11,9 @@ tokenizer.train_from_iterator(
     ["one two three four"] * 10,
     trainers.BpeTrainer(vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet),
 )
-PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained("model")
+PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(
+    "model"
+)
 config = LlamaConfig(
     hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=300,
     bos_token_id=0, eos_token_id=1, max_position_embeddings=512,

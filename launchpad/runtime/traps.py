@@ -1,0 +1,97 @@
+"""What the last lines of a service that ended tell of a known trap, and who holds the GPU's memory then.
+
+Decides which trap of the service's recipe is told, and how that goes into the diagnosis. Looks once for each end, because what
+is so an hour later explains nothing. Refuses to know why a service ended: its diagnosis says that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from launchpad.core.model import Outcome, Phase
+from launchpad.core.state import Unit
+from launchpad.errors import Diagnostic
+from launchpad.runtime.problems import Place
+from launchpad.stack.recipe import Trap
+
+KNOWN = "E509"
+LINES = 200
+"""So many of the last lines are looked at."""
+EXPLAINED = ("E401", "E402", "E501", "E503", "E506")
+"""Ends of which the output may tell more."""
+SHOWN = 300
+"""Characters of a line."""
+
+Lines = Callable[[str, int], tuple[str, ...]]
+"""The last lines that a service printed, at most so many."""
+Holders = Callable[[], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Caught:
+    """A trap, the line that tells, and who held the GPU's memory at that time."""
+
+    trap: Trap
+    line: str
+    holders: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        return f"its output says: {self.line[:SHOWN].strip()}"
+
+
+class Traps:
+    def __init__(self, lines: Lines, holders: Holders) -> None:
+        self._lines, self._holders = lines, holders
+        self._known: dict[str, tuple[Outcome, Caught | None]] = {}
+
+    def explained(
+        self, unit: Unit, traps: Sequence[Trap], found: Diagnostic | None, place: Place
+    ) -> Diagnostic | None:
+        """The diagnosis with what its traps say of it; for one that is to be started again, a warning of its own."""
+        end = unit.failed.last if unit.failed is not None and unit.is_alive else unit.last
+        again = found is None and unit.phase is Phase.BACKOFF
+        if not traps or end is None or not (again or (found is not None and found.code in EXPLAINED)):
+            return found
+        caught = self._caught(unit.name, end, traps)
+        if caught is None:
+            return found
+        if found is None:
+            return _warning(unit, end, caught, place)
+        said = () if caught.line in found.log else (caught.says,)
+        notes = (*found.notes, *said, f"that is: {caught.trap.says}", *caught.holders)
+        return replace(found, notes=notes, hint=caught.trap.hint or found.hint)
+
+    def _caught(self, name: str, end: Outcome, traps: Sequence[Trap]) -> Caught | None:
+        """Looked for once for each end."""
+        if name not in self._known or self._known[name][0] != end:
+            match = first(traps, self._lines(name, LINES))
+            self._known[name] = (end, match and self._with_holders(*match))
+        return self._known[name][1]
+
+    def _with_holders(self, trap: Trap, line: str) -> Caught:
+        return Caught(trap, line, self._holders() if trap.gpu else ())
+
+
+def first(traps: Sequence[Trap], lines: Sequence[str]) -> tuple[Trap, str] | None:
+    """The first trap that one of the lines tells of, and the last such line."""
+    for trap in traps:
+        for line in reversed(lines):
+            if re.search(trap.match, line):
+                return trap, line
+    return None
+
+
+def _warning(unit: Unit, end: Outcome, caught: Caught, place: Place) -> Diagnostic:
+    label = place(unit.name)
+    return Diagnostic(
+        KNOWN,
+        f"`{unit.name}` failed: {caught.trap.says}",
+        severity="warning",
+        labels=(label,) if label is not None else (),
+        notes=(end.text, caught.says, *caught.holders),
+        consequence="it is started again",
+        hint=caught.trap.hint or "",
+    )
