@@ -271,6 +271,7 @@ def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
         (parts.Exec, "text, split as a shell would; or a list"),
         (parts.Status, "a status, a range, or a list of these"),
         (parts.Http, "a path that begins with `/`, or a URL"),
+        (parts.Post, "a map or a list, which is sent as JSON"),
         (parts.Tcp, "`true`, the number or the name of a port, or `host:port`"),
         (parts.Log, "a regular expression"),
         (parts.InheritEnv, "`true`, `false`, or a list of names"),

@@ -100,7 +100,7 @@ def _speaks_of(check: Check | None, name: str, ports: list[str]) -> bool:
 
 def _refs(check: Check | None) -> Iterator[Ref]:
     if check is not None:
-        for one in (check.target, *check.argv, *(value for _, value in check.headers)):
+        for one in (check.target, check.content, *check.argv, *(value for _, value in check.headers)):
             yield from (part for part in one if isinstance(part, Ref))
 
 

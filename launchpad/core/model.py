@@ -138,6 +138,8 @@ class Check:
     status: tuple[tuple[int, int], ...] = ((200, 399),)
     body: str = ""
     headers: tuple[tuple[str, Text], ...] = ()
+    content: Text = ()
+    """Sent by POST, as JSON; nothing for a GET."""
     successes: int = 1
     failures: int = 3
     interval_s: float = 10.0
@@ -279,6 +281,7 @@ class Probing:
     status: tuple[tuple[int, int], ...] = ((200, 399),)
     body: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    content: str = ""
     timeout_s: float = 5.0
     ours: bool = True
 

@@ -58,5 +58,6 @@ def probing(check: Check, leases: Leases) -> Probing:
         status=check.status,
         body=check.body,
         headers=tuple((key, text(value, leases)) for key, value in check.headers),
+        content=text(check.content, leases),
         timeout_s=check.probe_timeout_s,
     )

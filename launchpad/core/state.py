@@ -184,8 +184,8 @@ class Unit:
 
 
 def flying_limit(check: Check | None) -> int:
-    """How many probes of one check may be under way: many where an answer may never come."""
-    if check is None or check.argv or check.kind.is_event:
+    """How many probes of one check may be under way: many where an answer may never come, one where it is work."""
+    if check is None or check.argv or check.content or check.kind.is_event:
         return 1
     return 20
 

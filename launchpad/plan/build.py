@@ -179,6 +179,6 @@ def _refs(
 ) -> tuple[tuple[str, str], ...]:
     for check in (ready, alive):
         if check is not None:
-            texts += [check.target, *check.argv, *(value for _, value in check.headers)]
+            texts += [check.target, check.content, *check.argv, *(value for _, value in check.headers)]
     parts = (part for one in texts for part in one if isinstance(part, Ref))
     return tuple(sorted({(part.service, part.port) for part in parts if part.service != name}))

@@ -21,6 +21,8 @@ from launchpad.stack.words import Template
 NO_PORT = "E206"
 DEFAULT_INTERVAL_S = 10.0
 """Between two probes of a service that is up; the core probes faster while it starts."""
+NEVER_AGAIN = 0.0
+"""As an interval: the core does not probe again what has passed."""
 
 
 def ready(loaded: Loaded, name: str, ports: Sequence[str], folder: str) -> Check | None:
@@ -41,8 +43,14 @@ def alive(loaded: Loaded, name: str, ports: Sequence[str], folder: str) -> Check
 def _check(written: Alive, name: str, loaded: Loaded, ports: Sequence[str], folder: str) -> Check:
     kind, target, argv = _aim(written, name, loaded, ports, folder)
     more: dict[str, Any] = {}
+    once = isinstance(written, Ready) and written.once
     if isinstance(written, Ready):
-        more = {"successes": written.successes, "stall_s": written.stall, "timeout_s": written.timeout}
+        more = {
+            "successes": written.successes,
+            "stall_s": written.stall,
+            "timeout_s": written.timeout,
+            "content": text(written.post) if written.post is not None else (),
+        }
     return Check(
         kind,
         target=target,
@@ -51,7 +59,7 @@ def _check(written: Alive, name: str, loaded: Loaded, ports: Sequence[str], fold
         body=written.body or "",
         headers=tuple((key, text(value)) for key, value in written.headers.items()),
         failures=written.failures,
-        interval_s=written.interval or DEFAULT_INTERVAL_S,
+        interval_s=NEVER_AGAIN if once else written.interval or DEFAULT_INTERVAL_S,
         probe_timeout_s=written.probe_timeout,
         **more,
     )

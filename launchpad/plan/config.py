@@ -4,6 +4,7 @@ files. Secrets are masked wherever they appear.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -197,6 +198,8 @@ def _check(check: Alive, shown: Shown) -> dict[str, Any]:
         found |= {
             "log": shown.text(check.log) if check.log else None,
             "notify": check.notify or None,
+            "post": json.loads(shown.text(check.post)) if check.post else None,
+            "once": check.once or None,
             "successes": check.successes,
             "stall": f"{check.stall:g}s" if check.stall else "never",
             "timeout": f"{check.timeout:g}s" if check.timeout else None,

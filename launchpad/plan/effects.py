@@ -46,6 +46,8 @@ SERVICE: dict[str, Effect] = {
     "ready.file": Effect.IN_PLACE,
     "ready.log": Effect.IN_PLACE,
     "ready.notify": Effect.REPLACE,
+    "ready.post": Effect.IN_PLACE,
+    "ready.once": Effect.IN_PLACE,
     "ready.status": Effect.IN_PLACE,
     "ready.body": Effect.IN_PLACE,
     "ready.headers": Effect.IN_PLACE,

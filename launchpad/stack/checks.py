@@ -5,7 +5,9 @@ Decides the keys and their forms. That a check is of one kind only is in `rules`
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
@@ -27,7 +29,7 @@ from launchpad.stack.fields import (
 )
 from launchpad.stack.problems import CHECK
 from launchpad.stack.strict import Exec, Strict
-from launchpad.stack.template import Reference
+from launchpad.stack.template import Piece, Reference
 from launchpad.stack.words import Template, Word, template
 
 
@@ -103,6 +105,34 @@ def _status_range(value: object) -> tuple[int, int]:
     return low, high
 
 
+def _post(value: object) -> Template:
+    """As JSON text."""
+    if not isinstance(value, dict | list):
+        raise wrong(CHECK, f"a map or a list is wanted, which is sent as JSON, not {said(value)}")
+    return template(tuple(_json(value)))
+
+
+def _json(value: object) -> Iterator[Piece]:
+    """A string keeps its references."""
+    if isinstance(value, dict):
+        for index, (name, inner) in enumerate(value.items()):
+            yield Piece(f"{', ' if index else '{'}{json.dumps(str(name))}: ")
+            yield from _json(inner)
+        yield Piece("}" if value else "{}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield Piece(", " if index else "[")
+            yield from _json(inner)
+        yield Piece("]" if value else "[]")
+    elif isinstance(value, Word) and isinstance(value.value, str):
+        yield Piece('"')
+        for piece in value.pieces:
+            yield piece if piece.reference else piece._replace(text=json.dumps(piece.text)[1:-1])
+        yield Piece('"')
+    else:
+        yield Piece(json.dumps(value.value if isinstance(value, Word) else None))
+
+
 _STATUS_ONE: list[dict[str, Any]] = [
     {"type": "integer", "minimum": 100, "maximum": 599},
     {"type": "string", "pattern": r"^[1-5][0-9]{2}( *- *[1-5][0-9]{2})?$"},
@@ -116,6 +146,7 @@ Status = Annotated[
 Http = Annotated[
     Template, PlainValidator(_http), schema({"type": "string", "pattern": r"^(/|https?://|\$\{)"})
 ]
+Post = Annotated[Template, PlainValidator(_post), schema({"type": "object"}, {"type": "array"})]
 Tcp = Annotated[Template, PlainValidator(_tcp), schema({"type": ["string", "integer"]}, {"const": True})]
 Log = Annotated[Template, PlainValidator(_log), schema({"type": "string", "minLength": 1})]
 Headers = dict[str, Text]
@@ -176,6 +207,17 @@ class Ready(Alive):
     )
     notify: Bool = Field(
         False, description="The process says so itself, by systemd's NOTIFY_SOCKET protocol.", examples=[True]
+    )
+    post: Post | None = Field(
+        None,
+        description="With `http`: ask by POST, with this as JSON. A small request of the real kind tells more than a path that "
+        "only says that something listens; one is under way at a time.",
+        examples=[{"model": "${vars.model}", "prompt": "a", "max_tokens": 1}],
+    )
+    once: Bool = Field(
+        False,
+        description="Once it has passed, do not ask again: what is ready stays ready until it ends or `alive` fails.",
+        examples=[True],
     )
     successes: Annotated[int, whole(1, 1_000)] = Field(
         1, description="So many probes in a row have to succeed.", examples=[2]

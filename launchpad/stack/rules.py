@@ -116,6 +116,10 @@ def _check(node: Map, key: str, kinds: tuple[str, ...]) -> Iterator[Diagnostic]:
         message = f"`{key}` is one of {listed((e.key.text for e in given), 'and')}, not several"
         others = [Label(given[0].key.span, "the first")]
         yield error(CHECK, message, given[1].key.span, others=others, hint="keep one of them")
+    if "post" in check.entries and given and "http" not in check.entries:
+        message = "`post` is what is sent by `http`, and there is none"
+        others = [Label(given[0].key.span, "asked in this way")]
+        yield error(CHECK, message, check.entries["post"].key.span, others=others)
     for name in ("log", "notify"):
         if key == "alive" and name in check.entries:
             message = f"`{name}` tells that a service became ready, not that it still lives"

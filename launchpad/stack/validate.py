@@ -18,7 +18,7 @@ from launchpad.stack.schema import LATER, LATER_TOP, Defaults, Job, Server, Stac
 from launchpad.stack.scope import View, World
 from launchpad.stack.words import Word
 
-_FREE = ("environment", "headers", "vars")
+_FREE = ("environment", "headers", "vars", "post")
 """Maps whose keys are the user's own: a name that begins with `x-` means itself there."""
 
 _INSIDE: dict[str, type[BaseModel]] = {

@@ -79,9 +79,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        mark(f"got-{self.path.strip('/')}")
         self.say(200 if self.path in ("/health", "/v1/models") else 404)
 
     def do_POST(self) -> None:
+        mark("asked")
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.say(200, {"model": body["model"], "choices": [{"text": " three"}]})
 

@@ -204,3 +204,23 @@ def test_one_that_is_started_again_is_told_as_well(vllm: Vllm) -> None:
     for one in problems:
         assert any(f"(pid {os.getpid()}) 1.0 GiB" in note for note in one["notes"])
     stack.down()
+
+
+@pytest.mark.heavy
+def test_ready_by_one_real_request(vllm: Vllm) -> None:
+    """Asked until it answers, and not again after that; whether it lives is asked by another path."""
+    stack = vllm.stack
+    stack.write(
+        STACK
+        + """
+        ready: {http: /v1/completions, post: {model: "${self.model}", prompt: one, max_tokens: 1}, body: choices, once: true, interval: 50ms}
+"""
+    )
+    vllm.up()
+    seen = len(stack.marks_of("vllm", "got-health"))
+    eventually(lambda: len(stack.marks_of("vllm", "got-health")) > seen + 5, "it is asked whether it lives")
+    assert len(stack.marks_of("vllm", "asked")) == 1
+    stack.start("down")
+    eventually(lambda: not any(pid for pid in map(int, vllm.memory()) if alive(pid)), "its workers are gone")
+    vllm.give_back()
+    assert stack.started[-1].wait(60) == 0

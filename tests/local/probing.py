@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -81,16 +82,23 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def server(
-    reply: bytes | list[bytes] | None, host: str = "127.0.0.1", port: int = 0, **more: object
+    reply: bytes | list[bytes] | None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    whole: bool = False,
+    **more: object,
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
     """Listens in this process and gives each request the next reply (None: never answers, b"": closes).
-    Yields the port and the requests seen."""
+    Yields the port and the requests seen; their heads only, unless `whole`."""
     replies = [reply] if not isinstance(reply, list) else list(reply)
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            request = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", request.lower())
+            seen.append(request + (await reader.readexactly(int(length[1])) if whole and length else b""))
             answer = replies.pop(0) if len(replies) > 1 else replies[0]
             if answer is None:
                 await reader.read()

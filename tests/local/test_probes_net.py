@@ -100,6 +100,25 @@ def test_the_request_is_as_it_was_written(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_json_is_sent_by_post(tmp_path: Path) -> None:
+    """The body's length counts bytes, and a header of one's own wins."""
+
+    async def run() -> None:
+        content = '{"prompt": "\u00e4\u4e00"}'
+        async with bench(tmp_path) as b, server(http(), whole=True) as (port, seen):
+            assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/v1", content=content)).ok
+            more = (("Content-Type", "application/x-ndjson"),)
+            assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/v1", content="[1]", headers=more)).ok
+        head, _, body = seen[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /v1 HTTP/1.1\r\n")
+        assert b"content-type: application/json" in head
+        assert body.decode() == content
+        assert b"content-type: application/x-ndjson" in seen[1]
+        assert b"application/json" not in seen[1]
+
+    asyncio.run(run())
+
+
 def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with (

@@ -100,6 +100,16 @@ CASES: dict[str, Case] = {
     "two-sinks-in-one": Case(server("command: x", "output: {file: a, jsonl: b}"), ("E124 4:13",)),
     "restart-and-retries": Case(job("command: x", "restart: always", "retries: 3"), ("E124 5:5",)),
     "job-key-on-a-server": Case(server("command: x", "primary: true"), ("E124 4:5",)),
+    # --- recipes ------------------------------------------------------------------------------------------
+    "unknown-recipe": Case(server("uses: vlm", "model: x"), ("E129 3:11",)),
+    "recipe-without-its-model": Case(server("uses: vllm", "args: --dtype half"), ("E108 3:11",)),
+    "args-without-a-recipe": Case(server("command: x", "args: --dtype half"), ("E124 4:5",)),
+    "recipe-for-a-job": Case(server("uses: torchrun", "args: train.py"), ("E124 3:11",)),
+    "problem-in-a-teams-recipe": Case(
+        server("uses: own"),
+        ("E106 3:3",),
+        {"recipes/own.yaml": "title: own\nservice:\n  comand: x\n  command: y\n"},
+    ),
     # --- names ------------------------------------------------------------------------------------------
     "name-clash": Case("servers:\n  eval: {command: x}\njobs:\n  eval: {command: y}\n", ("E114 4:3",)),
     "bad-name": Case("servers:\n  my server: {command: x}\n  2nd: {command: y}\n", ("E114 2:3", "E114 3:3")),
@@ -129,6 +139,10 @@ CASES: dict[str, Case] = {
     "http-and-tcp": Case(
         server("command: x", "port: auto", "ready: {http: /health, tcp: true}"), ("E119 5:28",)
     ),
+    "post-to-nobody": Case(
+        server("command: x", "port: auto", "ready: {tcp: true, post: {a: 1}}"), ("E119 5:24",)
+    ),
+    "post-of-text": Case(server("command: x", "port: auto", "ready: {http: /, post: hello}"), ("E119 5:28",)),
     "not-a-path": Case(server("command: x", "port: auto", "ready: health"), ("E119 5:12",)),
     "bad-status": Case(server("command: x", "port: auto", "ready: {http: /, status: ok}"), ("E119 5:30",)),
     "bad-expression": Case(server("command: x", "ready: {log: 'up ('}"), ("E107 4:18",)),

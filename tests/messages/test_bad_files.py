@@ -24,6 +24,7 @@ ENVIRON = {"HOME": "/home/user", "PATH": "/usr/bin:/bin", "MODEL": "qwen"}
 
 def refused(case: Case, folder: Path) -> tuple[Diagnostic, ...]:
     for name, text in case.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     file = folder / "stack.yaml"
     file.write_bytes(case.text if isinstance(case.text, bytes) else case.text.encode())
@@ -72,4 +73,4 @@ def test_as_json(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert {"code", "severity", "message", "file", "line", "column", "hint"} <= set(data)
         span = one.labels[0].span if one.labels else None
         assert (data["line"], data["column"]) == ((span.line, span.column) if span else (None, None))
-        assert data["file"] in ("stack.yaml", "stack.local.yaml", "a.env", None)
+        assert data["file"] in ("stack.yaml", "stack.local.yaml", "a.env", "recipes/own.yaml", None)

@@ -98,6 +98,8 @@ CASES: dict[str, Case] = {
     **checks("ready"),
     "ready.log": Case({"ready": {"log": "hell"}}, {"ready": {"log": "hello"}}),
     "ready.notify": Case({}, {"ready": {"notify": True}}),
+    "ready.post": check("ready", {"post": {"n": 1}}, {"post": {"n": 2}}),
+    "ready.once": check("ready", {"once": False}, {"once": True}),
     "ready.successes": check("ready", {"successes": 1}, {"successes": 2}),
     "ready.stall": check("ready", {"stall": "1m"}, {"stall": "2m"}),
     "ready.timeout": check("ready", {"timeout": "1m"}, {"timeout": "2m"}),

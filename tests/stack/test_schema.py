@@ -143,6 +143,7 @@ MATES = {
     "status": {"http": "/"},
     "body": {"http": "/"},
     "headers": {"http": "/"},
+    "post": {"http": "/"},
     "rotate": {"file": "a.log"},
     "keep": {"file": "a.log"},
     "required": {"path": "no.env"},

@@ -192,7 +192,7 @@ class _Asking:
         try:
             sock = self.knock.take()
             exchange, self._writer = await probes_http.begin(sock, self._target, self.knock.address)
-            status = await exchange.head(self._target, probing.headers)
+            status = await exchange.head(self._target, probing.headers, probing.content)
             if not any(low <= status <= high for low, high in probing.status):
                 self._bad(_status_seen(status, await exchange.beginning(_BODY_WAIT_S)))
             elif probing.body and re.search(probing.body, body := await exchange.body()) is None:

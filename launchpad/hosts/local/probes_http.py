@@ -41,11 +41,13 @@ class Exchange:
         self._ended = False
         self.status = 0
 
-    async def head(self, target: Target, headers: Iterable[tuple[str, str]]) -> int:
-        """Send the request and wait for the status."""
+    async def head(self, target: Target, headers: Iterable[tuple[str, str]], content: str = "") -> int:
+        """Send the request, a POST where there is JSON to be sent, and wait for the status."""
         h11 = self._h11
         try:
-            data = self._connection.send(_request(h11, target, headers)) or b""
+            body = content.encode("utf-8")
+            data = self._connection.send(_request(h11, target, headers, body)) or b""
+            data += (self._connection.send(h11.Data(data=body)) or b"") if body else b""
             data += self._connection.send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise HttpTrouble(f"cannot be asked: {error}") from None
@@ -124,14 +126,16 @@ async def _tls(is_here: bool) -> ssl.SSLContext:
     return context
 
 
-def _request(h11: Any, target: Target, headers: Iterable[tuple[str, str]]) -> Any:
+def _request(h11: Any, target: Target, headers: Iterable[tuple[str, str]], body: bytes) -> Any:
     merged = {"host": target.authority, **dict(_OURS)}
+    if body:
+        merged |= {"content-type": "application/json", "content-length": str(len(body))}
     if target.authorization:
         merged["authorization"] = target.authorization
     for name, value in headers:
         merged[name.lower()] = value
     pairs = [(name, value.encode("utf-8")) for name, value in merged.items()]
-    return h11.Request(method="GET", target=target.resource, headers=pairs)
+    return h11.Request(method="POST" if body else "GET", target=target.resource, headers=pairs)
 
 
 def _protocol_words(text: str) -> str:
