@@ -210,6 +210,33 @@ PROGRAMS: dict[str, Program] = {
     ),
 }  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Failure:
+    """A start that cannot go well, and the trap that is told of it."""
+
+    recipe: str
+    keys: str
+    says: str
+
+
+OFFLINE = 'environment: {HF_HUB_OFFLINE: "1"}'
+FAILURES = (
+    Failure("uvicorn", "args: nowhere:app", "the application is not where `args` says"),
+    Failure("jupyter", "output: console", "it does not run as root unless it is told to"),
+    Failure(
+        "litellm",
+        'args: "--config canned.yaml", environment: {LITELLM_LOCAL_MODEL_COST_MAP: "True"}',
+        "it does not start without a key of its own",
+    ),
+    Failure("litellm", "args: --config none.yaml", "the configuration is not where `args` says"),
+    Failure("llama-cpp-python", "model: none.gguf", "the file is not there, or is no GGUF that it can read"),
+    Failure("bentoml", "args: nowhere:Double", "the service is not where `args` says, or does not load"),
+    Failure("transformers-serve", f"model: no/such-model, {OFFLINE}", "the model is not on this machine"),
+    Failure("torchrun", "args: --nproc-per-node 2 -m nowhere", "a Python package is missing"),
+    Failure("litserve", "args: -m litserve_of_nobody", "a Python package is missing"),
+)
+
 NOT_HERE = {
     "vllm": "needs a GPU (the wheel has CUDA kernels only); played in `tests/e2e/test_fake_vllm.py`",
     "vllm-trl": "needs a GPU",

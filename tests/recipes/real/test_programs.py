@@ -11,8 +11,8 @@ import pytest
 
 from launchpad.stack.recipe import names
 from tests.e2e.conftest import Make, make_stack  # noqa: F401
-from tests.recipes.real.programs import NOT_HERE, PROGRAMS
-from tests.recipes.real.run import play, python_of
+from tests.recipes.real.programs import FAILURES, NOT_HERE, PROGRAMS, Failure
+from tests.recipes.real.run import fail, play, python_of
 
 ENVS = os.environ.get("LAUNCHPAD_RECIPE_ENVS", "")
 
@@ -36,4 +36,16 @@ def test_start_ask_stop_and_nothing_is_left(make_stack: Make, name: str) -> None
     if env is None:
         pytest.skip(f"`{' '.join(PROGRAMS[name].install)}` is not installed (LAUNCHPAD_RECIPE_ENVS)")
     seen = play(name, PROGRAMS[name], env, make_stack("servers: {}"))
-    assert (seen.left, seen.ports_free) == (0, True)
+    assert (seen.left, seen.left_by_kill, seen.ports_free) == (0, 0, True)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda one: f"{one.recipe}-{one.keys}")
+def test_a_trap_is_told(make_stack: Make, failure: Failure) -> None:  # noqa: F811
+    env = env_of(failure.recipe)
+    if env is None:
+        pytest.skip(f"`{failure.recipe}` is not installed (LAUNCHPAD_RECIPE_ENVS)")
+    if failure.recipe == "jupyter" and os.geteuid() != 0:
+        pytest.skip("only root is refused")
+    assert f"that is: {failure.says}" in fail(failure, env, make_stack("servers: {}"))

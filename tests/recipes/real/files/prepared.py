@@ -1,3 +1,6 @@
+import os
+import signal
+
 import torch
 from accelerate import Accelerator
 
@@ -7,3 +10,5 @@ model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters()
 accelerator.backward(model(torch.ones(4, 2)).sum())
 optimizer.step()
 print(f"one step on {accelerator.device}", flush=True)
+if os.environ.get("STAY"):
+    signal.pause()
