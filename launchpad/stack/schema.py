@@ -70,7 +70,7 @@ class Common(Strict):
         None,
         description="The name of a recipe: how a well-known program is started, which ports it takes, when it is ready. "
         "It lies beneath the keys given here and those of `defaults`, which win. `launchpad recipes` lists them; a "
-        "team's own are in `recipes/` beside the stack file.",
+        "team's own are in `recipes/` beside the stack file. Not in `defaults`.",
         examples=["vllm"],
     )
     model: Text | None = Field(

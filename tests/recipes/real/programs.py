@@ -246,7 +246,7 @@ NOT_HERE = {
     "text-embeddings-inference": "no package to install",
     "ollama": "no package to install",
     "llama-cpp": "no package to install",
-    "infinity": "needs a model from the hub",
-    "deepspeed": "needs a GPU",
-    "lm-eval": "needs data sets from the hub",
+    "infinity": "not tried: needs a model from the hub",
+    "deepspeed": "not tried: nothing to show without a GPU",
+    "lm-eval": "not tried: needs data sets from the hub",
 }
