@@ -31,7 +31,7 @@ from launchpad.core.verdict import Verdict
 from launchpad.core.wishes import Note
 from launchpad.errors import Diagnostic, Label
 from launchpad.hosts.local.gpu import GpuMemory
-from launchpad.hosts.local.gpu_holders import holders
+from launchpad.hosts.local.gpu_memory import holders
 from launchpad.hosts.local.host import LocalHost
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.survey import Survey

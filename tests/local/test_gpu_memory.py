@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from launchpad.hosts.local.gpu import GIB
-from launchpad.hosts.local.gpu_holders import holders
+from launchpad.hosts.local.gpu_memory import holders
 from launchpad.hosts.local.process import RUN, SERVICE
 
 GONE = 2**22 + 7
