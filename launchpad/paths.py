@@ -108,7 +108,7 @@ def find_stack(start: Path) -> Path | None:
     """The nearest stack.yaml or launchpad.yaml in `start` or a folder above it; where there is none, the nearest that
     runs, or has left processes: its file is gone for a moment, or for good."""
     files = [folder / name for folder in (start, *start.parents) for name in STACK_NAMES]
-    there = next((file for file in files if file.is_file()), None)
+    there = next((file for file in files if os.path.isfile(file)), None)
     return there or next((file for file in files if _has_run(stack_paths(file))), None)
 
 

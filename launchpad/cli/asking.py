@@ -25,13 +25,14 @@ def ask_and_wait(
     """`verb` is start, stop or restart. The exit code."""
     import click
 
-    from launchpad.control.client import Client, NotRunning
+    from launchpad.cli.attend import attended
+    from launchpad.control.client import NotRunning
     from launchpad.views.words import duration
 
     if not names:
         raise click.UsageError(f"Name what to {verb}.", click.get_current_context(silent=True))
     paths = locate(given)
-    client = Client(paths.socket)
+    client = attended(paths)
     try:
         return _ask(client, verb, names, wait, timeout_s)
     except NotRunning:

@@ -19,12 +19,13 @@ def command(names: tuple[str, ...], yes: bool, given: Path | None) -> int:
 
     A file that cannot be applied changes nothing; exit 2. What has failed is not tried again: `up` does that.
     """
-    from launchpad.control.client import Client, NotRunning
+    from launchpad.cli.attend import attended
+    from launchpad.control.client import NotRunning
 
     no_names(names)
     paths = locate(given)
     try:
-        reply = Client(paths.socket).reload(yes=yes)
+        reply = attended(paths).reload(yes=yes)
     except NotRunning:
         say(not_running(paths))
         return ExitCode.FAILED

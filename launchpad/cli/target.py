@@ -6,6 +6,7 @@ know what a command does with them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,13 +73,13 @@ def locate(given: Path | None) -> StackPaths:
             raise _no_stack()
         return stack_paths(found)
     paths = stack_paths(given)
-    if not paths.file.is_file() and not paths.state_dir.is_dir():
+    if not os.path.isfile(paths.file) and not os.path.isdir(paths.state_dir):
         raise Refused(
             [
                 Diagnostic(
                     "E191",
                     f"there is no stack file `{given}`",
-                    notes=("it is a folder",) if paths.file.is_dir() else (),
+                    notes=("it is a folder",) if os.path.isdir(paths.file) else (),
                     consequence="nothing was done",
                     hint="`launchpad init` writes a first stack.yaml",
                 )

@@ -27,11 +27,12 @@ def command(names: tuple[str, ...], timeout_s: float | None, given: Path | None)
     Of a stack that has ended, its last run counts.
     """
     from launchpad.cli import settle
-    from launchpad.control.client import Client, NotRunning
+    from launchpad.cli.attend import attended
+    from launchpad.control.client import NotRunning
     from launchpad.views.words import duration
 
     paths = locate(given)
-    client = Client(paths.socket)
+    client = attended(paths)
     jobs: tuple[str, ...] = names
     try:
         jobs = _jobs(client.status(), names)

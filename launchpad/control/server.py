@@ -11,11 +11,14 @@ import json
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launchpad.control.api import Reply, Snapshot, to_json
 from launchpad.control.guests import Guests
+from launchpad.control.pace import Pace
+from launchpad.control.requests import FIELDS, MAX_BODY, Malformed, body_of
 from launchpad.errors import Diagnostic, Refused
 
 if TYPE_CHECKING:
@@ -25,64 +28,87 @@ if TYPE_CHECKING:
 
     from launchpad.runtime.control import Control
 
-MAX_BODY = 1 << 20
 MAX_WAIT_S = 60.0
 LAST_ANSWERS_S = 0.5
 
 
-def app(control: Control) -> Starlette:
+def app(control: Control, pace: Pace) -> Starlette:
     """The ASGI application over what a supervisor offers."""
     from starlette.applications import Starlette
     from starlette.requests import ClientDisconnect
     from starlette.routing import Route
 
     async def status(request: Request) -> Response:
-        after = request.query_params.get("after")
+        await pace.turn()
         try:
-            revision = None if after is None else int(after)
-            wait = min(MAX_WAIT_S, max(0.0, float(request.query_params.get("timeout", "0"))))
-        except ValueError:
-            return _answer(_bad("`after` and `timeout` are numbers"), 400)
+            revision, wait = _moment(request.query_params)
+        except Malformed as why:
+            return _answer(_bad(str(why)), 400)
         return _answer(await control.status(revision, wait))
 
     async def ask(request: Request) -> Response:
+        await pace.turn()
+        verb = request.url.path.rpartition("/")[2]
         try:
-            body = await _body(request)
-            reply = await control.ask(request.path_params["verb"], body)
+            reply = await control.ask(verb, body_of(verb, await _content(request)))
         except Refused as refused:
             return _answer(Reply(False, diagnostics=refused.diagnostics), 409)
+        except Malformed as why:
+            return _answer(_bad(str(why)), 400)
         except ClientDisconnect:
             return _answer(_bad("the request was cut short"), 400)
         return _answer(reply)
 
-    routes = [Route("/v1/status", status), Route("/v1/{verb}", ask, methods=["POST"])]
-    return Starlette(routes=routes)
+    async def described(request: Request) -> Response:
+        from launchpad.control.openapi import document
+
+        return _json(document())
+
+    async def unknown(request: Request, error: Any) -> Response:
+        where = f"{request.method} {request.url.path}"
+        return _answer(_bad(f"there is no request {where}"), error.status_code, error.headers)
+
+    routes = [Route(f"/v1/{verb}", ask, methods=["POST"]) for verb in FIELDS]
+    routes += [Route("/v1/status", status), Route("/v1/openapi.json", described)]
+    return Starlette(routes=routes, exception_handlers={404: unknown, 405: unknown})
 
 
-def _answer(value: Reply | Snapshot, status: int = 200) -> Response:
+def _moment(query: Mapping[str, str]) -> tuple[int | None, float]:
+    """After which revision, and for how many seconds at most."""
+    after, timeout = query.get("after"), query.get("timeout", "0")
+    try:
+        revision, wait = None if after is None else int(after), float(timeout)
+    except ValueError:
+        raise Malformed("`after` and `timeout` are numbers") from None
+    if not wait >= 0:  # nor is it when it is not a number at all
+        raise Malformed("`timeout` is 0 or more")
+    return revision, min(MAX_WAIT_S, wait)
+
+
+def _answer(value: Reply | Snapshot, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return _json(to_json(value), status, headers)
+
+
+def _json(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """ASCII: paths may hold bytes that are no UTF-8. One question for each connection: what is left of a request that
     was refused is not waited for."""
     from starlette.responses import Response
 
-    content = json.dumps(to_json(value))
-    return Response(content, status, {"Connection": "close"}, media_type="application/json")
+    content = json.dumps(data)
+    return Response(
+        content, status, {**(headers or {}), "Connection": "close"}, media_type="application/json"
+    )
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _content(request: Request) -> bytes:
     size = 0
     parts = []
     async for part in request.stream():
         size += len(part)
         if size > MAX_BODY:
-            raise Refused(_bad("the request is larger than 1 MB").diagnostics)
+            raise Malformed("the request is larger than 1 MB")
         parts.append(part)
-    try:
-        data = json.loads(b"".join(parts) or b"{}")
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise Refused(_bad("the request is not a JSON object").diagnostics)
-    return data
+    return b"".join(parts)
 
 
 def _bad(text: str) -> Reply:
@@ -149,7 +175,9 @@ async def serve(control: Control, path: Path) -> ControlServer:
     from uvicorn.protocols.http.h11_impl import H11Protocol
     from uvicorn.server import ServerState
 
-    config = uvicorn.Config(app(control), log_config=None, access_log=False, lifespan="off", ws="none")
+    config = uvicorn.Config(
+        app(control, Pace()), log_config=None, access_log=False, lifespan="off", ws="none"
+    )
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()

@@ -41,7 +41,7 @@ def _missing(state: State, units: Iterable[Unit]) -> dict[tuple[str, str], PortR
     return {
         (port.service, port.name): port
         for unit in units
-        if unit.wanted and unit.phase is Phase.IDLE
+        if unit.phase is Phase.IDLE and unit.wanted
         for port in missing_ports(state, unit)
     }
 
@@ -205,6 +205,7 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
 
 def _close_batch(state: State) -> None:
     state.batch_open = state.batch_deadline = None
+    state.leases_changed = True  # what is still missing is asked for again
     if state.is_untouched:
         for name in list(state.units):
             state.touch(name)

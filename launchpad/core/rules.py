@@ -32,7 +32,10 @@ from launchpad.core.wishes import Forget, ReleasePorts
 
 
 def settle(state: State, now: float) -> None:
-    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends."""
+    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends. A step in
+    which nothing moved, as most are that send probes, costs the same however large the stack is."""
+    if not state.dirty and not state.leases_changed:
+        return
     if state.leases_changed:
         ports.sort_out(state)
     asked: dict[str, None] = {}
@@ -68,8 +71,12 @@ def _ask(state: State, now: float, asked: dict[str, None]) -> None:
 
 def _ask_unit(state: State, key: str, rules: Rules, now: float) -> None:
     unit = state.find(key)
-    if unit is not None and any(rule(state, unit, now) for rule in rules[unit.role]):
-        state.touch(unit.name)
+    if unit is None:
+        return
+    for rule in rules[unit.role]:
+        if rule(state, unit, now):
+            state.touch(unit.name)
+            return
 
 
 def stop_what_has_to_go(state: State, unit: Unit, now: float) -> bool:
@@ -149,16 +156,19 @@ def close_if_over(state: State, now: float) -> bool:
     hand, or can restart to make it what the stack says, may come back: that is no end."""
     if state.closing is not None:
         return False
-    may_come = any(unit.held_down or unit.pending is not None for unit in state.units.values())
     for unit in state.units.values():
         if not unit.service.primary or not unit.wanted:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)
-        if over or (is_blocked(state, unit) and not may_come):
+        if over or (is_blocked(state, unit) and not _may_come(state)):
             why = f"`{unit.name}` {'ended' if over else 'cannot start'}, the stack ends"
             moves.close(state, now, exit_code(unit) if over else 1, why)
             return True
     return False
+
+
+def _may_come(state: State) -> bool:
+    return any(unit.held_down or unit.pending is not None for unit in state.units.values())
 
 
 def exit_code(unit: Unit) -> int:

@@ -67,7 +67,7 @@ def venv_path(loaded: Loaded, service: Server | Job) -> Path:
 def _venv(loaded: Loaded, service: Server | Job, declared: Mapping[str, Text]) -> dict[str, Text]:
     """Its programs first on PATH, before what the stack or launchpad's environment has there."""
     folder = venv_path(loaded, service)
-    programs = folder / ("bin" if (folder / "bin").is_dir() else "Scripts")
+    programs = folder / ("bin" if os.path.isdir(folder / "bin") else "Scripts")
     rest: Text = declared.get("PATH") or (loaded.environ.get("PATH", os.defpath),)
     return {
         "VIRTUAL_ENV": (str(folder),),

@@ -105,10 +105,10 @@ def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnos
 def _folder(loaded: Loaded, name: str, service: Server | Job, there: dict[str, bool]) -> Iterator[Diagnostic]:
     """`there`: what is known of folders, most services have the same."""
     wanted = service.working_dir
+    folder = os.path.normpath(os.path.join(loaded.dir, os.path.expanduser(wanted)))
     if wanted not in there:
-        there[wanted] = Path(os.path.normpath(loaded.dir / Path(wanted).expanduser())).is_dir()
+        there[wanted] = os.path.isdir(folder)
     if not there[wanted]:
-        folder = Path(os.path.normpath(loaded.dir / Path(wanted).expanduser()))
         message = f"there is no folder `{folder}` yet, and `{name}` runs in it"
         yield error(UNUSUAL, message, loaded.span(name, "working_dir"), severity="warning")
 

@@ -1,11 +1,10 @@
-"""What the control socket may ask of a supervisor: each request checked, then handed on."""
+"""What the control socket may ask of a supervisor: requests that are well-formed (`control.requests`), handed on."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from launchpad.control.api import Reply, Snapshot
-from launchpad.errors import Diagnostic, Refused
 from launchpad.runtime.reload import Reloader
 from launchpad.runtime.supervisor import Supervisor
 
@@ -23,25 +22,10 @@ class Control:
         supervisor = self._supervisor
         if verb == "down":
             return supervisor.ask_down(body.get("kill") is True)
-        names = _names(body)
+        names = tuple(body.get("names", ()))
         if verb in ("apply", "reload"):
             return await self._reloader.asked(body, names, retry=verb == "apply")
         if verb == "diff":
             return await self._reloader.compare(body, names)
         asks = {"start": supervisor.ask_start, "stop": supervisor.ask_stop, "restart": supervisor.ask_restart}
-        if verb not in asks:
-            raise _refused(f"there is no request `{verb}`")
-        if not names:
-            raise _refused(f"`{verb}` needs at least one name")
         return asks[verb](names)
-
-
-def _names(body: dict[str, Any]) -> tuple[str, ...]:
-    names = body.get("names", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _refused("`names` is a list of names")
-    return tuple(names)
-
-
-def _refused(text: str) -> Refused:
-    return Refused([Diagnostic("E602", text, consequence="nothing was done")])

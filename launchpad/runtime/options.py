@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from launchpad.runtime.store import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +14,8 @@ class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
     `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `color`:
-    colours may be used; `tty`: the console is a terminal on which things may move."""
+    colours may be used; `tty`: the console is a terminal on which things may move; `resumes`: a supervisor has died, and nothing is
+    asked for but what it was asked for."""
 
     file: Path
     names: tuple[str, ...] = ()
@@ -28,3 +32,22 @@ class UpOptions:
     job_args: tuple[str, ...] = ()
     color: bool = False
     tty: bool = False
+    resumes: bool = False
+
+    def asked(self) -> Asked:
+        """What has to be known to read the file once more."""
+        files = tuple(os.path.abspath(file) for file in self.env_files)
+        return Asked(self.profiles, self.set_vars, files, self.watch)
+
+    @classmethod
+    def as_before(cls, file: Path, asked: Asked) -> UpOptions:
+        """For a supervisor that takes the place of one that has died."""
+        return cls(
+            file,
+            detach=True,
+            profiles=asked.profiles,
+            set_vars=asked.set_vars,
+            env_files=tuple(map(Path, asked.env_files)),
+            watch=asked.watch,
+            resumes=True,
+        )

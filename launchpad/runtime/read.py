@@ -75,13 +75,12 @@ def _with_parameters(command: tuple[Text, ...]) -> tuple[Text, ...]:
 def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
     """The options with what another `up` on the running stack brought: what it does not name, stays. Raises Refused."""
     changes: dict[str, Any] = {}
-    if isinstance(body.get("profiles"), list):
-        changes["profiles"] = tuple(str(p) for p in body["profiles"])
-    if isinstance(body.get("env_files"), list):
-        changes["env_files"] = tuple(Path(str(file)) for file in body["env_files"])
-        if any("\0" in str(file) for file in changes["env_files"]):
+    if "profiles" in body:
+        changes["profiles"] = tuple(body["profiles"])
+    if "env_files" in body:
+        changes["env_files"] = tuple(Path(file) for file in body["env_files"])
+        if any("\0" in file for file in body["env_files"]):
             raise Refused([Diagnostic("E602", "no file has such a name", consequence="nothing was done")])
-    if isinstance(body.get("set_vars"), dict):
-        merged = {**dict(options.set_vars), **{str(k): str(v) for k, v in body["set_vars"].items()}}
-        changes["set_vars"] = tuple(merged.items())
+    if "set_vars" in body:
+        changes["set_vars"] = tuple({**dict(options.set_vars), **body["set_vars"]}.items())
     return replace(options, **changes)

@@ -96,6 +96,7 @@ class Reloader:
                 raise Refused([question])
             said = await self._apply(draft, meaning)
             self._options = options
+            self._supervisor.asked_with(options.asked())
             return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
     async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:

@@ -93,7 +93,9 @@ class Session:
             found=self._found,
             keeper=self._keeper,
             alone=bool(self.options.job),
+            resumes=self.options.resumes,
         )
+        self.supervisor.asked = self.options.asked()
         self._group = cgroup.enter(self.supervisor.run_id)
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()

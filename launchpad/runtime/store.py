@@ -46,14 +46,25 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """With what the stack file is read, as the command line gave it; paths are absolute."""
+
+    profiles: tuple[str, ...] = ()
+    set_vars: tuple[tuple[str, str], ...] = ()
+    env_files: tuple[str, ...] = ()
+    watch: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """What is wanted up, what somebody stopped by name, the restarts so far; and the attempts that are to replace
-    another one and do not serve yet."""
+    """What is wanted up, what somebody stopped by name, the restarts so far; the attempts that are to replace
+    another one and do not serve yet; and what the stack was started with."""
 
     up: tuple[str, ...] = ()
     held_down: tuple[str, ...] = ()
     counted: dict[str, Counted] = field(default_factory=dict)
     beside: tuple[int, ...] = ()
+    asked: Asked = Asked()
 
 
 def take_lock(paths: StackPaths) -> int | None:
@@ -146,11 +157,16 @@ def load(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -
 
 def replacements(paths: StackPaths) -> tuple[int, ...]:
     """The attempts that did not serve yet. None are known where the state makes no sense."""
-    try:
-        memory = _from_json(json.loads(paths.state.read_text())).memory
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ()
+    memory = last_memory(paths)
     return () if memory is None else memory.beside
+
+
+def last_memory(paths: StackPaths) -> Memory | None:
+    """What a supervisor that died wanted to be known. None where the last one ended in order, or it makes no sense."""
+    try:
+        return _from_json(json.loads(paths.state.read_text())).memory
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _from_records(paths: StackPaths) -> Stored:
@@ -169,15 +185,29 @@ def _from_json(data: dict[str, Any]) -> Stored:
         raise ValueError("another version")
     ports = tuple(Lease(**{**lease, "number": int(lease["number"])}) for lease in data["ports"])
     raw = data.get("memory")
-    memory = None
-    if raw is not None:
-        counted = {
-            str(name): Counted(int(one["restarts"]), tuple(float(at) for at in one["deaths"]))
-            for name, one in raw["counted"].items()
-        }
-        beside = tuple(map(int, raw.get("beside", ())))
-        memory = Memory(tuple(map(str, raw["up"])), tuple(map(str, raw["held_down"])), counted, beside)
+    memory = None if raw is None else _memory(raw)
     return Stored(int(data["epoch"]), str(data["run_id"]), ports, memory)
+
+
+def _memory(raw: dict[str, Any]) -> Memory:
+    counted = {
+        str(name): Counted(int(one["restarts"]), tuple(float(at) for at in one["deaths"]))
+        for name, one in raw["counted"].items()
+    }
+    beside = tuple(map(int, raw.get("beside", ())))
+    asked = raw.get("asked", {})
+    return Memory(
+        tuple(map(str, raw["up"])),
+        tuple(map(str, raw["held_down"])),
+        counted,
+        beside,
+        Asked(
+            tuple(map(str, asked.get("profiles", ()))),
+            tuple((str(name), str(value)) for name, value in asked.get("set_vars", ())),
+            tuple(map(str, asked.get("env_files", ()))),
+            asked.get("watch", True) is True,
+        ),
+    )
 
 
 def save(path: Path, stored: Stored) -> None:

@@ -65,6 +65,7 @@ class Supervisor:
         found: Survey | None = None,
         keeper: Keeper | None = None,
         alone: bool = False,
+        resumes: bool = False,
     ) -> None:
         self.paths, self.reading, self.names = paths, reading, names
         self.rev = 0
@@ -73,6 +74,7 @@ class Supervisor:
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self._changed = asyncio.Event()
         self._timeout_s, self._after_start = timeout_s, after_start
+        self.asked = store.Asked()
         self._verdict = Verdict("starting", None, (), ())
         self._refusals: dict[str, Refusal] = {}
         self._told: dict[str, Diagnostic] = {}
@@ -85,7 +87,7 @@ class Supervisor:
         self._numbers = itertools.count(1)
         self._veil = Veil()
         self._journal = Journal(paths.journal)
-        self._found, self._alone = found or Survey(), alone
+        self._found, self._alone, self._resumes = found or Survey(), alone, resumes
         self._stored = store.begin(paths, self.announce)
         self._before = self._stored.memory
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
@@ -105,7 +107,7 @@ class Supervisor:
         """Apply the plan; processes without needs have been started when this returns."""
         self._route()
         before = self._before
-        goals = takeover.goals(self.reading, self.names, before, alone=self._alone)
+        goals = takeover.goals(self.reading, self.names, before, alone=self._alone, resumes=self._resumes)
         held = takeover.held_fact(takeover.held(self.reading, self.names, before))
         self.driver.step(PlanApplied(self.reading.plan, goals), *held, *self._take_over())
         if self._timeout_s is not None:
@@ -160,10 +162,15 @@ class Supervisor:
         """Should this supervisor die, the next one goes on from here."""
         known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
         shift = time.time() - self._loop.time()
-        memory = takeover.remember(self.engine, shift)
+        memory = takeover.remember(self.engine, shift, self.asked)
         stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
         if stored != self._stored:
             self._save(stored)
+
+    def asked_with(self, asked: store.Asked) -> None:
+        """Somebody else asked for the stack to be read otherwise: the next supervisor reads it so, too."""
+        self.asked = asked
+        self._remember()
 
     def _save(self, stored: store.Stored) -> None:
         self._stored = stored

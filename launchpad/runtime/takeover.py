@@ -21,7 +21,7 @@ from launchpad.hosts.local.records import Record
 from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import describe
 from launchpad.plan.read import Goals, Reading
-from launchpad.runtime.store import Counted, Memory
+from launchpad.runtime.store import Asked, Counted, Memory
 from launchpad.views.words import duration
 
 
@@ -93,15 +93,19 @@ def facts(
     return told
 
 
-def goals(reading: Reading, names: tuple[str, ...], memory: Memory | None, *, alone: bool) -> Goals:
+def goals(
+    reading: Reading, names: tuple[str, ...], memory: Memory | None, *, alone: bool, resumes: bool = False
+) -> Goals:
     """What is wanted up: as if these names were asked of the supervisor that died. What it had up stays wanted (but
-    not if `alone`), and what somebody had stopped stays down, unless it is named."""
+    not if `alone`), and what somebody had stopped stays down, unless it is named. `resumes`: nothing is asked besides
+    what it had up."""
     asked = reading.goals(names)
     if memory is None or alone:
         return asked
     here = {service.name: None for service in reading.plan.services}
     known = tuple(name for name in memory.up if name in here)
-    up = {name for name, wanted in (*asked, *(reading.goals(known) if known else ())) if wanted}
+    as_before = reading.goals(known) if known else ()
+    up = {name for name, wanted in (*(() if resumes else asked), *as_before) if wanted}
     up -= set(held(reading, names, memory))
     return tuple((name, name in up) for name, _ in asked)
 
@@ -116,7 +120,7 @@ def held_fact(names: tuple[str, ...]) -> list[Fact]:
     return [GoalsSet(tuple((name, False) for name in names))] if names else []
 
 
-def remember(engine: Engine, shift: float) -> Memory:
+def remember(engine: Engine, shift: float, asked: Asked) -> Memory:
     """What the next supervisor has to know should this one die; `shift` makes the core's time seconds since the epoch."""
     units = [unit for unit in engine.units.values() if not unit.removed]
     return Memory(
@@ -128,6 +132,7 @@ def remember(engine: Engine, shift: float) -> Memory:
             if (unit.restarts or unit.deaths) and unit.phase is not Phase.FAILED
         },
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
+        asked=asked,
     )
 
 

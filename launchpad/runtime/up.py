@@ -25,6 +25,7 @@ from launchpad.runtime.read import read
 from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
+    from launchpad.control.api import Snapshot
     from launchpad.control.client import Client
     from launchpad.hosts.local.survey import Survey
     from launchpad.views.console import Console
@@ -192,7 +193,7 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
     try:
         console = _console(feed, options, starts)
         let_interrupts_in()
-        console.run(until=decided)
+        console.run(until=_answers if options.resumes else decided)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is up: too late to end it on the way out
     except KeyboardInterrupt:
         return _end_detached(pid)
@@ -200,6 +201,11 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
         print(f"launchpad: the supervisor ended; see {paths.supervisor_log}", file=sys.stderr)  # noqa: T201
         return int(ExitCode.BROKEN)
     return start_code(feed.last)
+
+
+def _answers(snapshot: Snapshot) -> bool:
+    """Whoever only needs somebody to ask does not wait for what starts."""
+    return snapshot.rev >= 0
 
 
 def _end_detached(pid: int) -> int:

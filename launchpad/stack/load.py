@@ -110,7 +110,7 @@ class _Loader:
         self.inputs.append(self.file)
         root = self._normal(first.root)
         local = local_file(self.file)
-        if not local.is_file():
+        if not os.path.isfile(local):
             return root
         self.inputs.append(local)
         second = read(local, empty_ok=True)
@@ -291,9 +291,9 @@ class _Loader:
 
     def _venv(self, venv: str, tree: Map) -> None:
         folder = self.path(venv)
-        if not (folder / "bin").is_dir() and not (folder / "Scripts").is_dir():
+        if not any(os.path.isdir(folder / programs) for programs in ("bin", "Scripts")):
             hint = f"`python -m venv {venv}`"
-            what = "is not a virtual environment" if folder.is_dir() else "is not there"
+            what = "is not a virtual environment" if os.path.isdir(folder) else "is not there"
             message = f"the virtual environment `{folder}` {what}"
             self.problems.append(error(VENV, message, tree.entries["venv"].span, hint=hint))
 

@@ -17,7 +17,7 @@ from tests.e2e.deaths import (
     pids,
     record_of,
 )
-from tests.e2e.harness import alive, eventually
+from tests.e2e.harness import alive, eventually, fire
 
 
 def test_p8_down_without_a_supervisor(make_stack: Make) -> None:
@@ -62,7 +62,7 @@ def pids_alive(views: object) -> bool:
 
 
 def test_p8_commands_without_a_supervisor(make_stack: Make) -> None:
-    """P8: what lives is listed, as lost; what cannot be asked for is refused, and what to do is said."""
+    """P8: what lives is listed, as lost, and nothing is touched by looking at it."""
     stack = make_stack("""
         servers:
           llm: {command: "PRETEND --port ${self.port} --print hello", port: auto, ready: /health}
@@ -82,10 +82,70 @@ def test_p8_commands_without_a_supervisor(make_stack: Make) -> None:
     url = stack.cli("url", "llm", check=1)
     assert url.stdout == ""
     assert f"`llm` was at {before['llm'].url}" in url.stderr
-    for verb in ("stop", "start", "restart"):
-        assert "takes them over" in stack.cli(verb, "llm", check=1).stderr
     assert "hello" in stack.cli("logs", "llm", check=0).stdout
     assert stack.cli("events", check=0).stdout
+    assert pids_alive(before)
+    stack.cli("down", check=0)
+
+
+ASKED = """
+    vars: {who: world}
+    servers:
+      llm: {command: "PRETEND --name llm", restart: never}
+      web: {command: "PRETEND --name ${vars.who}", profiles: [more]}
+      idle: {command: PRETEND}
+      loads: {command: "PRETEND --port ${self.port} --ready-after 1h", port: auto, ready: /health}
+    jobs:
+      train: {command: PRETEND --exit 3 --after 1h}
+"""
+
+
+@pytest.mark.parametrize("verb", ["stop", "start", "restart", "reload"])
+def test_p8_who_has_to_be_asked_takes_over(make_stack: Make, verb: str) -> None:
+    """P8: with what the dead one was started with; what was stopped stays so, and nothing is waited for."""
+    stack = make_stack(ASKED)
+    stack.start("up", "--set", "who=me", "--profile", "more")
+    for name in ("llm", "web", "idle"):
+        stack.wait_state(name, "ready")
+    for name in ("loads", "train"):
+        stack.wait_state(name, "starting", "ready")
+    stack.cli("stop", "idle", check=0)
+    before = pids(stack)
+    kill_supervisor(stack)
+    said = stack.cli(verb, *([] if verb == "reload" else ["llm"]), check=0)
+    assert "taken over from a supervisor that died" in said.stderr
+    assert not said.stdout
+    after = pids(stack)
+    for name in ("web", "loads", "train"):
+        assert after[name] == before[name]
+    assert (after.get("llm") == before["llm"]) is (verb in ("start", "reload"))
+    assert "idle" not in after
+    stack.cli("down", check=0)
+
+
+def test_p8_wait_takes_over(make_stack: Make) -> None:
+    """P8: a job goes on without a supervisor; whoever waits for it learns its code from the next one."""
+    stack = make_stack("jobs: {train: {command: PRETEND --exit 3 --exit-when end}}")
+    end = stack.pipe("end")
+    stack.start("up")
+    stack.wait_state("train", "starting", "ready")
+    kill_supervisor(stack)
+    waiting = stack.start("wait", "train")
+    stack.wait_state("train", "starting", "ready")
+    fire(end)
+    assert waiting.wait(30) == 1
+    assert "`train` is not done: exit 3" in stack.output(1)
+    stack.cli("down", check=0)
+
+
+def test_p8_nothing_is_taken_over_by_a_broken_file(make_stack: Make) -> None:
+    """P7, P8: it is refused, and what lives goes on."""
+    stack = make_stack("servers: {llm: {command: PRETEND}}")
+    stack.up()
+    before = stack.wait_up()
+    kill_supervisor(stack)
+    stack.write("servers: {llm: {commando: x}}")
+    assert "nothing was started" in stack.cli("restart", "llm", check=2).stderr
     assert pids_alive(before)
     stack.cli("down", check=0)
 

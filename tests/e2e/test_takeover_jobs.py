@@ -10,6 +10,7 @@ from tests.e2e.deaths import (
     jobs,
     kill_keeper,
     kill_supervisor,
+    paths_of,
     record_of,
     rewrite,
 )
@@ -86,9 +87,11 @@ def test_p8_a_job_of_which_nobody_knows(make_stack: Make) -> None:
 
 
 def test_p8_wait_without_a_supervisor(make_stack: Make) -> None:
-    """P8: how a job ended that nobody watched is known to `wait`, and that it runs on as well."""
+    """P8: how a job ended that nobody watched is known to `wait`, and that it runs on as well. Where nobody knows what
+    the stack was started with, nothing is taken over for it."""
     stack = jobs(make_stack)
     kill_supervisor(stack)
+    paths_of(stack).state.unlink()
     assert "runs on without a supervisor" in stack.cli("wait", "good", check=1).stderr
     for name in ("good", "bad"):
         fire(stack.folder / f"{name}.pipe")

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from tests.faults.fuzzing_control import api_target, socket_target
 from tests.faults.fuzzing_input import stack_target, template_target
+from tests.faults.fuzzing_openapi import openapi_target
 
 Target = Callable[[], AbstractContextManager[tuple[Callable[[Any], None], st.SearchStrategy[Any]]]]
 TARGETS: dict[str, Target] = {
     "stack": stack_target,
     "template": template_target,
     "api": api_target,
+    "openapi": openapi_target,
     "socket": socket_target,
 }

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from hypothesis import strategies as st
 
 from launchpad.control.client import Client
@@ -70,11 +71,14 @@ queries = st.sampled_from(
 )
 
 
-@contextmanager
-def api_target() -> Iterator[tuple[Callable[[Any], None], st.SearchStrategy[Any]]]:
-    """The ASGI application over a live supervisor, all in this process."""
-    import httpx
+Ask = Callable[..., httpx.Response]
 
+
+@contextmanager
+def in_process() -> Iterator[Ask]:
+    """The ASGI application over a live supervisor, all in this process: how to ask it (method, path, and what httpx
+    takes). After each answer the supervisor lives."""
+    from launchpad.control.pace import Pace
     from launchpad.control.server import app
     from launchpad.runtime import store
     from launchpad.runtime.control import Control
@@ -92,34 +96,39 @@ def api_target() -> Iterator[tuple[Callable[[Any], None], st.SearchStrategy[Any]
             options = UpOptions(paths.file)
             supervisor = Supervisor(paths, read(options))
             supervisor.start()
-            return supervisor, app(Control(supervisor, Reloader(supervisor, options)))
+            control = Control(supervisor, Reloader(supervisor, options))
+            return supervisor, app(control, Pace(rate=1e6))
 
         supervisor, application = runner.run(begin())
 
-        async def ask(verb: str, method: str, query: str, body: bytes) -> None:
+        async def ask(method: str, path: str, **more: Any) -> httpx.Response:
             transport = httpx.ASGITransport(application)
             async with httpx.AsyncClient(transport=transport, base_url="http://x", timeout=30) as client:
-                answer = await asyncio.wait_for(
-                    client.request(method, f"/v1/{verb}{query}", content=body), 30
-                )
-            assert answer.status_code in (200, 400, 404, 405, 409), (answer.status_code, verb, body)
-            if answer.status_code in (200, 400, 409) and method != "HEAD":
-                assert isinstance(answer.json(), dict)
+                answer = await asyncio.wait_for(client.request(method, path, **more), 30)
             assert not supervisor.finished.done(), "it goes on"
+            return answer
 
         try:
-            yield (
-                (lambda parts: runner.run(ask(*parts))),
-                st.tuples(
-                    st.sampled_from(VERBS[:-1]),
-                    st.sampled_from(["GET", "POST", "PUT", "HEAD"]),
-                    queries,
-                    raw_bodies,
-                ),
-            )
+            yield lambda *what, **more: runner.run(ask(*what, **more))
         finally:
             runner.run(closed(supervisor))
             os.close(lock)
+
+
+@contextmanager
+def api_target() -> Iterator[tuple[Callable[[Any], None], st.SearchStrategy[Any]]]:
+    """Requests, and what looks like one."""
+    with in_process() as ask:
+
+        def once(parts: tuple[str, str, str, bytes]) -> None:
+            verb, method, query, body = parts
+            answer = ask(method, f"/v1/{verb}{query}", content=body)
+            assert answer.status_code in (200, 400, 404, 405, 409), (answer.status_code, verb, body)
+            if method != "HEAD":
+                assert isinstance(answer.json(), dict)
+
+        methods = st.sampled_from(["GET", "POST", "PUT", "HEAD"])
+        yield once, st.tuples(st.sampled_from(VERBS[:-1]), methods, queries, raw_bodies)
 
 
 async def closed(supervisor: Any) -> None:

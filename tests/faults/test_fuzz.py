@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.fuzzing import TARGETS
+from tests.faults.fuzzing_input import refused_or_read
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 
@@ -33,6 +35,15 @@ FOUND = [
     ("apply", "POST", "", b'{"env_files": ["\\u0000"]}'),
     ("diff", "POST", "", b'{"env_files": ["a\\u0000b"]}'),
 ]
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-that-name/x", "/root\0"])
+@pytest.mark.parametrize("key", ["working_dir", "venv", "env_file", "watch"])
+def test_folders_that_cannot_be(tmp_path: Path, key: str, folder: str) -> None:
+    """Paths that once ended in an error of launchpad's own: too long for a name, of a user that is not there."""
+    file = tmp_path / "stack.yaml"
+    file.write_text(json.dumps({"servers": {"a": {"command": "x", key: folder}}}))
+    refused_or_read(file)
 
 
 def test_what_was_found() -> None:

@@ -54,23 +54,29 @@ SECOND = (
 @dataclass
 class Breaks:
     """`breaks` maps the number of an answer or of a wish → how it is broken. Probes and samples that go
-    wrong change nothing that is not counted in tests of their own; all but the first few are let pass."""
+    wrong change nothing that is not counted in tests of their own; most are let pass."""
 
     breaks: dict[int, str] = field(default_factory=dict)
     count: int = 0
     probes: int = 0
+    every: int = 7
+    """Of probes and samples, and their answers."""
     on: bool = True
     failing: bool = False
 
-    def _next(self, thing: object) -> str:
+    def _next(self, thing: HostWish | Fact) -> str:
         if not self.on:
             return ""
         if isinstance(thing, Probe | Sample | Probed | Sampled):
             self.probes += 1
-            if self.probes % 7:
+            if self.probes % self.every:
                 return ""
         self.count += 1
-        return self.breaks.get(self.count - 1, "")
+        return self.strike(self.count - 1, thing)
+
+    def strike(self, point: int, thing: HostWish | Fact) -> str:
+        """How it is broken; "" is not at all."""
+        return self.breaks.get(point, "")
 
     def wish(self, wish: HostWish) -> bool:
         return self._next(wish) != "lose"
@@ -87,6 +93,8 @@ class Course:
     """The course of events, with these breaks."""
 
     first = FIRST
+    ready_s = 0.1
+    every = 7
     up = {
         "db": "ready",
         "api": "ready",
@@ -99,8 +107,8 @@ class Course:
     }
     """Where each service comes to rest."""
 
-    def __init__(self, breaks: dict[int, str]) -> None:
-        self.faults = Breaks(breaks)
+    def __init__(self, breaks: dict[int, str], faults: Breaks | None = None) -> None:
+        self.faults = faults or Breaks(breaks, every=self.every)
         self.world = World(self._behave, self.faults)
 
     def _behave(self, service: str, nth: int) -> Behaviour:
@@ -109,7 +117,7 @@ class Course:
         failed, self.faults.failing = self.faults.failing, False
         return Behaviour(
             spawn_fails="fork" if failed else "",
-            ready_s=0.1,
+            ready_s=self.ready_s,
             exit_s=ends,
             code=1 if service == "train" and nth == 0 else 0,
             children=children,
@@ -161,18 +169,30 @@ class Course:
 
 
 class Short(Course):
-    """The heart of it: a server, one that is bound to it, a job, a crash, the end. So short that every pair of faults
-    can be tried."""
+    """The heart of it, so short that every pair of faults can be tried (`every_pair`): a server, one that is bound to
+    it, a job, a crash, a reload that restarts one, replaces one, adds one and removes one, the end."""
 
     first = (
-        "server db ports=8000-8009 ready=http interval=60 stall=5 grace=1 backoff=0.2",
-        "server api needs=db:ready! uses=db grace=1 backoff=0.2",
+        "server db ports=8000-8009 ready=log stall=5 grace=1 backoff=0.2",
+        "server api v=1 ports=8100-8109 needs=db:ready! uses=db grace=1 backoff=0.2",
         "job train needs=api:ready policy=on-failure max=3 grace=1 backoff=0.2",
+        "server swap v=1 ports=8400-8409 ready=log stall=5 grace=1 backoff=0.2 change=replace",
+        "server gone grace=1 backoff=0.2",
     )
-    up = {"db": "ready", "api": "ready", "train": "done"}
+    second = (
+        "server db ports=8000-8009 ready=log stall=5 grace=1 backoff=0.2",
+        "server api v=2 ports=8100-8109 needs=db:ready! uses=db grace=1 backoff=0.2",
+        "job train needs=api:ready policy=on-failure max=3 grace=1 backoff=0.2",
+        "server swap v=2 ports=8400-8409 ready=log stall=5 grace=1 backoff=0.2 change=replace",
+        "server new ports=8200-8209 needs=db:started grace=1 backoff=0.2",
+    )
+    ready_s = 0.05
+    every = 1
+    up = {"db": "ready", "api": "ready", "train": "done", "swap": "ready", "new": "ready"}
 
     def _change(self, world: World) -> None:
-        pass
+        world.step(PlanApplied(notation.plan(2, list(self.second)), (("new", True),)))
+        world.run(4.0)
 
 
 def points(kind: type[Course] = Course) -> int:

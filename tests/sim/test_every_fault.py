@@ -1,6 +1,11 @@
-"""Every single fault, and a spread of pairs of faults, in one well-known course of events."""
+"""Every single fault, a spread of pairs in a long course of events, and every pair in a short one."""
 
 from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 
@@ -9,6 +14,8 @@ from tests.sim import every_fault
 PAIRS = 400
 PARTS = 8
 """For several workers."""
+LEAST = 800
+"""Pairs in each part; they are not equal, since a fault can make the rest of the course longer."""
 
 
 def test_the_course_is_long_enough() -> None:
@@ -29,12 +36,22 @@ def test_pairs_of_faults() -> None:
         every_fault.run(breaks)
 
 
-def test_there_are_enough_pairs() -> None:
-    assert len(every_fault.pairs(every_fault.Short)) > 10_000
+def every_pair(part: int, *mutant: str) -> Any:
+    command = [sys.executable, "-m", "tests.sim.every_pair", str(part), str(PARTS), *mutant]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_pair_of_faults(part: int) -> None:
-    """All of them, in a shorter course."""
-    for breaks in every_fault.pairs(every_fault.Short)[part::PARTS]:
-        every_fault.run(breaks, every_fault.Short)
+    """Over 10,000 in all, none of which is the same as a single fault."""
+    found = every_pair(part)
+    for one in found["broken"]:
+        every_fault.run({int(point): way for point, way in one["broken"].items()}, every_fault.Short)
+    assert not found["broken"]
+    assert found["runs"][2] > LEAST
+
+
+def test_what_is_broken_is_told() -> None:
+    found = every_pair(1, "starts without its ports")["broken"]
+    assert found
+    assert all(len(one["broken"]) <= 2 and one["why"] for one in found)
