@@ -16,7 +16,8 @@ import os
 import select
 import signal
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import notify, process, records
@@ -27,6 +28,8 @@ from launchpad.paths import StackPaths
 
 DISMISSED = b"."
 MESSAGE_BYTES = 4096
+MOST_FDS = 66
+"""The kernel takes 253 with one message."""
 AGAIN_S = 0.05
 """How soon it is looked again at a process that has ended and that nobody has waited for."""
 STOCK_ROUNDS = 3
@@ -55,10 +58,20 @@ class Keeper:
             with contextlib.suppress(OSError):
                 records.write_private(paths.keeper, content)
 
-    def watch(self, service: str, attempt: int, handle: Handle, pidfd: int, notify_fd: int | None) -> None:
-        """This process runs from now on. Not waited for; what does not arrive is found by its record."""
+    def watch(
+        self,
+        service: str,
+        attempt: int,
+        handle: Handle,
+        pidfd: int,
+        notify_fd: int | None,
+        claims: Sequence[int] = (),
+    ) -> None:
+        """This process runs from now on. Not waited for; what does not arrive is found by its record. `claims` hold
+        its GPUs: with them the keeper does so, too."""
         about = {"service": service, "attempt": attempt, "pid": handle.pid, "start": handle.start}
-        fds = [pidfd] if notify_fd is None else [pidfd, notify_fd]
+        about["notify"] = notify_fd is not None
+        fds = [pidfd, *([] if notify_fd is None else [notify_fd]), *claims]
         self._send(json.dumps(about).encode(), fds)
 
     def drop(self, attempt: int) -> None:
@@ -115,6 +128,7 @@ class _Watched:
     handle: Handle
     pidfd: int
     notify: socket.socket | None = None
+    claims: list[int] = field(default_factory=list)
 
 
 class _Watch:
@@ -152,7 +166,7 @@ class _Watch:
         """While the supervisor lives; whether it has dismissed us."""
         while True:
             try:
-                message, fds, _, _ = socket.recv_fds(self._supervisor, MESSAGE_BYTES, 2)
+                message, fds, _, _ = socket.recv_fds(self._supervisor, MESSAGE_BYTES, MOST_FDS)
             except OSError:
                 return False
             if not message:
@@ -163,8 +177,8 @@ class _Watch:
             self._drop(about["attempt"])
             if fds:
                 handle = Handle(about["pid"], about["start"], process.boot_id())
-                spoken = socket.socket(fileno=fds[1]) if len(fds) > 1 else None
-                one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken)
+                spoken = socket.socket(fileno=fds.pop(1)) if about["notify"] else None
+                one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken, fds[1:])
                 self._watched[one.attempt] = one
 
     def _take_stock(self) -> None:
@@ -237,7 +251,8 @@ class _Watch:
         for fd in (one.pidfd, -1 if one.notify is None else one.notify.fileno()):
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._poll.unregister(fd)
-        os.close(one.pidfd)
+        for fd in (one.pidfd, *one.claims):
+            os.close(fd)
         if one.notify is not None:
             one.notify.close()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,8 @@ class Found:
     record: Record
     pidfd: int | None
     members: tuple[Stat, ...]
+    claims: tuple[socket.socket, ...] = ()
+    """Those of its GPUs, from the keeper."""
 
     @property
     def lives(self) -> bool:
