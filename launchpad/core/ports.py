@@ -200,7 +200,8 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
         waits = unit.wanted and unit.phase is Phase.IDLE
         if waits and any((p.service, p.name, p.beside) in asked for p in missing_ports(state, unit)):
             failed = True
-            text = said.get(unit.name, "ports were refused")
+            others = "ports" if "no free port" in said.values() else "GPUs"
+            text = said.get(unit.name, f"{others} were refused")
             unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
             unit.identity = wanted_identity(state, unit)
             moves.enter(state, unit, Phase.FAILED, now, text)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 from launchpad.core.model import PortRequest
 from launchpad.hosts.gpu_search import Gpu
@@ -24,14 +25,22 @@ GIB = 1 << 30
 def notes(
     requests: Sequence[PortRequest], gpus: Sequence[Gpu], own: Mapping[str, str], run_id: str
 ) -> tuple[str, ...]:
-    """One line for each GPU, `1  who`. `own` says which service of this stack has it."""
+    """One line for each GPU, `1  who`, or for neighbours of which the same is to be said. `own` says which service of
+    this stack has one."""
     if not gpus:
         return ("this machine has no GPU",)
     others = [one for one in registrations(dead=True) if one.run_id != run_id]
     wanted = max(one.gpu.memory for one in requests if one.gpu is not None)
     missing = sorted({_named(one) for one in requests if not any(_is_it(one, gpu) for gpu in gpus)})
-    lines = [f"{gpu.number}  {_who(gpu, own, others, wanted)}" for gpu in gpus]
-    return (*lines, *(f"{name}  is not there" for name in missing if name))
+    known = [(gpu.number, _who(gpu, own, others, wanted)) for gpu in sorted(gpus, key=lambda gpu: gpu.number)]
+    return (*_joined(known), *(f"{name}  is not there" for name in missing if name))
+
+
+def _joined(known: Sequence[tuple[int, str]]) -> Iterator[str]:
+    for (_, who), run in groupby(enumerate(known), lambda one: (one[1][0] - one[0], one[1][1])):
+        numbers = [number for _, (number, _) in run]
+        span = f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+        yield f"{span}  {who}"
 
 
 def _named(request: PortRequest) -> str:
@@ -54,6 +63,8 @@ def _who(gpu: Gpu, own: Mapping[str, str], others: Sequence[Registration], wante
                 return f"service `{held.service}` of stack `{one.stack}`{_pid(one, held.service)}, for {ago(time.time() - held.since)}"
     holder = gpu_claim.holder(gpu.name)
     if holder is None:
+        if 0 < gpu.memory < wanted:
+            return f"has {_size(gpu.memory)} in all"
         if gpu.free < wanted:
             return (
                 f"nobody's, but only {_size(gpu.free)} of it are free"

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from launchpad.core.model import Handle
-from launchpad.hosts.local import notify, process, records
+from launchpad.hosts.local import gpu_handover, notify, process, records
 from launchpad.hosts.local.orphans import end_stack
 from launchpad.hosts.local.process_children import claim, disclaim
 from launchpad.hosts.local.process_end import end_of, open_pidfd
@@ -95,9 +95,13 @@ class Keeper:
         self._socket.close()
 
 
-def send_away(paths: StackPaths) -> None:
-    """End the keeper that a dead supervisor left: it writes down what it knows, and leaves. Returns when it has.
-    To be called with the stack's lock."""
+Claims = dict[int, tuple[socket.socket, ...]]
+"""Attempt → what holds its GPUs."""
+
+
+def send_away(paths: StackPaths) -> Claims:
+    """End the keeper that a dead supervisor left: it writes down what it knows, and leaves. Returns when it has, with
+    what it held, which is let go with the last reference. To be called with the stack's lock."""
     raw = records.read_private(paths.keeper)
     try:
         handle = None if raw is None else Handle(int(raw["pid"]), int(raw["start"]), str(raw["boot"]))
@@ -105,20 +109,32 @@ def send_away(paths: StackPaths) -> None:
         handle = None
     fd = None if handle is None else open_pidfd(handle)
     if handle is None or fd is None:
-        return
+        return {}
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     try:
+        claims = _claims(paths, poll)
         for _ in range(
             int(LEAVE_S / LEAVE_TRY_S)
         ):  # it may not have seen yet that it is alone: then it stays
             process.send(handle.pid, handle.start, signal.SIGTERM)
             if poll.poll(LEAVE_TRY_S * 1000):
-                return
+                return claims
         process.send(handle.pid, handle.start, signal.SIGKILL)
         poll.poll(LEAVE_S * 1000)
+        return claims
     finally:
         os.close(fd)
+
+
+def _claims(paths: StackPaths, gone: select.poll) -> Claims:
+    """What the keeper holds; only waited for if something of the stack has a GPU."""
+    leases = [lease for record in records.open_records(paths) for lease in record.identity.leases]
+    for _ in range(int(LEAVE_S / LEAVE_TRY_S) if any(lease.gpu for lease in leases) else 0):
+        found = gpu_handover.take_over(paths.key)
+        if found is not None or gone.poll(LEAVE_TRY_S * 1000):  # it may not have seen yet that it is alone
+            return found or {}
+    return {}
 
 
 @dataclass(slots=True)
@@ -206,6 +222,9 @@ class _Watch:
 
     def _keep(self, wake: socket.socket) -> None:
         self._poll.register(wake, select.POLLIN)
+        door = gpu_handover.door(self._paths.key)
+        if door is not None:
+            self._poll.register(door, select.POLLIN)
         for one in self._watched.values():
             self._poll.register(one.pidfd, select.POLLIN)
             if one.notify is not None:
@@ -222,6 +241,9 @@ class _Watch:
             for one in list(ended.values()):
                 if self._write_down(one):
                     del ended[one.attempt]
+            if door is not None and door.fileno() in happened:
+                held = [(one.attempt, one.claims) for one in self._watched.values() if one.claims]
+                gpu_handover.hand_over(door, held)
             if wake.fileno() in happened:
                 for one in list(self._watched.values()):
                     self._write_down(one)
