@@ -32,6 +32,8 @@ class Assigned:
     """`refused`, and those that are `waiting`, with all others of their service."""
 
     found: Found = field(default_factory=dict)
+    tried: Found = field(default_factory=dict)
+    """The same, and where all is refused, what would have been found."""
     refused: list[PortRequest] = field(default_factory=list)
     waiting: list[PortRequest] = field(default_factory=list)
     never: list[PortRequest] = field(default_factory=list)
@@ -68,6 +70,7 @@ def assign(
             result.waiting += asked
         else:
             result.found.update(found)
+    result.tried = result.found
     if result.refused:
         _drop(result.found, let_go)
         result.found, result.waiting = {}, []

@@ -25,8 +25,8 @@ GIB = 1 << 30
 def notes(
     requests: Sequence[PortRequest], gpus: Sequence[Gpu], own: Mapping[str, str], run_id: str
 ) -> tuple[str, ...]:
-    """One line for each GPU, `1  who`, or for neighbours of which the same is to be said. `own` says which service of
-    this stack has one."""
+    """One line for each GPU, `1  who`, or for neighbours of which the same is to be said. `own` says it of
+    those that this stack has."""
     if not gpus:
         return ("this machine has no GPU",)
     others = [one for one in registrations(dead=True) if one.run_id != run_id]
@@ -56,7 +56,7 @@ def _is_it(request: PortRequest, gpu: Gpu) -> bool:
 
 def _who(gpu: Gpu, own: Mapping[str, str], others: Sequence[Registration], wanted: int) -> str:
     if gpu.name in own:
-        return f"service `{own[gpu.name]}` of this stack"
+        return own[gpu.name]
     for one in others:
         for held in one.gpus:
             if held.gpu == gpu.name:

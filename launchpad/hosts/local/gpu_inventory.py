@@ -16,7 +16,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 MOST = 64
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([KMGT]?)i?B?)\Z", re.IGNORECASE)
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+_NAME = re.compile(r"(?:0|[1-9][0-9]{0,3}|[A-Za-z][A-Za-z0-9_.-]{0,63})\Z")
 
 
 class NotUnderstood(ValueError):
@@ -36,11 +36,12 @@ def simulated(text: str) -> tuple[Gpu, ...]:
     names = [name for name, _ in found]
     if len(found) > MOST or len(set(names)) < len(names) or not all(map(_NAME.match, names)):
         raise NotUnderstood(text)
-    return tuple(_gpu(place, name, _bytes(size)) for place, (name, size) in enumerate(found))
-
-
-def _gpu(place: int, name: str, memory: int) -> Gpu:
-    return Gpu(int(name) if name.isdecimal() else place, name, memory, memory)
+    numbered = all(name.isdecimal() for name in names)
+    sizes = [_bytes(size) for _, size in found]
+    return tuple(
+        Gpu(int(name) if numbered else place, name, size, size)
+        for place, (name, size) in enumerate(zip(names, sizes, strict=True))
+    )
 
 
 def _bytes(text: str) -> int:

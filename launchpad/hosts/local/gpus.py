@@ -96,7 +96,12 @@ class Gpus:
     def _told(self, found: Assigned, gpus: Sequence[Gpu]) -> tuple[tuple[Refusal, ...], tuple[Refusal, ...]]:
         if not found.refused and not found.waiting:
             return (), ()
-        own = {lease.gpu: lease.service for lease in self.held}
+        own = {
+            gpu.name: f"asked for by `{one.service}` of this stack"
+            for one, gpu in found.tried.items()
+            if one not in found.refused
+        }
+        own |= {lease.gpu: f"service `{lease.service}` of this stack" for lease in self.held}
         notes = gpu_holders.notes([*found.refused, *found.waiting], gpus, own, self._run_id)
         return refusals(found.refused, notes, never=found.never), refusals(found.waiting, notes)
 
