@@ -83,7 +83,7 @@ CASES: dict[str, Case] = {
     "handover": value("handover", "shared", "release"),
     "gpus": Case({}, {"gpus": 1}),
     "gpus.count": value("gpus", {"count": 1}, {"count": 2}),
-    "gpus.ids": value("gpus", {"ids": ["${LP_GPUS:-GPU}-0"]}, {"ids": ["${LP_GPUS:-GPU}-1"]}),
+    "gpus.ids": value("gpus", {"ids": ["${LP_GPUS:-GPU}-6"]}, {"ids": ["${LP_GPUS:-GPU}-7"]}),
     "gpus.memory": value("gpus", {"memory": "1GB"}, {"memory": "2GB"}),
     "gpus.wait": value("gpus", {"wait": False}, {"wait": True}),
     "depends_on": Case({}, {"depends_on": ["b"]}),

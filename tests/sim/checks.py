@@ -472,6 +472,11 @@ class Checks:
         spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
         found += [f"port {x.number} has no owner" for x in kept if (x.service, x.name) not in asked]
+        resting = [u.name for u in units.values() if u.phase in (Phase.DONE, Phase.FAILED) or not wanted(u)]
+        idle = [x for x in self.world.engine.state.leases.values() if x.gpu and x.service in resting]
+        found += [
+            f"GPU {x.number} is kept by {x.service}, which rests" for x in idle if not alive(units[x.service])
+        ]
         known = set(units)
         found += [
             f"{p.service} lives and nobody knows"
