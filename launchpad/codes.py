@@ -276,6 +276,30 @@ CODES: dict[str, Entry] = {
         ("a single number such as `port: 8030`", "two ports that share a range of fewer than four numbers"),
         ("write a range: `port: 8030-8039`", "`on_change: restart`"),
     ),
+    # --- GPUs ---
+    "E320": Entry(
+        "not enough free GPUs",
+        "Each GPU is with one service at a time, of whatever stack and user. A stack gets all its ports and GPUs or none, so "
+        "nothing was started. The message says who has which.",
+        (
+            "another stack has them",
+            "the services of this stack ask for more than there are",
+            "somebody uses their memory",
+        ),
+        ("`launchpad ps` of the other stack", "`gpus: {count: 1, wait: true}` starts it once they are free"),
+    ),
+    "E321": Entry(
+        "nobody can say which GPUs there are",
+        "A service asks for GPUs. launchpad asks NVIDIA's driver (NVML) for them, and there is none that answers.",
+        ("no driver, or none in this container", "GPUs of another maker"),
+        ("say it: `export LAUNCHPAD_GPUS=2x80GB`", "`nvidia-smi -L` has to work where launchpad runs"),
+    ),
+    "E322": Entry(
+        "two services ask for the same GPU",
+        "Both name it, and a GPU is with one service at a time.",
+        ("a copied block",),
+        ("give a count instead: `gpus: 1`", "`wait: true` for one that comes after the other"),
+    ),
     # --- readiness ---
     "E401": Entry(
         "a service did not become ready",

@@ -32,6 +32,7 @@ LONG_FORMS = {
     "Restart": "[its long form](#restart-long-form)",
     "Backoff": "a map of [`initial`, `max` and `factor`](#backoff-long-form)",
     "EnvFile": "[its long form](#env_file-long-form)",
+    "Gpus": "[its long form](#gpus-long-form)",
     "Sink": "[its long form](#output-long-form)",
 }
 """Models → where their keys are told."""
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 def reference() -> str:
     """Every key of a stack file: what it takes, what it is when left out, an example."""
-    from launchpad.stack import parts, schema
+    from launchpad.stack import gpus, parts, schema
 
     common = set(schema.Common.model_fields)
     sections = (
@@ -69,6 +70,7 @@ def reference() -> str:
         ("`depends_on`, long form", "", parts.Dependency, ()),
         ("`ready` and `alive`, long form", CHECKS, parts.Alive, ()),
         ("`ready` only", "", parts.Ready, set(parts.Alive.model_fields)),
+        ("`gpus`, long form", "", gpus.Gpus, ()),
         ("`restart`, long form", "", parts.Restart, ()),
         ("`backoff`, long form", "", parts.Backoff, ()),
         ("`env_file`, long form", "", parts.EnvFile, ()),
@@ -119,6 +121,7 @@ KEYS_TAIL = """\
 | `${VAR:+word}`, `${VAR+word}` | `word` where it is set and not empty, or set |
 | `${vars.x}` | from `vars`, or `--set x=…` |
 | `${self.name}`, `${self.host}`, `${self.port}`, `${self.url}`, `${self.ports.x}` | this service's own |
+| `${self.gpus}` | its GPUs as CUDA_VISIBLE_DEVICES names them, in `command` and `environment` |
 | `${self.fd}` | the descriptor of the listening socket, with `handover: inherit` |
 | `${self.model}`, `${llm.model}` | what the service says as its `model` |
 | `${self.args}` | in a `command`: its `args`, as whole arguments |
@@ -251,6 +254,8 @@ def _form(form: dict[str, Any]) -> str:
 
 
 def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
+    from launchpad.stack import gpus
+
     yield from (
         (fields.Line, "text"),
         (fields.Loose, "a single value"),
@@ -266,6 +271,7 @@ def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
         (fields.Signal, "the name or the number of a signal"),
         (fields.Pattern, "a regular expression"),
         (fields.Name, "a name"),
+        (gpus.Ids, "a list, each a number or a UUID"),
         (parts.Command, "text, split as a shell would; or a list"),
         (parts.Args, "text, split as a command is; or a list"),
         (parts.Exec, "text, split as a shell would; or a list"),

@@ -210,9 +210,10 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
     from launchpad.hosts.local.orphans import end_stack, left_of
     from launchpad.runtime.store import forget
 
-    keeper.send_away(paths)
+    claims = keeper.send_away(paths)
     left = left_of(paths)
     survivors = asyncio.run(end_stack(paths, timeout_s))
+    del claims  # nobody is given their GPUs before they are gone
     forget(paths)
     if not left.all:
         return _nothing_runs(paths, quiet)

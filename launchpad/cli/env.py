@@ -39,10 +39,28 @@ def command(
     services = {service.name: service for service in reading.plan.services}
     check_names([name], list(services), reading.name)
     service = services[name]
-    value = _values(services, running(paths))
-    for key, parts in service.environment:
-        text = "".join(part if isinstance(part, str) else value(part) for part in parts)
+    snapshot = running(paths)
+    value = _values(services, snapshot)
+    texts = {
+        key: "".join(part if isinstance(part, str) else value(part) for part in parts)
+        for key, parts in service.environment
+    }
+    for key, text in {**texts, **_gpus(service, snapshot)}.items():
         print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
+
+
+def _gpus(service: Service, snapshot: Snapshot | None) -> dict[str, str]:
+    """Where it does not run, what is known of them."""
+    from launchpad.core import render
+    from launchpad.core.model import Lease
+
+    views = (view for view in (snapshot.services if snapshot else ()) if view.name == service.name)
+    view = next(views, None)
+    known = zip(view.gpu_numbers, view.gpus, strict=True) if view is not None else ()
+    leases = [Lease(service.name, "gpus", number, "", gpu) for number, gpu in known]
+    if service.gpus and not leases:
+        return {"CUDA_VISIBLE_DEVICES": f"${{{service.name}.gpus}}", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return dict(render.gpu_variables(leases))
 
 
 def _values(services: dict[str, Service], snapshot: Snapshot | None) -> Callable[[Ref], str]:
@@ -56,9 +74,12 @@ def _values(services: dict[str, Service], snapshot: Snapshot | None) -> Callable
         if view.name in services
         for port, number in view.ports.items()
     }
+    devices = {view.name: ",".join(view.gpus) for view in (snapshot.services if snapshot else ())}
 
     def value(ref: Ref) -> str:
-        if (ref.service, ref.port) in leases:
+        if ref.form == "gpus" and devices.get(ref.service):
+            return devices[ref.service]
+        if ref.form != "gpus" and (ref.service, ref.port) in leases:
             return render.text((ref,), leases)
         what = ref.form if ref.port == "main" else f"ports.{ref.port}"
         return f"${{{ref.service}.{what}}}"

@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class HoldView:
-    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree; of what runs:
+    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, order, backoff, goal, tree; of what runs:
     stale, replace, watch."""
 
     kind: str
@@ -65,6 +65,10 @@ class ServiceView:
     """Its process was started by an earlier supervisor, which died."""
     digest: str = ""
     """Of what shapes its process; equal digests mean that a reload leaves it alone."""
+    gpus: tuple[str, ...] = ()
+    """As CUDA_VISIBLE_DEVICES names them, in that order."""
+    gpu_numbers: tuple[int, ...] = ()
+    """The same, by their numbers on the machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ def _shaped_as(new: Service, old: Service) -> Service:
         inherit=old.inherit,
         host=old.host,
         ports=old.ports,
+        gpus=old.gpus,
         refs=old.refs,
         secrets=old.secrets,
         primary=new.primary and old.kind is Kind.JOB,

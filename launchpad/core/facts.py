@@ -153,11 +153,13 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class PortsLeased:
-    """`beside`: services among these whose ports are for a replacement, where the core did not ask itself."""
+    """`beside`: services among these whose ports are for a replacement, where the core did not ask itself. `waiting`:
+    requests that wait for a GPU (`GpuNeed.wait`) and did not get it."""
 
     batch: int
     leases: tuple[Lease, ...]
     beside: tuple[str, ...] = ()
+    waiting: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,12 @@ class Refusal:
     notes: tuple[str, ...]
     beside: bool = False
     """It was asked for as the port of a replacement."""
+    gpus: int = 0
+    """It is about a GPU: so many the service asks for."""
+    unknown: bool = False
+    """Nobody can say which GPUs there are."""
+    never: bool = False
+    """The machine does not have such GPUs, or not so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,11 @@ class PortsRefused:
 
     batch: int
     refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GpusFreed:
+    """Somebody let go of a GPU that a service of this stack waits for: it may be worth asking again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +224,7 @@ Fact = (
     | Sampled
     | PortsLeased
     | PortsRefused
+    | GpusFreed
     | HostLost
     | HostBack
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launchpad.core import changes, facts, moves, ports, probes, replacement
+from launchpad.core import changes, facts, gpus, moves, ports, probes, replacement
 from launchpad.core.identity import rebind
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Probes, Role, State, Unit
@@ -40,6 +40,7 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
             unit.removed, unit.goal = True, False
             state.units[name] = unit
     state.leases_changed, state.ports_wait = True, False
+    state.gpus_wait = {}
     state.rebuild_dependents()
     for name, service in before.items():
         _redefined(state, state.units[name], service, now)
@@ -236,11 +237,15 @@ def _sampled(state: State, fact: facts.Sampled, now: float) -> None:
 
 
 def _ports_leased(state: State, fact: facts.PortsLeased, now: float) -> None:
-    ports.leased(state, fact)
+    ports.leased(state, fact, now)
 
 
 def _ports_refused(state: State, fact: facts.PortsRefused, now: float) -> None:
     ports.refused(state, fact, now)
+
+
+def _gpus_freed(state: State, fact: facts.GpusFreed, now: float) -> None:
+    gpus.freed(state)
 
 
 def _host_lost(state: State, fact: facts.HostLost, now: float) -> None:
@@ -279,6 +284,7 @@ FOLD: dict[type, Callable[[State, Any, float], None]] = {
     facts.Sampled: _sampled,
     facts.PortsLeased: _ports_leased,
     facts.PortsRefused: _ports_refused,
+    facts.GpusFreed: _gpus_freed,
     facts.HostLost: _host_lost,
     facts.HostBack: _host_back,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launchpad.core import gpus
 from launchpad.core.identity import doomed, has_ports, moved, stale_definition
 from launchpad.core.model import RUNNING, Condition, Hold, Lease, Need, OnChange, Phase, Service
 from launchpad.core.state import Role, State, Unit
@@ -12,7 +13,7 @@ def holds(state: State, unit: Unit) -> list[Hold]:
     found = [hold for need in unit.service.needs if (hold := _need(state, need))]
     found += _ports_to_come(state, unit)
     if not has_ports(state, unit):
-        found.append(Hold("ports", unit.name, "waiting for its ports"))
+        found.append(gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports"))
     if unit.role is Role.NEXT:
         found += _before_it(state, unit)
     return found
@@ -182,6 +183,7 @@ def differences(old: Service, new: Service) -> list[str]:
         "working_dir": (old.working_dir, new.working_dir),
         "host": (old.host, new.host),
         "ports": (old.ports, new.ports),
+        "gpus": (old.gpus, new.gpus),
         "kind": (old.kind, new.kind),
     }
     return [key for key, (before, after) in pairs.items() if before != after]

@@ -33,11 +33,16 @@ def _bound(state: State, unit: Unit) -> tuple[tuple[str, int], ...]:
 
 
 def _own(unit: Unit) -> tuple[tuple[str, str], ...]:
-    return tuple((unit.name, port.name) for port in unit.service.ports)
+    return tuple((unit.name, port.name) for port in unit.service.leased)
 
 
 def fits(lease: Lease | None, request: PortRequest) -> bool:
     if lease is None or lease.host != request.host or lease.number in request.avoid:
+        return False
+    need = request.gpu
+    if bool(lease.gpu) != (need is not None):
+        return False
+    if need is not None and (need.device not in ("", lease.gpu) or lease.memory < need.memory):
         return False
     return request.low <= lease.number <= request.high
 
@@ -60,7 +65,7 @@ def missing_ports(state: State, unit: Unit) -> list[PortRequest]:
     """Requests, its own and those of services it refers to, for which nothing is held."""
     own = [
         replace(port, beside=unit.role is Role.NEXT)
-        for port in (() if unit.removed else unit.service.ports)
+        for port in (() if unit.removed else unit.service.leased)
         if not fits(held(state, unit, (unit.name, port.name)), port)
     ]
     return own + [

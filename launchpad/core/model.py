@@ -54,7 +54,8 @@ RUNNING = (Phase.STARTING, Phase.READY, Phase.UNREADY)
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A value known only when ports are leased: `form` is "port", "url" or "address" (host:port)."""
+    """A value known only when ports are leased: `form` is "port", "url" or "address" (host:port); or "gpus", all GPUs
+    of the service as CUDA_VISIBLE_DEVICES names them."""
 
     service: str
     port: str = "main"
@@ -86,8 +87,19 @@ class Handover(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GpuNeed:
+    """What one GPU has to be: this `device` (a UUID; "" for any of the numbers asked for), with so many bytes of free
+    `memory` when it is taken. `wait`: its service waits for it, and the stack is not refused."""
+
+    device: str = ""
+    memory: int = 0
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PortRequest:
-    """A wish for one port in `low..high` (inclusive) on the literal address `host`."""
+    """A wish for one port in `low..high` (inclusive) on the literal address `host`; or, with `gpu`, for one GPU
+    whose number on its machine is in `low..high`."""
 
     service: str
     name: str
@@ -101,16 +113,20 @@ class PortRequest:
     """Not these: another process of the same service has them."""
     beside: bool = False
     """For a process that is to run beside the one that has the port so far."""
+    gpu: GpuNeed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A port that is held for a service."""
+    """A port that is held for a service; or, where `gpu` says what CUDA calls it (a UUID, or its number as text), a
+    GPU, with `memory` bytes in all (0: not known)."""
 
     service: str
     name: str
     number: int
     host: str
+    gpu: str = ""
+    memory: int = 0
 
 
 class CheckKind(StrEnum):
@@ -200,6 +216,7 @@ class Service:
     inherit: bool | tuple[str, ...] = True
     host: str = "127.0.0.1"
     ports: tuple[PortRequest, ...] = ()
+    gpus: tuple[PortRequest, ...] = ()
     needs: tuple[Need, ...] = ()
     ready: Check | None = None
     alive: Check | None = None
@@ -221,6 +238,11 @@ class Service:
     def uses(self) -> tuple[str, ...]:
         """Services whose ports appear in command, environment or checks (itself not counted)."""
         return tuple(dict.fromkeys(name for name, _ in self.refs))
+
+    @property
+    def leased(self) -> tuple[PortRequest, ...]:
+        """All that has to be held for it before it can start."""
+        return (*self.ports, *self.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +290,7 @@ class Launch:
     """How it is to be stopped; kept, like what follows, for whoever has to do with it without a supervisor."""
     needs: tuple[str, ...] = ()
     job: bool = False
+    gpus: tuple[Lease, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +339,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why something is not happening yet. `kind`: need, failed-need, ports, order, backoff, goal, tree;
+    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, order, backoff, goal, tree;
     of something that runs: stale (with another definition than the stack now has), replace (another process of it
     lives: its replacement, or one that is on its way out), watch (its watched files changed so often that changes
     have no effect for now)."""

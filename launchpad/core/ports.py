@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from launchpad.core import moves
+from launchpad.core import gpus, moves
 from launchpad.core.facts import PortsLeased, PortsRefused
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
@@ -43,6 +43,7 @@ def _missing(state: State, units: Iterable[Unit]) -> dict[tuple[str, str], PortR
         for unit in units
         if unit.phase is Phase.IDLE and unit.wanted
         for port in missing_ports(state, unit)
+        if not gpus.waits(state, port)
     }
 
 
@@ -74,7 +75,7 @@ def give_up_waiting(state: State, now: float) -> None:
         _let_go_late(state)
 
 
-def leased(state: State, fact: PortsLeased) -> None:
+def leased(state: State, fact: PortsLeased, now: float) -> None:
     """Batches below zero were asked for by the runtime, for the plan that follows in the same step."""
     requests = state.asked.pop(fact.batch, None)
     if fact.batch > 0 and requests is None:
@@ -93,6 +94,7 @@ def leased(state: State, fact: PortsLeased) -> None:
             take(state, lease)
     if answered:
         _let_go_late(state)
+        gpus.wait(state, fact, now)
     state.leases_changed = True
 
 
@@ -185,17 +187,21 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
     if _is_about_to_be_free(state, fact):
         state.ports_wait = True
         return
+    said: dict[str, str] = {}
     for refusal in fact.refusals:
-        if (unit := state.units.get(refusal.service)) is not None:
-            state.note(now, unit, "ports", f"no free port in {refusal.low}-{refusal.high}")
+        unit = state.units.get(refusal.service)
+        if unit is not None and (unit.name not in said or not refusal.gpus):
+            said[unit.name] = "no free GPU" if refusal.gpus else "no free port"
+            span = "" if refusal.gpus else f" in {refusal.low}-{refusal.high}"
+            state.note(now, unit, "ports", said[unit.name] + span)
     untouched, failed = state.is_untouched, False
     asked = [(port.service, port.name, port.beside) for port in requests]
     for unit in list(state.everyone()):
         waits = unit.wanted and unit.phase is Phase.IDLE
         if waits and any((p.service, p.name, p.beside) in asked for p in missing_ports(state, unit)):
             failed = True
-            own = any(refusal.service == unit.name for refusal in fact.refusals)
-            text = "no free port" if own else "ports were refused"
+            others = "ports" if "no free port" in said.values() else "GPUs"
+            text = said.get(unit.name, f"{others} were refused")
             unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
             unit.identity = wanted_identity(state, unit)
             moves.enter(state, unit, Phase.FAILED, now, text)
@@ -213,12 +219,9 @@ def _close_batch(state: State) -> None:
 
 def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:
     """A service that is on its way out still uses a number that was asked for."""
-    return any(
-        refusal.low <= lease.number <= refusal.high
-        for unit in state.everyone()
-        for lease in unit.old_leases
-        for refusal in fact.refusals
-    )
+    leaving = [lease for unit in state.everyone() for lease in unit.old_leases]
+    leaving += gpus.on_their_way(state)
+    return any(gpus.concerns(refusal, lease) for lease in leaving for refusal in fact.refusals)
 
 
 def sort_out(state: State) -> None:
@@ -242,7 +245,7 @@ def sort_out(state: State) -> None:
 
 def _requests(state: State) -> dict[tuple[str, str], PortRequest]:
     units = state.units.values()
-    return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.ports}
+    return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.leased}
 
 
 def touch_users(state: State, name: str) -> None:

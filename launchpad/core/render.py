@@ -6,7 +6,7 @@ rules start nothing whose ports are missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from launchpad.core.model import Check, CheckKind, Kind, Launch, Lease, Probing, Ref, Service, Text
 
@@ -23,11 +23,30 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def gpu_variables(gpus: Sequence[Lease]) -> tuple[tuple[str, str], ...]:
+    """What keeps a process to these GPUs. HIP takes numbers only, and some programs refuse two variables that differ,
+    so it is set only where CUDA is told the same."""
+    if not gpus:
+        return ()
+    names = ",".join(lease.gpu for lease in gpus)
+    by_number = names == ",".join(str(lease.number) for lease in gpus)
+    hip = (("HIP_VISIBLE_DEVICES", names),) if by_number else ()
+    return (("CUDA_VISIBLE_DEVICES", names), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), *hip)
+
+
+def gpus_of(service: str, leases: Leases) -> tuple[Lease, ...]:
+    """In the order in which they were asked for."""
+    mine = (lease for lease in leases.values() if lease.service == service and lease.gpu)
+    return tuple(sorted(mine, key=lambda lease: (len(lease.name), lease.name)))
+
+
 def text(parts: Text, leases: Leases) -> str:
     return "".join(part if isinstance(part, str) else _value(part, leases) for part in parts)
 
 
 def _value(ref: Ref, leases: Leases) -> str:
+    if ref.form == "gpus":
+        return ",".join(lease.gpu for lease in gpus_of(ref.service, leases))
     lease = leases[ref.service, ref.port]
     if ref.form == "port":
         return str(lease.number)
@@ -36,9 +55,10 @@ def _value(ref: Ref, leases: Leases) -> str:
 
 
 def launch(service: Service, leases: Leases) -> Launch:
+    gpus = tuple(leases[service.name, gpu.name] for gpu in service.gpus)
     return Launch(
         argv=tuple(text(part, leases) for part in service.command),
-        environment=tuple((key, text(value, leases)) for key, value in service.environment),
+        environment=_environment(service, leases, gpus),
         inherit=service.inherit,
         working_dir=service.working_dir,
         ports=tuple(leases[service.name, port.name] for port in service.ports),
@@ -47,7 +67,14 @@ def launch(service: Service, leases: Leases) -> Launch:
         stop=service.stop,
         needs=tuple(need.on for need in service.needs),
         job=service.kind is Kind.JOB,
+        gpus=gpus,
     )
+
+
+def _environment(service: Service, leases: Leases, gpus: Sequence[Lease]) -> tuple[tuple[str, str], ...]:
+    """The GPUs win over what stands there: no two services shall have the same."""
+    found = {key: text(value, leases) for key, value in service.environment}
+    return tuple({**found, **dict(gpu_variables(gpus))}.items())
 
 
 def probing(check: Check, leases: Leases) -> Probing:

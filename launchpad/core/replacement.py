@@ -59,7 +59,7 @@ def _make(state: State, unit: Unit, now: float) -> bool:
     if unit.leaving is not None or called_for(state, unit):
         return False
     new = Unit(unit.pending or unit.service, Role.NEXT, goal=True, since=now, nonce=unit.nonce)
-    asked = {port.name: ports.for_replacement(state, port) for port in new.service.ports}
+    asked = {port.name: ports.for_replacement(state, port) for port in new.service.leased}
     for name, lease in list(unit.leases.items()):
         if name in asked and fits(lease, asked[name]):
             new.leases[name] = unit.leases.pop(name)

@@ -7,7 +7,7 @@ again, until nobody has anything to do; so it does not matter which fact made a 
     2  take the definition that waited for the old process to end
     3  replace or stop what has to go, dependents first
     4  forget how something ended when its definition changed or it was asked for again
-    5  let go of ports that no longer fit
+    5  let go of ports that no longer fit, and of the GPUs of what rests
     6  send the signal that says that something changed
     7  forget what was removed
     8  end the stack when its primary job has ended or cannot start
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from launchpad.core import moves, ports
+from launchpad.core import gpus, moves, ports
 from launchpad.core.changes import send_signal, take_definition
 from launchpad.core.holds import holds, is_blocked
 from launchpad.core.identity import doomed, stale_definition, uses
@@ -106,6 +106,8 @@ def release_unfit(state: State, unit: Unit, now: float) -> bool:
     state.wishes.append(ReleasePorts(tuple(free)))
     unit.old_leases = [lease for lease in unit.old_leases if lease not in free]
     state.ports_wait = False
+    if any(lease.gpu for lease in free):
+        gpus.freed(state)
     return True
 
 
@@ -143,6 +145,7 @@ RULES: Rules = {
         stop_what_has_to_go,
         forget_the_end,
         release_unfit,
+        gpus.give_on,
         send_signal,
         forget_removed,
     ),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from launchpad.core.facts import Refusal
 from launchpad.core.model import (
     ALIVE,
     RUNNING,
@@ -212,6 +213,8 @@ class State:
     """Batches that were not answered: the open one, and those whose answer is overdue."""
     ports_wait: bool = False
     """What was refused is about to be let go: do not ask before that."""
+    gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
+    """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
     leases_changed: bool = False
     closing: int | None = None
     """The exit code, once the stack is to end by itself (a `primary` job ended)."""

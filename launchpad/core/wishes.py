@@ -56,8 +56,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class LeasePorts:
-    """All or none. `preferred` are numbers had before. Answer: PortsLeased or PortsRefused, in the order of the
-    requests."""
+    """Ports and GPUs: all or none, but for those that may wait. `preferred` are had before. Answer: PortsLeased or
+    PortsRefused, in the order of the requests. Where some wait: GpusFreed, once that may have changed."""
 
     batch: int
     requests: tuple[PortRequest, ...]

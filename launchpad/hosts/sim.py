@@ -7,6 +7,7 @@ What a host owes the core, and what this one keeps to, whatever the faults:
 
 - Facts are true when they are made. They may be told late, twice, in another order or not at all; but
   an `Exited` that nobody asked for is never lost (host and core share a process), at most late.
+- `GpusFreed` is likewise never lost: told once after a request that waits, when any GPU is let go.
 - `TreeGone` is final: it is not told of an attempt whose start is still under way. A SIGKILL to the tree
   of such an attempt calls the start off.
 - Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
@@ -23,6 +24,7 @@ from launchpad.core.facts import (
     Adopted,
     Exited,
     Fact,
+    GpusFreed,
     HostBack,
     HostLost,
     PortsLeased,
@@ -39,6 +41,7 @@ from launchpad.core.model import CheckKind, Handle, Lease, PortRequest, Seen, Si
 from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
 from launchpad.hosts.base import Tell
 from launchpad.hosts.sim_actors import Behave, Behaviour, Faults, NoFaults, Process, steady
+from launchpad.hosts.sim_gpus import SimGpus
 
 __all__ = ["Behave", "Behaviour", "Faults", "NoFaults", "Process", "SimHost", "steady"]
 
@@ -63,6 +66,7 @@ class SimHost:
         self.spawns: dict[str, int] = {}
         self.taken: dict[int, str] = {}
         """Port numbers of strangers."""
+        self.gpus = SimGpus()
         self.leases: dict[Lease, None] = {}
         self.routes: dict[str, tuple[Sink, ...]] = {}
         self.away = False
@@ -117,7 +121,7 @@ class SimHost:
         if self.away:
             return
         delays = self.faults.answer(fact)
-        if isinstance(fact, Exited) and not delays:
+        if isinstance(fact, Exited | GpusFreed) and not delays:
             delays = (0.0,)
         life = self.life
         for delay in delays:
@@ -285,13 +289,16 @@ class SimHost:
         if p is not None and p.lives:
             self._answer(Sampled(p.service, p.attempt, 0, p.cpu_s(self.now)), ANSWER_S)
 
-    # --- ports ---------------------------------------------------------------------------------------
+    # --- ports and GPUs ---------------------------------------------------------------------------------------
 
     def _lease(self, wish: LeasePorts) -> None:
         preferred = {(lease.service, lease.name): lease.number for lease in wish.preferred}
         granted: dict[Lease, None] = {}
         refused: list[Refusal] = []
-        for request in wish.requests:
+        gpus = [request for request in wish.requests if request.gpu is not None]
+        devices, no_gpus, waiting = self.gpus.grant(gpus, self.leases, wish.preferred)
+        refused += no_gpus
+        for request in (one for one in wish.requests if one.gpu is None):
             number = self._number(request, preferred.get((request.service, request.name)), granted)
             if number is None:
                 notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
@@ -303,8 +310,12 @@ class SimHost:
         if refused:
             self._answer(PortsRefused(wish.batch, tuple(refused)), ANSWER_S)
             return
+        granted.update(dict.fromkeys(devices))
         self.leases.update(granted)
-        self._answer(PortsLeased(wish.batch, tuple(granted)), ANSWER_S)
+        self.gpus.awaited = self.gpus.awaited or bool(waiting)
+        order = [(request.service, request.name) for request in wish.requests]
+        leases = sorted(granted, key=lambda lease: order.index((lease.service, lease.name)))
+        self._answer(PortsLeased(wish.batch, tuple(leases), waiting=waiting), ANSWER_S)
 
     def _number(self, request: PortRequest, preferred: int | None, granted: dict[Lease, None]) -> int | None:
         for lease in self.leases:
@@ -314,7 +325,7 @@ class SimHost:
         used = {
             **self.taken,
             **dict.fromkeys(request.avoid, ""),
-            **{lease.number: "" for lease in (*self.leases, *granted)},
+            **{lease.number: "" for lease in (*self.leases, *granted) if not lease.gpu},
         }
         if preferred is not None and request.low <= preferred <= request.high and preferred not in used:
             return preferred
@@ -330,6 +341,14 @@ class SimHost:
     def _release(self, wish: ReleasePorts) -> None:
         for lease in wish.leases:
             self.leases.pop(lease, None)
+        if any(lease.gpu for lease in wish.leases):
+            self.tell_of_gpus()
+
+    def tell_of_gpus(self) -> None:
+        """One was let go."""
+        if self.gpus.awaited:
+            self.gpus.awaited = False
+            self._answer(GpusFreed(), ANSWER_S)
 
     def _forget(self, wish: Forget) -> None:
         assert not self.living(wish.service), f"{wish.service} is forgotten alive"

@@ -27,7 +27,7 @@ from launchpad.core.model import (
     Text,
 )
 from launchpad.errors import Diagnostic, Refused
-from launchpad.plan import checks, graph, ports, replaced
+from launchpad.plan import checks, gpus, graph, ports, replaced
 from launchpad.plan.digest import digest
 from launchpad.plan.environment import environment, venv_path
 from launchpad.plan.texts import text
@@ -82,6 +82,7 @@ def problems(loaded: Loaded) -> Iterator[Diagnostic]:
     usable = [name for name in loaded.order if name in loaded.environment]
     asked = {name: ports.requests(loaded, name) for name in usable}
     yield from ports.problems(loaded, asked)
+    yield from gpus.problems(loaded, usable)
     for name in usable:
         yield from checks.problems(loaded, name, [port.name for port in asked[name]])
         yield from replaced.problems(loaded, name, asked[name])
@@ -112,11 +113,13 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
             host=written.host,
             handover=written.handover,
             notify=ready is not None and ready.kind is CheckKind.NOTIFY,
+            gpus=gpus.shape(loaded, name),
         ),
         environment=variables,
         inherit=written.inherit_env,
         host=written.host,
         ports=asked[name],
+        gpus=gpus.requests(loaded, name),
         needs=_needs(loaded, written),
         ready=ready,
         alive=alive,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launchpad.plan.build import restart
+from launchpad.stack.gpus import Gpus
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.parts import Alive, OnChange, Ready, Sink
 from launchpad.stack.schema import Job, Server
@@ -117,6 +118,7 @@ def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Show
         "ports": {port: str(wanted) for port, wanted in one.ports.items()},
         "host": one.host if one.port or one.ports else None,
         "handover": one.handover if one.port or one.ports else None,
+        "gpus": _gpus(one.gpus) if one.gpus else None,
         "ready": _check(one.ready, shown) if one.ready else None,
         "alive": _check(one.alive, shown) if one.alive else None,
         "restart": {"policy": policy.policy},
@@ -159,6 +161,14 @@ def _environment(loaded: Loaded, name: str, shown: Shown) -> Mapping[str, str]:
     return {
         variable.name: MASK if _hidden(variable.value) else shown.text(variable.value)
         for variable in loaded.environment[name]
+    }
+
+
+def _gpus(written: Gpus) -> dict[str, Any]:
+    return {
+        **({"ids": list(written.ids)} if written.ids else {"count": written.count or 1}),
+        **({"memory": written.memory} if written.memory else {}),
+        **({"wait": True} if written.wait else {}),
     }
 
 

@@ -1,7 +1,7 @@
 """What shapes a process, as one short text: if it differs, the process has to be replaced.
 
 Decides what counts: server or job, command, declared environment, what is inherited, folder, virtual environment,
-ports, host, handover, and whether it is given a socket to say that it is ready. Not other readiness, restarts,
+ports, host, handover, GPUs, and whether it is given a socket to say that it is ready. Not other readiness, restarts,
 stopping, output, dependencies, comments or the order of keys.
 """
 
@@ -28,6 +28,7 @@ def digest(
     host: str,
     handover: str,
     notify: bool,
+    gpus: Sequence[object] = (),
 ) -> str:
     """32 hexadecimal digits."""
     asked: list[object] = [[port.name, port.low, port.high, port.auto] for port in ports]
@@ -43,5 +44,7 @@ def digest(
         "handover": handover,
         "notify": notify,
     }
+    if gpus:
+        shape["gpus"] = list(gpus)
     whole = json.dumps(shape, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.facts import PlanApplied, PortsLeased, Refusal
+from launchpad.core.gpus import concerns, needed_first
 from launchpad.core.identity import fits
 from launchpad.core.model import Lease, OnChange, Phase, Plan, PortRequest, Service
 from launchpad.core.ports import avoiding, for_replacement
@@ -18,7 +19,7 @@ from launchpad.core.state import Unit
 from launchpad.errors import Refused
 from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.effects import UNCHANGED
-from launchpad.runtime.problems import no_port
+from launchpad.runtime.problems import refused
 from launchpad.runtime.supervisor import Supervisor
 
 
@@ -93,7 +94,8 @@ async def _lease_first(
             return (replace(answer, beside=tuple({port.service: None for port in requests if port.beside})),)
         later = [refusal for refusal in answer.refusals if _take_freed(refusal, freed)]
         if len(later) < len(answer.refusals):
-            raise Refused([no_port(one, reading.label, UNCHANGED) for one in answer.refusals])
+            found = {(one.service, one.gpus or one.name): one for one in answer.refusals}
+            raise Refused([refused(one, reading.label, UNCHANGED) for one in found.values()])
         keys = [(refusal.service, refusal.name) for refusal in later]
         requests = tuple(port for port in requests if (port.service, port.name) not in keys)
     return ()
@@ -106,7 +108,8 @@ def _replaced(supervisor: Supervisor, plan: Plan) -> dict[str, tuple[PortRequest
     for service in plan.services:
         unit = supervisor.engine.units.get(service.name)
         if unit is not None and service.on_change is OnChange.REPLACE and runs_on(unit, service):
-            found[service.name] = service.ports if unit.wanted and gets_replacement(unit, service) else ()
+            due = unit.wanted and gets_replacement(unit, service)
+            found[service.name] = needed_first(None, service) if due else ()
     return found
 
 
@@ -117,7 +120,7 @@ def _additional(supervisor: Supervisor, plan: Plan, goals: dict[str, bool]) -> t
         port
         for service in plan.services
         if goals.get(service.name) or (service.name in units and _holds_on(units[service.name]))
-        for port in service.ports
+        for port in needed_first(units.get(service.name), service)
         if not fits(leases.get((service.name, port.name)), port)
     )
 
@@ -128,7 +131,7 @@ def _holds_on(unit: Unit) -> bool:
 
 
 def _freed(supervisor: Supervisor, plan: Plan) -> list[Lease]:
-    requests = {(port.service, port.name): port for service in plan.services for port in service.ports}
+    requests = {(port.service, port.name): port for service in plan.services for port in service.leased}
     state = supervisor.engine.state
     leaving = [
         lease for key, lease in state.leases.items() if key not in requests or not fits(lease, requests[key])
@@ -139,7 +142,7 @@ def _freed(supervisor: Supervisor, plan: Plan) -> list[Lease]:
 
 def _take_freed(refusal: Refusal, freed: list[Lease]) -> bool:
     for lease in freed:
-        if refusal.low <= lease.number <= refusal.high:
+        if concerns(refusal, lease):
             freed.remove(lease)
             return True
     return False

@@ -9,7 +9,7 @@ from launchpad.control.api import HoldView, ServiceView
 from launchpad.core.engine import Engine
 from launchpad.core.identity import fits
 from launchpad.core.model import ALIVE, Phase
-from launchpad.core.render import address
+from launchpad.core.render import address, gpus_of
 from launchpad.core.state import Unit
 from launchpad.paths import StackPaths
 
@@ -17,7 +17,7 @@ from launchpad.paths import StackPaths
 def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall: float) -> ServiceView:
     """`wall - now` is what turns the core's time into seconds since the epoch."""
     shift = wall - now
-    ports = _ports(engine, unit)
+    ports, gpus = _ports(engine, unit), gpus_of(unit.name, engine.state.leases)
     alive = unit.phase in ALIVE and unit.handle is not None
     service = unit.service
     last = unit.last
@@ -44,6 +44,8 @@ def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall
         primary=service.primary,
         taken_over=unit.taken_over,
         digest=service.digest,
+        gpus=tuple(lease.gpu for lease in gpus),
+        gpu_numbers=tuple(lease.number for lease in gpus),
     )
 
 

@@ -54,7 +54,10 @@ def _not_replaced(
         refusal = refusals.get(unit.name)
         found = _no_port(engine, unit, place, refusals)
         span = f" in {refusal.low}-{refusal.high}" if refusal is not None else ""
-        why = f"no free port for its replacement{span}"
+        what = f"port for its replacement{span}"
+        if refusal is not None and refusal.gpus:
+            what = "GPU for its replacement"
+        why = f"no free {what}"
     else:
         found, why = _how_it_ended(engine, tried, last, place, tail), last.text
     pid = f", pid {unit.handle.pid}" if unit.handle is not None else ""
@@ -100,8 +103,39 @@ def _no_port(engine: Engine, unit: Unit, place: Place, refusals: dict[str, Refus
     if refusal is None:
         return None  # only others of its batch were refused: they say why
     untouched = engine.state.is_untouched
-    rest = f"`{unit.name}` was not started, no port was kept for it; the rest of the stack is as it was"
-    return no_port(refusal, place, "nothing was started, no port was kept" if untouched else rest)
+    what = "GPU" if refusal.gpus else "port"
+    rest = f"`{unit.name}` was not started, no {what} was kept for it; the rest of the stack is as it was"
+    return refused(refusal, place, f"nothing was started, no {what} was kept" if untouched else rest)
+
+
+def refused(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
+    """What could not be had, whoever asked for it."""
+    return (no_gpu if refusal.gpus else no_port)(refusal, place, consequence)
+
+
+def no_gpu(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
+    whom = f"{'the replacement of ' if refusal.beside else ''}`{refusal.service}`"
+    labels = _labels(place(refusal.service, "gpus"))
+    if refusal.unknown:
+        return Diagnostic(
+            "E321",
+            f"{whom} asks for GPUs, and nobody can say which there are",
+            labels=labels,
+            notes=refusal.notes,
+            consequence=consequence,
+            hint="say it: `export LAUNCHPAD_GPUS=2x80GB`, or install the driver",
+        )
+    some = "a GPU" if refusal.gpus == 1 else f"{refusal.gpus} GPUs"
+    few = "that this machine does not have" if refusal.never else "and not enough are free"
+    wait = f"to start once they are free: `gpus: {{count: {refusal.gpus}, wait: true}}`"
+    return Diagnostic(
+        "E320",
+        f"{whom} asks for {some}{'' if refusal.never else ','} {few}",
+        labels=labels,
+        notes=refusal.notes,
+        consequence=consequence,
+        hint="" if refusal.never or refusal.low == refusal.high else wait,
+    )
 
 
 def no_port(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:

@@ -212,7 +212,9 @@ def _memory(raw: dict[str, Any]) -> Memory:
 
 def save(path: Path, stored: Stored) -> None:
     leases = [
-        {"service": p.service, "name": p.name, "number": p.number, "host": p.host} for p in stored.ports
+        {"service": p.service, "name": p.name, "number": p.number, "host": p.host}
+        | ({"gpu": p.gpu, "memory": p.memory} if p.gpu else {})
+        for p in stored.ports
     ]
     memory = None if stored.memory is None else asdict(stored.memory)
     data = {"version": VERSION, "epoch": stored.epoch, "run_id": stored.run_id, "ports": leases}

@@ -13,7 +13,7 @@ from launchpad.core import render
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
 from launchpad.core.identity import fits
-from launchpad.core.model import Kind, Launch, Phase, PortRequest, Service
+from launchpad.core.model import GpuNeed, Kind, Launch, Phase, PortRequest, Service
 from launchpad.core.state import Role
 from launchpad.hosts.local.adopt import age_s
 from launchpad.hosts.local.process_end import End
@@ -36,7 +36,10 @@ def launch_of(found: Found, service: Service | None) -> Launch:
         except KeyError:
             pass
     own = tuple(lease for key, lease in told.items() if key[0] == record.service)
-    return Launch(record.argv, (), True, record.working_dir, own, stop=record.stop, job=record.job)
+    ports = tuple(lease for lease in own if not lease.gpu)
+    gpus = tuple(lease for lease in own if lease.gpu)
+    how = (record.argv, (), True, record.working_dir, ports)
+    return Launch(*how, stop=record.stop, job=record.job, gpus=gpus)
 
 
 def was(record: Record, service: Service | None) -> Service | None:
@@ -54,20 +57,23 @@ def was(record: Record, service: Service | None) -> Service | None:
         digest=record.identity.digest,
         command=service.command if same else tuple((word,) for word in record.argv),
         working_dir=record.working_dir,
-        ports=_ports(record, service),
+        ports=_ports(record, service.ports, gpu=False),
+        gpus=_ports(record, service.gpus, gpu=True),
         refs=tuple(key for key in told if key[0] != record.service),
     )
 
 
-def _ports(record: Record, service: Service) -> tuple[PortRequest, ...]:
+def _ports(record: Record, asked: Sequence[PortRequest], *, gpu: bool) -> tuple[PortRequest, ...]:
     """Requests for exactly what it holds; as the stack says it now where that fits."""
-    requests = {port.name: port for port in service.ports}
+    requests = {port.name: port for port in asked}
     return tuple(
         requests[one.name]
         if one.name in requests and fits(one, requests[one.name])
-        else PortRequest(one.service, one.name, one.number, one.number, one.host)
+        else PortRequest(
+            one.service, one.name, one.number, one.number, one.host, gpu=GpuNeed(one.gpu) if gpu else None
+        )
         for one in record.identity.leases
-        if one.service == record.service
+        if one.service == record.service and bool(one.gpu) == gpu
     )
 
 

@@ -27,6 +27,7 @@ from launchpad.stack.fields import (
     one_of,
     whole,
 )
+from launchpad.stack.gpus import GpusField
 from launchpad.stack.parts import (
     AliveField,
     Args,
@@ -48,7 +49,7 @@ from launchpad.stack.parts import (
 )
 from launchpad.stack.strict import NotHere
 
-LATER = ("requirements", "python", "gpus", "replicas", "extends")
+LATER = ("requirements", "python", "replicas", "extends")
 """Keys of a service that are known, and not built yet."""
 LATER_TOP = ("include",)
 JOB_ONLY = ("retries", "primary")
@@ -120,6 +121,13 @@ class Common(Strict):
         description="How a port passes to the process: `shared` (held while the process listens), `release` (let "
         "go just before it starts) or `inherit` (the listening socket is passed: LISTEN_FDS, `${self.fd}`).",
         examples=["inherit"],
+    )
+    gpus: GpusField | None = Field(
+        None,
+        description="GPUs that no other service has, of any stack on this machine: how many, a list of which, or a map. "
+        "The process is given them as CUDA_VISIBLE_DEVICES (where they are known by number, as HIP_VISIBLE_DEVICES, too), and "
+        "`${self.gpus}` is the same text. Without this key a service is given what launchpad's own environment says.",
+        examples=[2, [0, 3], {"count": 2, "memory": "40GB"}, {"count": 1, "wait": True}],
     )
     ready: ReadyField | None = Field(
         None,

@@ -246,15 +246,24 @@ class View:
             return (Piece(self._fd(symbol)),)
         if rest == [ARGS]:
             return (Piece(reference=self._args(symbol)),)
+        if rest == ["gpus"]:
+            return (Piece(reference=self._gpus(symbol)),)
         host = self.world.host(symbol.name)
         if rest == ["host"]:
             return (Piece(connectable(host) if self.probing else host),)
-        return self._service(symbol, rest, connectable(host), "self", ("name", "fd", ARGS))
+        return self._service(symbol, rest, connectable(host), "self", ("name", "fd", "gpus", ARGS))
 
     def _args(self, symbol: Symbol) -> Reference:
         if not self.commanding or "uses" not in symbol.node.entries:
             raise unknown("`${self.args}` is there only in the `command` of what `uses` a recipe")
         return Reference(symbol.name, "", ARGS)
+
+    def _gpus(self, symbol: Symbol) -> Reference:
+        if "gpus" not in symbol.node.entries:
+            raise unknown(f"`{symbol.name}` has no GPUs", f"give `{symbol.name}` some: `gpus: 1`")
+        if self.probing:
+            raise unknown("`${self.gpus}` can be used in `command` and `environment`")
+        return Reference(symbol.name, MAIN, "gpus")
 
     def _fd(self, symbol: Symbol) -> str:
         if not symbol.fd:
@@ -272,7 +281,13 @@ class View:
         said = said or symbol.name
         if rest == ["host"]:
             return (Piece(host),)
-        if rest[0] in ("gpus", "urls"):
+        if rest == ["gpus"]:
+            if symbol.name == self.self_name:
+                return (Piece(reference=self._gpus(symbol)),)
+            raise unknown(
+                f"the GPUs of `{symbol.name}` are its own", "`${self.gpus}` are those of this service"
+            )
+        if rest[0] == "urls":
             raise Problem(LATER, f"`{said}.{rest[0]}` is not supported in this version")
         if rest == ["model"]:
             return self.world.model(symbol.name, loud=self.naming)

@@ -26,7 +26,7 @@ MAX_PROBLEMS = 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)+\Z")
 _OPERATOR = re.compile(r":-|:\?|:\+|-|\?|\+")
-_LOOKS_REFERRED = re.compile(r".+\.(port|url|host|name|ports\.[A-Za-z0-9_-]+)\Z")
+_LOOKS_REFERRED = re.compile(r".+\.(port|url|host|name|gpus|ports\.[A-Za-z0-9_-]+)\Z")
 
 
 class Problem(Exception):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack.gpus import Gpus
 from launchpad.stack.nodes import Map, Node, Scalar, Seq, kind, kind_of, span_at, walk
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.problems import MISSING, UNKNOWN_KEY, VALUE, closest, error, shown
@@ -29,6 +30,7 @@ _INSIDE: dict[str, type[BaseModel]] = {
     "env_file": EnvFile,
     "output": Sink,
     "depends_on": Dependency,
+    "gpus": Gpus,
 }
 _MEANT = {
     "env": "environment",
@@ -61,6 +63,8 @@ _MEANT = {
     "stop_grace_period": "stop_grace",
     "dotenv": "env_file",
     "virtualenv": "venv",
+    "gpu": "gpus",
+    "devices": "gpus",
     "regex": "log",
     "url": "http",
     "path": "http",

@@ -15,8 +15,10 @@ from launchpad.views.words import GLYPHS, LIVE_STATES, STYLES, duration, plain, 
 if TYPE_CHECKING:
     from rich.text import Text
 
-HEAD = ("NAME", "KIND", "STATE", "PID", "PORTS/URL", "UP", "RESTARTS", "WHY")
+HEAD = ("NAME", "KIND", "STATE", "PID", "PORTS/URL", "UP", "RESTARTS", "GPUS", "WHY")
 WHY_COLUMN = len(HEAD) - 1
+GPUS_COLUMN = WHY_COLUMN - 1
+"""There only where a service has some."""
 ROOM_FOR_WHY = 24
 """Columns below which the reason goes on a line of its own."""
 
@@ -31,6 +33,7 @@ def row(view: ServiceView, now: float) -> tuple[str, ...]:
         ports_text(view) or "-",
         _up(view, now),
         str(view.restarts) if view.restarts else "-",
+        ",".join(map(str, view.gpu_numbers)) or "-",
         why(view),
     )
 
@@ -49,10 +52,11 @@ def heading(snapshot: Snapshot, now: float) -> str:
 def plain_table(snapshot: Snapshot, now: float) -> str:
     """Aligned columns without colour; nothing is cut off, so that it can be searched and cut."""
     rows = [row(view, now) for view in snapshot.services]
-    widths = [max(len(cells[i]) for cells in (HEAD, *rows)) for i in range(len(HEAD))]
+    shown = [i for i in range(len(HEAD)) if i != GPUS_COLUMN or any(cells[i] != "-" for cells in rows)]
+    widths = {i: max(len(cells[i]) for cells in (HEAD, *rows)) for i in shown}
     lines = []
     for cells in (HEAD, *rows):
-        lines.append("  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True)).rstrip())
+        lines.append("  ".join(cells[i].ljust(widths[i]) for i in shown).rstrip())
     return "\n".join(lines) + "\n"
 
 
@@ -110,6 +114,8 @@ def _columns(rows: Sequence[tuple[str, ...]], width: int) -> list[int]:
     from rich.cells import cell_len
 
     shown = list(range(WHY_COLUMN))
+    if all(cells[GPUS_COLUMN] == "-" for cells in rows):
+        shown.remove(GPUS_COLUMN)
     empty = [i for i in (6, 4, 3, 5) if all(cells[i] == "-" for cells in rows)]
     for dropped in (1, *empty, 6, 3, 5):
         need = sum(max(cell_len(cells[i]) for cells in (HEAD, *rows)) + 2 for i in shown)
@@ -139,7 +145,7 @@ def _line(cells: Sequence[str], widths: dict[int, int], beside: bool, word: str,
 def _cell_style(column: int, word: str) -> str:
     if not word:
         return ""
-    return {0: "bold", 1: "dim", 2: STYLES[word], 3: "dim", 4: "blue", 5: "dim"}.get(column, "")
+    return {0: "bold", 1: "dim", 2: STYLES[word], 3: "dim", 4: "blue", 5: "dim", 7: "blue"}.get(column, "")
 
 
 def _reason_below(text: str, word: str) -> Text:

@@ -49,6 +49,11 @@ def pids(stack: Stack) -> dict[str, int]:
 @pytest.mark.parametrize("keys", GROUPS, ids=lambda keys: f"{keys[0]}-{keys[-1]}")
 def test_each_key_does_what_the_table_says(make_stack: Make, keys: list[str]) -> None:
     stack = make_stack(text(keys, False))
+    names = f"GPU-{stack.mark[:8]}"
+    stack.environ |= {
+        "LP_GPUS": names,
+        "LAUNCHPAD_GPUS": ",".join(f"{names}-{number}:80GB" for number in range(8)),
+    }
     lay(stack.folder, FILES)
     stack.up()
     before = pids(stack)

@@ -13,6 +13,7 @@ from launchpad.core.model import Service
 from launchpad.plan.diff import Now, diff
 from launchpad.plan.effects import SERVICE, TOP, Effect, effect
 from launchpad.plan.read import Reading
+from launchpad.stack.gpus import Gpus
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.schema import Defaults, Job, Server, Stack
 from tests.plan.keys import CASES, FILES, Case
@@ -26,6 +27,7 @@ MAPS: dict[str, type[BaseModel]] = {
     "restart": Restart,
     "backoff": Backoff,
     "output": Sink,
+    "gpus": Gpus,
 }
 
 

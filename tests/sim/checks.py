@@ -301,11 +301,13 @@ class Checks:
             if not self._met(need):
                 raise Broken(f"{wish.service} is started before {need.on} is {need.condition.value}")
         held = self.world.host.leases
-        for lease in (*wish.identity.leases, *wish.launch.ports):
+        for lease in (*wish.identity.leases, *wish.launch.ports, *wish.launch.gpus):
             if lease not in held:
                 raise Broken(f"{wish.service} is started with port {lease.number}, which is not held")
         if len(wish.launch.ports) != len(unit.service.ports):
             raise Broken(f"{wish.service} is started without its ports")
+        if len(wish.launch.gpus) != len(unit.service.gpus):
+            raise Broken(f"{wish.service} is started without its GPUs")
 
     def _met(self, need: Need) -> bool:
         on = self.world.engine.units.get(need.on)
@@ -395,7 +397,7 @@ class Checks:
         """A port that it was started with, and that its definition still speaks of, has another number. Not as long as
         it has none: what does not run may get the same again."""
         kept = unit.service.on_change is OnChange.KEEP
-        own = [(unit.name, port.name) for port in unit.service.ports]
+        own = [(unit.name, port.name) for port in unit.service.leased]
         speaks_of = [*own, *(() if kept else unit.service.refs)]
         leases, units = self.world.engine.state.leases, self.world.engine.units
         told = {(x.service, x.name): x for x in was.leases if (x.service, x.name) in speaks_of}
@@ -432,15 +434,20 @@ class Checks:
                 raise Broken(f"the engine would sleep past a deadline of {unit.name}")
 
     def _leases(self, wishes: Sequence[Wish]) -> None:
-        held, numbers = self.world.host.leases, set()
+        held, numbers, gpus = self.world.host.leases, set(), set()
         for lease in (*self.world.engine.state.leases.values(), *self.seconds.leases()):
             if lease not in held:
                 raise Broken(
                     f"the core believes in port {lease.number} of {lease.service}, which is not held"
                 )
-            if lease.number in numbers:
-                raise Broken(f"port {lease.number} is given to two")
-            numbers.add(lease.number)
+            if lease.number in (gpus if lease.gpu else numbers):
+                raise Broken(f"{'GPU' if lease.gpu else 'port'} {lease.number} is given to two")
+            (gpus if lease.gpu else numbers).add(lease.number)
+        users: dict[int, str] = {}
+        for p in self.world.host.processes.values():
+            for lease in (x for x in p.identity.leases if p.lives and x.gpu and x.service == p.service):
+                if users.setdefault(lease.number, p.service) != p.service:
+                    raise Broken(f"GPU {lease.number} is with {users[lease.number]} and {p.service} at once")
         for wish in wishes:
             if isinstance(wish, w.ReleasePorts):
                 self._released(wish)
@@ -448,7 +455,7 @@ class Checks:
     def _released(self, wish: w.ReleasePorts) -> None:
         for lease in wish.leases:
             for p in self.world.host.living(lease.service):
-                if p.main and lease in p.identity.leases:
+                if (p.main or lease.gpu) and lease in p.identity.leases:
                     raise Broken(f"port {lease.number} is let go while {lease.service} uses it")
 
     # --- at rest -------------------------------------------------------------------------------------
@@ -460,11 +467,16 @@ class Checks:
         found += self.seconds.unsettled()
         kept = {*self.world.engine.state.leases.values(), *self.seconds.leases()}
         everyone = self.world.engine.state.everyone()
-        asked = {(u.name, port.name) for u in everyone for port in u.service.ports}
+        asked = {(u.name, port.name) for u in everyone for port in u.service.leased}
         overdue = {(r.service, r.name) for batch in self.world.engine.state.asked.values() for r in batch}
         spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
         found += [f"port {x.number} has no owner" for x in kept if (x.service, x.name) not in asked]
+        resting = [u.name for u in units.values() if u.phase in (Phase.DONE, Phase.FAILED) or not wanted(u)]
+        idle = [x for x in self.world.engine.state.leases.values() if x.gpu and x.service in resting]
+        found += [
+            f"GPU {x.number} is kept by {x.service}, which rests" for x in idle if not alive(units[x.service])
+        ]
         known = set(units)
         found += [
             f"{p.service} lives and nobody knows"
@@ -498,11 +510,25 @@ class Checks:
             return f"{name} is {phase.value}, in truth it is {'' if ready else 'not '}ready"
         return ""
 
+    def _waits_for_gpus(self, unit: Unit) -> bool:
+        """There are not as many free as it may wait for, or not those."""
+        host = self.world.host
+        own = unit.leases if unit.role is Role.NEXT else self.world.engine.state.leases
+        others = [
+            x.number for x in host.leases if x.gpu and (x.service != unit.name or x not in own.values())
+        ]
+        mine = [x for x in unit.service.gpus if x.gpu is not None and x.gpu.wait]
+        free = [n for n in range(len(host.gpus.memory)) if n not in (*host.gpus.taken, *others)]
+        named = [x.low for x in unit.service.gpus if x.low == x.high]
+        return bool(mine) and (len(free) < len(mine) or any(n not in free for n in named))
+
     def is_blocked(self, unit: Unit) -> bool:
         units = self.world.engine.units
         for name, port in unit.service.refs:
             if all(own.name != port for own in units[name].service.ports):
                 return True  # it keeps a definition without it
+        if self._waits_for_gpus(unit):
+            return True
         for need in unit.service.needs:
             on = self.world.engine.units.get(need.on)
             if on is None or on.phase is Phase.FAILED:

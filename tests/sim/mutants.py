@@ -17,6 +17,7 @@ from typing import Any
 from launchpad.core import (
     changes,
     fold,
+    gpus,
     holds,
     identity,
     moves,
@@ -197,5 +198,13 @@ MUTANTS = (
     Mutant("forgotten with its replacement alive", rules.forget_removed, " or unit.name in state.beside", ""),
     Mutant("finished before the second one is gone", verdict.verdict, "state.everyone()", "state.units.values()"),
     Mutant("the primary job's code is lost", rules.exit_code, "code or 1", "1"),
+    Mutant("what rests keeps its GPUs", gpus.give_on, "if not rests(unit):", "if True:"),
+    Mutant("a GPU is given on while it is used", gpus.rests, "unit.phase is Phase.IDLE and ", ""),
+    Mutant("whoever waits for a GPU waits for ever", gpus.freed, "state.gpus_wait, {}", "state.gpus_wait, state.gpus_wait"),
+    Mutant("GPUs are asked for again and again", gpus.waits, "return can and", "return False and"),
+    Mutant("a GPU that is on its way is a failure", gpus.on_their_way, "not unit.wanted", "False"),
+    Mutant("a port is taken for a GPU", identity.fits, "bool(lease.gpu) != (need is not None)", "False"),
+    Mutant("any GPU is the one that is named", gpus.concerns, "bool(lease.gpu) == bool(refusal.gpus) and ", ""),
+    Mutant("started with the GPUs of nobody", identity.missing_ports, "unit.service.leased", "unit.service.ports"),
     Mutant("finished before all is gone", verdict.verdict, "not alive and state.closing is not None", "state.closing is not None"),
 )  # fmt: skip

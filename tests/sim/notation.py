@@ -3,7 +3,7 @@
     server llm v=1 ports=main:8000-8009 ready=http needs=db:ready! max=3
     job train needs=llm:ready uses=llm policy=never primary
 
-`!` is `restart: true`. `uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
+`!` is `restart: true`. `gpus=2` asks for two, `gpus=@0,@3` for these, `gpus=2?` waits for them. `uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from launchpad.core.model import (
     Check,
     CheckKind,
     Condition,
+    GpuNeed,
     Kind,
     Need,
     OnChange,
@@ -31,6 +32,7 @@ from launchpad.hosts.sim import Behaviour
 DEFAULTS = {
     "v": "1",
     "ports": "",
+    "gpus": "",
     "ready": "",
     "timeout": "",
     "stall": "",
@@ -76,8 +78,9 @@ def service(line: str) -> Service:
         Kind(kind),
         _command(name, uses, given["ports"]),
         "/",
-        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']}",
+        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']} {given['gpus']}".rstrip(),
         ports=_ports(name, given["ports"]),
+        gpus=_gpus(name, given["gpus"]),
         needs=_needs(given["needs"]),
         ready=_ready(given, _target(name, given["ports"])),
         alive=_alive(given, _target(name, given["ports"])),
@@ -104,6 +107,18 @@ def _ports(name: str, words: str) -> tuple[PortRequest, ...]:
         low, _, high = span.partition("-")
         found.append(PortRequest(name, port or "main", int(low), int(high or low)))
     return tuple(found)
+
+
+def _gpus(name: str, words: str) -> tuple[PortRequest, ...]:
+    """Some, or these; with `?` it waits for them."""
+    need, listed = GpuNeed(wait=words.endswith("?")), words.rstrip("?")
+    if listed.startswith("@"):
+        spans = [(int(word[1:]), int(word[1:])) for word in listed.split(",")]
+    else:
+        spans = [(0, 1000)] * int(listed or 0)
+    return tuple(
+        PortRequest(name, f"gpus/{i}", low, high, "", gpu=need) for i, (low, high) in enumerate(spans)
+    )
 
 
 def _needs(words: str) -> tuple[Need, ...]:

@@ -73,6 +73,7 @@ class Schedule:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.faults = self._faults()
+        self.with_gpus = random.Random(self.seed).random() < 0.5
         self.malice = self.rng.choice((0.0, 0.1, 0.3, 0.6))
         self.benign = False
         self.rev = 0
@@ -156,7 +157,16 @@ class Schedule:
         words += [f"change={rng.choice(ways)}"] if rng.random() < 0.5 else []
         if kind == "job" and rng.random() < 0.08:
             words.append("primary")
+        words += self._gpus(name)
         return " ".join(words)
+
+    def _gpus(self, name: str) -> list[str]:
+        """Drawn apart from all else, so that what other seeds found is found again."""
+        rng = random.Random(f"{self.seed} {self.rev} {name}")
+        if rng.random() < 0.7 or not self.with_gpus:
+            return []
+        some = rng.choice(("1", "1", "2", "3", "@0", "@1,@3"))
+        return [f"gpus={some}{rng.choice(('', '?', '?'))}"]
 
     def _needs(self, earlier: list[str]) -> list[str]:
         rng, found = self.rng, []
@@ -252,6 +262,10 @@ class Schedule:
     def _take_ports(self) -> None:
         held = {lease.number for lease in self.world.host.leases}
         self.world.host.taken = {n: "a stranger" for n in PORTS if n not in held and self.rng.random() < 0.3}
+        rng, gpus = random.Random(f"{self.seed} {self.world.now}"), self.world.host.gpus
+        used = [lease.number for lease in self.world.host.leases if lease.gpu]
+        gpus.taken = {n: "a stranger" for n in range(4) if n not in used and rng.random() < 0.3}
+        self.world.host.tell_of_gpus()
 
     def _to_the_host(self, what: str) -> None:
         rng, world = self.rng, self.world
@@ -297,7 +311,8 @@ class Schedule:
         world = self.world
         world.remark("from now on nothing goes wrong")
         self.faults.on, self.benign = False, True
-        world.host.taken = {}
+        world.host.taken, world.host.gpus.taken = {}, {}
+        world.host.tell_of_gpus()
         if world.host.away:
             world.host.back()
         for p in world.host.processes.values():

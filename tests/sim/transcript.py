@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launchpad.core import facts as f
 from launchpad.core import wishes as w
-from launchpad.core.model import Lease
+from launchpad.core.model import Lease, PortRequest
 from launchpad.core.wishes import Wish
 
 NAMES = {1: "HUP", 2: "INT", 9: "KILL", 15: "TERM"}
@@ -26,7 +26,7 @@ def wish_line(wish: Wish) -> str | None:
             number = NAMES.get(wish.signal, str(wish.signal))
             return f"-> signal {wish.service} {short(wish.attempt)} {number} {wish.scope}"
         case w.LeasePorts():
-            wanted = ", ".join(f"{r.service}.{r.name} {r.low}-{r.high}" for r in wish.requests)
+            wanted = ", ".join(f"{r.service}.{r.name}{_span(r)}" for r in wish.requests)
             return f"-> lease {wanted}"
         case w.ReleasePorts():
             return "-> release " + ", ".join(f"{x.service}.{x.name} {x.number}" for x in wish.leases)
@@ -37,6 +37,10 @@ def wish_line(wish: Wish) -> str | None:
             text = "" if wish.text == what else f": {wish.text}"
             return f"   {wish.service} {what}{text}"
     return None
+
+
+def _span(request: PortRequest) -> str:
+    return "" if request.gpu is not None and request.low < request.high else f" {request.low}-{request.high}"
 
 
 def _port(service: str, lease: Lease) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Adopted, Exited, Fact, PlanApplied, PortsLeased, PortsRefused, Remembered
+from launchpad.core.gpus import needed_first
 from launchpad.core.identity import fits
 from launchpad.core.model import OnChange, Phase, Plan, PortRequest
 from launchpad.core.ports import avoiding, for_replacement
@@ -71,10 +72,12 @@ class World:
             avoiding(state, port)
             for service in plan.services
             if service not in as_it_is and (service.name not in units or units[service.name].goal)
-            for port in service.ports
+            for port in needed_first(units.get(service.name), service)
             if not fits(leases.get((service.name, port.name)), port)
         )
-        requests += tuple(for_replacement(state, port) for service in replaced for port in service.ports)
+        requests += tuple(
+            for_replacement(state, port) for service in replaced for port in needed_first(None, service)
+        )
         answer = self.lease(requests) if requests else None
         if isinstance(answer, PortsRefused):
             return False

@@ -13,7 +13,7 @@ touch NAME…                                        files that these watch were
 close [CODE] · kill                                the end of the stack · no more grace
 lose, late, double FACT [NAME] [S]                 what happens to the next such answer (after S seconds)
 lose-wish WISH [NAME]                              the next such wish is not carried out
-take, free LOW-HIGH                                ports of strangers
+take, free LOW-HIGH · take-gpus, free-gpus LOW-HIGH            ports, and GPUs, of strangers
 away · back · crash                                host lost · host back · another supervisor takes over
 ps · verdict
 """
@@ -141,6 +141,14 @@ class Teller:
                     del host.taken[number]
         elif command in ("away", "back"):
             host.lose() if command == "away" else host.back()
+        elif command in ("take-gpus", "free-gpus"):
+            low, _, high = args[0].partition("-")
+            for number in range(int(low), int(high or low) + 1):
+                host.gpus.taken[number] = "a stranger"
+                if command == "free-gpus":
+                    del host.gpus.taken[number]
+            if command == "free-gpus":
+                host.tell_of_gpus()
         elif command == "crash":
             self._crash()
         else:

@@ -1,4 +1,4 @@
-"""GPU memory by process, as NVML tells it. Knows nothing where there is no NVIDIA driver.
+"""The GPUs of this machine and their memory by process, as NVML tells it. Knows nothing where there is no NVIDIA driver.
 
 The driver may give memory back only a while after its process has ended, and the next model would not find room; so the
 end of a tree is also the end of its GPU memory. Refuses to know who a process belongs to.
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from launchpad.hosts.gpu_search import Gpu
 from launchpad.hosts.local import process
 
 DEVICES = ("/dev/nvidiactl", "/dev/dxg")
@@ -34,6 +35,20 @@ class GpuMemory:
             threading.Thread(target=self._open, name="nvml", daemon=True).start()
         else:
             self.opened.set()
+
+    def gpus(self) -> tuple[Gpu, ...] | None:
+        """What there is, with the memory that is free now; None where that is not known."""
+        if self._nvml is None:
+            return None
+        nvml, found = self._nvml, []
+        for index, device in enumerate(self._devices):
+            try:
+                name, memory = nvml.nvmlDeviceGetUUID(device), nvml.nvmlDeviceGetMemoryInfo(device)
+            except nvml.NVMLError:
+                continue  # lost, or not ours
+            text = name.decode() if isinstance(name, bytes) else str(name)
+            found.append(Gpu(index, text, int(memory.total), int(memory.free)))
+        return tuple(found)
 
     def by_pid(self) -> dict[int, dict[int, int]]:
         """pid → device → bytes. Empty where nothing is known."""

@@ -32,6 +32,7 @@ from launchpad.hosts.local import descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
 from launchpad.hosts.local.chores import Chores
 from launchpad.hosts.local.gpu import GpuMemory
+from launchpad.hosts.local.gpus import Gpus
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.ledger import Ledger
 from launchpad.hosts.local.notify import close_notify, open_notify
@@ -86,7 +87,9 @@ class LocalHost:
         self._gpus = GpuMemory()
         self._spools = Spools(paths, trouble)
         self._prober = Prober(self._tell, self._pids)
-        self._ports = Ports(paths, stack_name, run_id, self._main_pid)
+        gpus = Gpus(run_id, self._gpus, self._tell)
+        self._ports = Ports(paths, stack_name, run_id, self._main_pid, gpus)
+        self._ledger.claims = self._ports.claims
         self._do: dict[type, Callable[[Any], None]] = {
             Spawn: self._spawn,
             Signal: self._signal,
@@ -207,7 +210,7 @@ class LocalHost:
         if running.exited and not found.members:
             self._forget(running.attempt)
             return
-        self._ports.adopt(launch.ports, launch.handovers)
+        self._ports.adopt((*launch.ports, *launch.gpus), launch.handovers, found.claims)
         if running.pidfd is None:
             self._watch_unwatched()
         elif not running.exited:

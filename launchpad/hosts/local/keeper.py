@@ -16,10 +16,11 @@ import os
 import select
 import signal
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from launchpad.core.model import Handle
-from launchpad.hosts.local import notify, process, records
+from launchpad.hosts.local import gpu_handover, notify, process, records
 from launchpad.hosts.local.orphans import end_stack
 from launchpad.hosts.local.process_children import claim, disclaim
 from launchpad.hosts.local.process_end import end_of, open_pidfd
@@ -27,6 +28,8 @@ from launchpad.paths import StackPaths
 
 DISMISSED = b"."
 MESSAGE_BYTES = 4096
+MOST_FDS = 66
+"""The kernel takes 253 with one message."""
 AGAIN_S = 0.05
 """How soon it is looked again at a process that has ended and that nobody has waited for."""
 STOCK_ROUNDS = 3
@@ -55,10 +58,20 @@ class Keeper:
             with contextlib.suppress(OSError):
                 records.write_private(paths.keeper, content)
 
-    def watch(self, service: str, attempt: int, handle: Handle, pidfd: int, notify_fd: int | None) -> None:
-        """This process runs from now on. Not waited for; what does not arrive is found by its record."""
+    def watch(
+        self,
+        service: str,
+        attempt: int,
+        handle: Handle,
+        pidfd: int,
+        notify_fd: int | None,
+        claims: Sequence[int] = (),
+    ) -> None:
+        """This process runs from now on. Not waited for; what does not arrive is found by its record. `claims` hold
+        its GPUs: with them the keeper does so, too."""
         about = {"service": service, "attempt": attempt, "pid": handle.pid, "start": handle.start}
-        fds = [pidfd] if notify_fd is None else [pidfd, notify_fd]
+        about["notify"] = notify_fd is not None
+        fds = [pidfd, *([] if notify_fd is None else [notify_fd]), *claims]
         self._send(json.dumps(about).encode(), fds)
 
     def drop(self, attempt: int) -> None:
@@ -82,9 +95,13 @@ class Keeper:
         self._socket.close()
 
 
-def send_away(paths: StackPaths) -> None:
-    """End the keeper that a dead supervisor left: it writes down what it knows, and leaves. Returns when it has.
-    To be called with the stack's lock."""
+Claims = dict[int, tuple[socket.socket, ...]]
+"""Attempt → what holds its GPUs."""
+
+
+def send_away(paths: StackPaths) -> Claims:
+    """End the keeper that a dead supervisor left: it writes down what it knows, and leaves. Returns when it has, with
+    what it held, which is let go with the last reference. To be called with the stack's lock."""
     raw = records.read_private(paths.keeper)
     try:
         handle = None if raw is None else Handle(int(raw["pid"]), int(raw["start"]), str(raw["boot"]))
@@ -92,20 +109,32 @@ def send_away(paths: StackPaths) -> None:
         handle = None
     fd = None if handle is None else open_pidfd(handle)
     if handle is None or fd is None:
-        return
+        return {}
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     try:
+        claims = _claims(paths, poll)
         for _ in range(
             int(LEAVE_S / LEAVE_TRY_S)
         ):  # it may not have seen yet that it is alone: then it stays
             process.send(handle.pid, handle.start, signal.SIGTERM)
             if poll.poll(LEAVE_TRY_S * 1000):
-                return
+                return claims
         process.send(handle.pid, handle.start, signal.SIGKILL)
         poll.poll(LEAVE_S * 1000)
+        return claims
     finally:
         os.close(fd)
+
+
+def _claims(paths: StackPaths, gone: select.poll) -> Claims:
+    """What the keeper holds; only waited for if something of the stack has a GPU."""
+    leases = [lease for record in records.open_records(paths) for lease in record.identity.leases]
+    for _ in range(int(LEAVE_S / LEAVE_TRY_S) if any(lease.gpu for lease in leases) else 0):
+        found = gpu_handover.take_over(paths.key)
+        if found is not None or gone.poll(LEAVE_TRY_S * 1000):  # it may not have seen yet that it is alone
+            return found or {}
+    return {}
 
 
 @dataclass(slots=True)
@@ -115,6 +144,7 @@ class _Watched:
     handle: Handle
     pidfd: int
     notify: socket.socket | None = None
+    claims: list[int] = field(default_factory=list)
 
 
 class _Watch:
@@ -152,7 +182,7 @@ class _Watch:
         """While the supervisor lives; whether it has dismissed us."""
         while True:
             try:
-                message, fds, _, _ = socket.recv_fds(self._supervisor, MESSAGE_BYTES, 2)
+                message, fds, _, _ = socket.recv_fds(self._supervisor, MESSAGE_BYTES, MOST_FDS)
             except OSError:
                 return False
             if not message:
@@ -163,8 +193,8 @@ class _Watch:
             self._drop(about["attempt"])
             if fds:
                 handle = Handle(about["pid"], about["start"], process.boot_id())
-                spoken = socket.socket(fileno=fds[1]) if len(fds) > 1 else None
-                one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken)
+                spoken = socket.socket(fileno=fds.pop(1)) if about["notify"] else None
+                one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken, fds[1:])
                 self._watched[one.attempt] = one
 
     def _take_stock(self) -> None:
@@ -192,6 +222,9 @@ class _Watch:
 
     def _keep(self, wake: socket.socket) -> None:
         self._poll.register(wake, select.POLLIN)
+        door = gpu_handover.door(self._paths.key)
+        if door is not None:
+            self._poll.register(door, select.POLLIN)
         for one in self._watched.values():
             self._poll.register(one.pidfd, select.POLLIN)
             if one.notify is not None:
@@ -208,6 +241,9 @@ class _Watch:
             for one in list(ended.values()):
                 if self._write_down(one):
                     del ended[one.attempt]
+            if door is not None and door.fileno() in happened:
+                held = [(one.attempt, one.claims) for one in self._watched.values() if one.claims]
+                gpu_handover.hand_over(door, held)
             if wake.fileno() in happened:
                 for one in list(self._watched.values()):
                     self._write_down(one)
@@ -237,7 +273,8 @@ class _Watch:
         for fd in (one.pidfd, -1 if one.notify is None else one.notify.fileno()):
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._poll.unregister(fd)
-        os.close(one.pidfd)
+        for fd in (one.pidfd, *one.claims):
+            os.close(fd)
         if one.notify is not None:
             one.notify.close()
 

@@ -19,8 +19,10 @@ from launchpad.hosts.local.spool import NOWHERE
 from launchpad.paths import StackPaths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from launchpad.core.model import Lease
     from launchpad.hosts.local.keeper import Keeper
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
@@ -31,6 +33,8 @@ class Ledger:
         self._paths, self._run_id, self._keeper = paths, run_id, keeper
         self._done: dict[str, int] = {}
         """Jobs that are done, with the attempt whose record says so."""
+        self.claims: Callable[[tuple[Lease, ...]], list[int]] = lambda gpus: []
+        """Descriptors that hold these GPUs."""
 
     def about_to_start(self, wish: Spawn, log: Path, log_start: int, notify: str) -> Record:
         """Raises OSError: what cannot be written down must not be started."""
@@ -58,7 +62,8 @@ class Ledger:
         """How it ends is known from now on, whoever lives then."""
         if self._keeper is not None:
             said = None if running.notify is None else running.notify.fileno()
-            self._keeper.watch(running.service, running.attempt, running.handle, pidfd, said)
+            claims = self.claims(running.launch.gpus)
+            self._keeper.watch(running.service, running.attempt, running.handle, pidfd, said, claims)
 
     def ready(self, running: Running) -> None:
         """What it has said by NOTIFY_SOCKET it does not say again."""

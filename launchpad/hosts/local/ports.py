@@ -1,4 +1,4 @@
-"""The ports of one stack: held from lease to release, handed to children through a door.
+"""The ports of one stack, and with them its GPUs: held from lease to release, handed to children through a door.
 
 The kernel is the lock (`port_hold`). A batch gets all its ports or none, by the greedy that finds a way if
 there is one: numbers upwards, each to the request whose range ends first. Decides which number, and when
@@ -19,12 +19,15 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
 from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
 from launchpad.core.model import Handover, Lease, PortRequest
 from launchpad.core.wishes import LeasePorts
+from launchpad.hosts.local.gpu import GpuMemory
+from launchpad.hosts.local.gpus import Gpus
 from launchpad.hosts.local.port_hold import Hold, Taken, listens
 from launchpad.hosts.local.port_holders import holders
 from launchpad.hosts.local.port_search import Search
@@ -57,11 +60,17 @@ class Ports:
     """`main_pid` gives the pid of the live main process that was started with a port."""
 
     def __init__(
-        self, paths: StackPaths, stack: str, run_id: str, main_pid: Callable[[Lease], int | None]
+        self,
+        paths: StackPaths,
+        stack: str,
+        run_id: str,
+        main_pid: Callable[[Lease], int | None],
+        gpus: Gpus | None = None,
     ) -> None:
         self._paths, self._stack, self._run_id, self._main_pid = paths, stack, run_id, main_pid
         self._loop = asyncio.get_running_loop()
         self._holds: dict[Lease, Hold] = {}
+        self._gpus = gpus or Gpus(run_id, GpuMemory(), lambda fact: None)
         self._freed: dict[int, tuple[str, float]] = {}
         self._allocating = asyncio.Lock()
         self._looking: asyncio.TimerHandle | None = None
@@ -74,26 +83,38 @@ class Ports:
     async def lease(self, wish: LeasePorts) -> PortsLeased | PortsRefused:
         """All that is asked for, or nothing and for every number of a range that is full who has it."""
         async with self._allocating, _turn():
-            kept = {request: hold for request in wish.requests if (hold := self._fitting(request))}
-            asked = [request for request in wish.requests if request not in kept]
+            granted = await self._gpus.lease([one for one in wish.requests if one.gpu], wish.preferred)
+            wanted = [one for one in wish.requests if one.gpu is None]
+            kept = {request: hold for request in wanted if (hold := self._fitting(request))}
+            asked = [request for request in wanted if request not in kept]
             others = [one for one in registrations() if one.run_id != self._run_id]
             search = Search(asked, wish.preferred, others, self._offset, self._quarantined)
             found = search.run()
-            if found is None:
-                return PortsRefused(
-                    wish.batch, tuple(self._refusal(r, search, others) for r in search.failed)
-                )
+            if found is None or granted.refused:
+                self._gpus.release(granted.new)
+                for hold in (found or {}).values():
+                    hold.close()
+                refused = tuple(self._refusal(r, search, others) for r in search.failed)
+                return PortsRefused(wish.batch, (*refused, *granted.refused))
             self._holds.update((hold.lease, hold) for hold in found.values())
-            if found:
+            if found or granted.new:
                 self._register()
-            leases = {**kept, **found}
-            return PortsLeased(wish.batch, tuple(leases[request].lease for request in wish.requests))
+            leases = {one: hold.lease for one, hold in {**kept, **found}.items()} | granted.leases
+            had = tuple(leases[one] for one in wish.requests if one in leases)
+            return PortsLeased(wish.batch, had, waiting=granted.waiting)
 
-    def adopt(self, leases: Iterable[Lease], handovers: Iterable[tuple[str, Handover]]) -> None:
+    def adopt(
+        self,
+        leases: Iterable[Lease],
+        handovers: Iterable[tuple[str, Handover]],
+        claims: Sequence[socket.socket] = (),
+    ) -> None:
         """Ports of a child that another launchpad started: held again as far as that is possible, and
-        registered. What cannot be held while the child listens is taken when it has ended."""
-        how = dict(handovers)
-        for lease in leases:
+        registered. What cannot be held while the child listens is taken when it has ended. `claims` are those of its
+        GPUs, as far as the keeper handed them over."""
+        how, known = dict(handovers), list(leases)
+        self._gpus.adopt([lease for lease in known if lease.gpu], claims)
+        for lease in (one for one in known if not one.gpu):
             hold = Hold(lease, how.get(lease.name, Handover.SHARED), time.time())
             self._holds[lease] = hold
             hold.take_beside()
@@ -101,10 +122,16 @@ class Ports:
         self._register()
 
     def holds(self, leases: Iterable[Lease]) -> bool:
-        return all(lease in self._holds for lease in leases)
+        return all(lease in (self._gpus.held if lease.gpu else self._holds) for lease in leases)
 
-    def release(self, leases: Iterable[Lease]) -> None:
-        changed = False
+    def claims(self, leases: Iterable[Lease]) -> list[int]:
+        """Descriptors by which whoever has them holds these GPUs as well."""
+        return self._gpus.claims(leases)
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        gpus = [lease for lease in leases if lease.gpu]
+        self._gpus.release(gpus)
+        changed = bool(gpus)
         for lease in leases:
             hold = self._holds.pop(lease, None)
             if hold is not None:
@@ -123,6 +150,7 @@ class Ports:
             self._stop_retaking(lease)
             hold.close()
         self._holds.clear()
+        self._gpus.close()
         unregister(self._paths)
 
     def _fitting(self, request: PortRequest) -> Hold | None:
@@ -153,6 +181,7 @@ class Ports:
 
     def _register(self) -> None:
         leases = [(lease, hold.since) for lease, hold in self._holds.items()]
+        leases += self._gpus.held.items()
         with contextlib.suppress(OSError):  # it only explains; without it others see our pid
             register(self._paths, self._stack, self._run_id, leases)
 

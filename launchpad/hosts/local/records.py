@@ -10,6 +10,7 @@ about a process; ends nothing (`orphans` does), and takes nothing over (`survey`
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import time
@@ -168,7 +169,7 @@ def _to_json(record: Record) -> dict[str, Any]:
             "digest": identity.digest,
             "nonce": identity.nonce,
             "bound": [list(pair) for pair in identity.bound],
-            "leases": [[one.service, one.name, one.number, one.host] for one in identity.leases],
+            "leases": [_lease_json(one) for one in identity.leases],
         },
         "argv": list(record.argv),
         "working_dir": record.working_dir,
@@ -179,6 +180,18 @@ def _to_json(record: Record) -> dict[str, Any]:
         "silent": record.silent,
         **_life(record),
     }
+
+
+def _lease_json(one: Lease) -> list[str | int]:
+    """A GPU has two values more."""
+    gpu: list[str | int] = [one.gpu, one.memory] if one.gpu else []
+    return [one.service, one.name, one.number, one.host, *gpu]
+
+
+def _lease(raw: list[Any]) -> Lease:
+    service, name, number, host, *gpu = raw
+    known = Lease(str(service), str(name), int(number), str(host))
+    return known if not gpu else dataclasses.replace(known, gpu=str(gpu[0]), memory=int(gpu[1]))
 
 
 def _life(record: Record) -> dict[str, Any]:
@@ -207,7 +220,7 @@ def _from_json(raw: dict[str, Any]) -> Record:
         str(who["digest"]),
         int(who["nonce"]),
         tuple((str(name), int(attempt)) for name, attempt in who["bound"]),
-        tuple(Lease(str(s), str(n), int(number), str(host)) for s, n, number, host in who["leases"]),
+        tuple(map(_lease, who["leases"])),
     )
     handle = None
     if raw["pid"] is not None:

@@ -32,6 +32,16 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldGpu:
+    """A GPU that a stack holds, by its number on the machine and as CUDA knows it."""
+
+    service: str
+    number: int
+    gpu: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """One supervisor at work. `file` is its stack file."""
 
@@ -40,6 +50,7 @@ class Registration:
     supervisor: Handle
     run_id: str
     ports: tuple[Held, ...] = ()
+    gpus: tuple[HeldGpu, ...] = ()
 
 
 def private_runtime_dir() -> Path:
@@ -57,6 +68,7 @@ def private_runtime_dir() -> Path:
 def register(paths: StackPaths, stack: str, run_id: str, leases: Iterable[tuple[Lease, float]]) -> None:
     """Write or renew this supervisor's file; `leases` with the time since when. Raises OSError."""
     private_runtime_dir()
+    held = list(leases)
     me = process.handle_of(os.getpid())
     assert me is not None
     content = {
@@ -68,7 +80,13 @@ def register(paths: StackPaths, stack: str, run_id: str, leases: Iterable[tuple[
         "run_id": run_id,
         "ports": [
             {"service": one.service, "name": one.name, "number": one.number, "host": one.host, "since": since}
-            for one, since in leases
+            for one, since in held
+            if not one.gpu
+        ],
+        "gpus": [
+            {"service": one.service, "number": one.number, "gpu": one.gpu, "since": since}
+            for one, since in held
+            if one.gpu
         ],
     }
     write_private(paths.registration, content)
@@ -82,8 +100,8 @@ def unregister(paths: StackPaths) -> None:
             os.unlink(paths.registration)
 
 
-def registrations() -> list[Registration]:
-    """Of every live supervisor of this user, this one too. The file of a dead one is removed, unless there
+def registrations(*, dead: bool = False) -> list[Registration]:
+    """Of every live supervisor of this user, this one too; with `dead` also of those whose processes live on. The file of a dead one is removed, unless there
     are records of processes that may have outlived it, or such processes: by that file they are found."""
     found = []
     folder = runtime_dir()
@@ -101,6 +119,8 @@ def registrations() -> list[Registration]:
             found.append(registration)
         elif not left_alone(registration):
             _remove_dead(folder / name, registration)
+        elif dead:
+            found.append(registration)
     return found
 
 
@@ -139,5 +159,9 @@ def _from_json(raw: dict[str, Any]) -> Registration:
                 float(one["since"]),
             )
             for one in raw["ports"]
+        ),
+        tuple(
+            HeldGpu(str(one["service"]), int(one["number"]), str(one["gpu"]), float(one["since"]))
+            for one in raw.get("gpus", ())
         ),
     )

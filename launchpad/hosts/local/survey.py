@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,8 @@ class Found:
     record: Record
     pidfd: int | None
     members: tuple[Stat, ...]
+    claims: tuple[socket.socket, ...] = ()
+    """Those of its GPUs, from the keeper."""
 
     @property
     def lives(self) -> bool:
@@ -48,6 +51,8 @@ class Survey:
     found: tuple[Found, ...] = ()
     strays: Left = NOTHING
     rebooted: bool = False
+    claims: tuple[socket.socket, ...] = ()
+    """Of all GPUs that the keeper held: strays keep theirs as long as this lives."""
 
 
 def survey(paths: StackPaths, beside: Collection[int] = ()) -> Survey:
@@ -57,7 +62,7 @@ def survey(paths: StackPaths, beside: Collection[int] = ()) -> Survey:
     if not records and not paths.registration.exists():
         return Survey(rebooted=old)
     pidfds = {one.attempt: fd for one in records if one.handle and (fd := open_pidfd(one.handle)) is not None}
-    keeper.send_away(paths)
+    claims = keeper.send_away(paths)
     records, _ = _of_this_boot(paths)  # with what the keeper knew
     look = Look(paths, records)
     records = [_judged(_completed(record), pidfds) for record in records]
@@ -65,14 +70,19 @@ def survey(paths: StackPaths, beside: Collection[int] = ()) -> Survey:
     records = [_without_main(paths, record, owners) for record in records]
     kept = _chosen(records, beside)
     found = tuple(
-        Found(record, pidfds.pop(record.attempt, None), tuple(owners.get(record.attempt, ())))
+        Found(
+            record,
+            pidfds.pop(record.attempt, None),
+            tuple(owners.get(record.attempt, ())),
+            claims.get(record.attempt, ()),
+        )
         for record in kept
     )
     for fd in pidfds.values():
         os.close(fd)
     strays = _strays(records, {record.attempt for record in kept}, owners)
     _forget(paths, [one for one in records if one not in kept], strays)
-    return Survey(found, strays, old)
+    return Survey(found, strays, old, tuple(one for some in claims.values() for one in some))
 
 
 def _of_this_boot(paths: StackPaths) -> tuple[list[Record], bool]:
