@@ -71,6 +71,12 @@ CONTROL: dict[str, Entry] = {
         ("the user's inotify watches are used up", "LAUNCHPAD_WATCH=poll in the environment"),
         ("raise `fs.inotify.max_user_watches`", "`launchpad reload` applies the file at once"),
     ),
+    "E670": Entry(
+        "there is no such process",
+        "`up --until-exit PID` stops the stack when that process ends; there is none with that number.",
+        ("it has ended already", "a number from another machine or container"),
+        ("in a shell script, `--until-exit $$` is the script itself",),
+    ),
     # --- launchpad itself ---
     "E901": Entry(
         "launchpad itself failed",

@@ -10,8 +10,9 @@ from pathlib import Path
 class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
-    `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `color`:
-    colours may be used; `tty`: the console is a terminal on which things may move."""
+    `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `until_exit`: the
+    pid of the process with which the stack ends; `color`: colours may be used; `tty`: the console is a terminal on
+    which things may move."""
 
     file: Path
     names: tuple[str, ...] = ()
@@ -24,6 +25,7 @@ class UpOptions:
     as_json: bool = False
     watch: bool = True
     yes: bool = False
+    until_exit: int | None = None
     job: str = ""
     job_args: tuple[str, ...] = ()
     color: bool = False
