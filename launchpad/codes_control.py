@@ -77,6 +77,18 @@ CONTROL: dict[str, Entry] = {
         ("it has ended already", "a number from another machine or container"),
         ("in a shell script, `--until-exit $$` is the script itself",),
     ),
+    "E671": Entry(
+        "nothing to export",
+        "All services of the stack have profiles, and none of these is on.",
+        ("`--profile` was left out",),
+        ("`launchpad export FORMAT --profile P`",),
+    ),
+    "E672": Entry(
+        "two services would have one name",
+        "Compose and Kubernetes are given names in lower case, with `-` for `_`, since they are host names there.",
+        ("names that differ in case, or in `-` and `_`, only",),
+        ("rename one of the two",),
+    ),
     # --- launchpad itself ---
     "E901": Entry(
         "launchpad itself failed",

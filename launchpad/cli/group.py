@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "explain": "The long form of an error code.",
     "init": "Write a first stack.yaml.",
     "import": "A stack file from a Procfile or a compose file.",
+    "export": "The stack for systemd, supervisord, compose, Kubernetes or Slurm.",
     "pretend": "A program that plays a server or a job, for rehearsals.",
 }
 

@@ -19,6 +19,14 @@ def refuse_existing(targets: Iterable[Path]) -> None:
         raise Refused(_there(target) for target in there)
 
 
+def make_folder(folder: Path) -> None:
+    """Raises Refused."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused([_unwritable(folder, error)]) from None
+
+
 def write_new(target: Path, text: str) -> None:
     """Raises Refused where there is a file, or none can be made."""
     try:
@@ -27,16 +35,16 @@ def write_new(target: Path, text: str) -> None:
     except FileExistsError:
         raise Refused([_there(target)]) from None
     except OSError as error:
-        raise Refused(
-            [
-                Diagnostic(
-                    "E193",
-                    f"`{target}` cannot be written",
-                    notes=(error.strerror or str(error),),
-                    consequence="nothing was written",
-                )
-            ]
-        ) from None
+        raise Refused([_unwritable(target, error)]) from None
+
+
+def _unwritable(target: Path, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        "E193",
+        f"`{target}` cannot be written",
+        notes=(error.strerror or str(error),),
+        consequence="nothing was written",
+    )
 
 
 def _there(target: Path) -> Diagnostic:
