@@ -112,7 +112,8 @@ class _Opened:
             return False
 
     def _belongs_to(self, owner: int) -> bool:
-        """Whether it was started for this process. One that has ended already was."""
+        """Whether it was started for this process, and not by somebody else since. Where no supervisor is left, what it
+        may have left is taken for ours."""
         try:
             return Client(self._paths.socket).status().ends_with == owner
         except (NotRunning, Refused):
@@ -213,7 +214,7 @@ class Stack(_Opened):
     def _leaving(self) -> bool:
         """Whether the stack is to be stopped."""
         was, self._up = self._up, False
-        return was and not self.borrowed
+        return was and not self.borrowed and self._belongs_to(self._owner)
 
     def __enter__(self) -> Stack:
         return self.start()

@@ -72,16 +72,14 @@ def launchpad_stack(
         stack.stop()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # the form that every pytest knows, since this is loaded into every run
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """What the services printed last, beside what a failed test has to say."""
-    report = yield
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()
     stack = item.config.stash.get(_STACK, None)
     if report.failed and stack is not None and "launchpad_stack" in getattr(item, "fixturenames", ()):
         report.sections += _sections(stack)
-    return report
 
 
 @pytest.hookimpl(trylast=True)

@@ -77,7 +77,7 @@ class Container:
         for need in one.needs:
             if f"{shouted(need.on)}_HOST" in found:
                 found[f"{shouted(need.on)}_HOST"] = dns(need.on)
-        if self._source.reading.loaded.service(one.name).venv is not None:
+        if self._source.written(one).venv is not None:
             found = {name: value for name, value in found.items() if name not in _FROM_MACHINE}
         self._doubt(one, "environment", list(found.values()))
         return found
@@ -146,7 +146,7 @@ class Container:
 
     def gpus(self, one: Service) -> int:
         """How many it asks for; where it names some, so many."""
-        written = getattr(self._source.reading.loaded.service(one.name), "gpus", None)
+        written = getattr(self._source.written(one), "gpus", None)
         count = getattr(written, "count", written)
         if isinstance(count, int) and not isinstance(count, bool):
             return count

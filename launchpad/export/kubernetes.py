@@ -41,11 +41,29 @@ def export(reading: Reading, image: str) -> Exported:
     return Exported({"kubernetes.yaml": text}, source.said())
 
 
+_WAIT = """\
+import socket, time
+while True:
+    try:
+        socket.create_connection({address!r}, 2)
+        break
+    except OSError:
+        time.sleep(1)  # nothing tells one pod of another
+"""
+
+
 class _Dumper(yaml.SafeDumper):
     """Says everything twice rather than by reference."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _meta(source: Source, one: Service) -> dict[str, Any]:
@@ -133,7 +151,7 @@ def _waits(source: Source, box: Container, one: Service, image: str) -> list[dic
         if need.condition is Condition.READY and main is not None:
             box.needs_python()
             address = (dns(need.on), source.ports[need.on, main.name])
-            code = f"import socket, time\nwhile True:\n    try: socket.create_connection({address!r}, 2); break\n    except OSError: time.sleep(1)"
+            code = _WAIT.format(address=address)
             found.append(
                 {"name": f"wait-for-{dns(need.on)}", "image": image, "command": ["python3", "-c", code]}
             )

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 
 from launchpad.core.model import Kind
-from launchpad.export.source import Exported
+from launchpad.export.source import Exported, base
 from launchpad.plan.read import Reading
 
 KILL_WAIT_S = 60
@@ -31,9 +31,11 @@ def export(reading: Reading, asked: Asked) -> Exported:
     """One script, for `sbatch`."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", reading.name) or "stack"
     file = reading.loaded.file
-    gpus = sum(_gpus(reading, one.name) for one in reading.plan.services)
-    primary = any(one.primary for one in reading.plan.services)
-    only_jobs = all(one.kind is Kind.JOB for one in reading.plan.services)
+    up = {service for service, wanted in reading.goals() if wanted}
+    services = [one for one in reading.plan.services if one.name in up]
+    gpus = sum(_gpus(reading, one.name) for one in services)
+    primary = any(one.primary for one in services)
+    only_jobs = all(one.kind is Kind.JOB for one in services)
     said = [f"{file}: the script has to reach this file and the programs of the stack on the node"]
     if not (primary or only_jobs):
         said.append(f"{file}: no job is `primary`, so the allocation ends with its time limit, {asked.time}")
@@ -77,7 +79,7 @@ def _up(file: str, asked: Asked) -> str:
 
 
 def _gpus(reading: Reading, name: str) -> int:
-    written = getattr(reading.loaded.service(name), "gpus", None)
+    written = getattr(reading.loaded.service(base(reading, name)), "gpus", None)
     count = getattr(written, "count", written)
     if isinstance(count, (list, tuple)):
         return len(count)

@@ -17,6 +17,7 @@ from launchpad.errors import Refused, Span
 from launchpad.plan.read import Reading
 from launchpad.stack.nodes import Entry
 from launchpad.stack.problems import error
+from launchpad.stack.schema import Job, Server
 
 MASK = "********"
 OURS = ("LAUNCHPAD_STACK", "LAUNCHPAD_SERVICE")
@@ -33,6 +34,11 @@ class Exported:
 
     files: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+
+
+def base(reading: Reading, name: str) -> str:
+    """The name under which a service is written, which is another one for one of several copies."""
+    return name if name in reading.loaded.trees else name.rpartition("-")[0]
 
 
 class Source:
@@ -83,7 +89,7 @@ class Source:
     def leave(self, service: str, key: str, why: str) -> None:
         """Say that something could not be expressed, at its place."""
         named = f"`{service}.{key}`: " if not why.startswith("is not") else f"`{service}` "
-        self.left.append((self.reading.loaded.span(service, key), named + why))
+        self.left.append((self.reading.loaded.span(base(self.reading, service), key), named + why))
 
     def said(self) -> list[str]:
         """All that was left, in the order of the file."""
@@ -159,14 +165,14 @@ class Source:
 
     def _file_names(self, one: Service) -> set[str]:
         """Variables that come from env files."""
-        written = self.reading.loaded.service(one.name).environment
+        written = self.written(one).environment
         return {name for name in one.secrets if name not in written}
 
     def env_files(self, one: Service) -> list[tuple[str, bool]]:
         """Absolute paths of the env files of the stack and of the service, and whether each has to be there; later ones
         win."""
         loaded = self.reading.loaded
-        own = [(self._path(file.path), file.required) for file in loaded.service(one.name).env_file]
+        own = [(self._path(file.path), file.required) for file in self.written(one).env_file]
         theirs = {self._path(file.path) for name in loaded.order for file in loaded.service(name).env_file}
         read = [path for path in map(str, loaded.inputs) if not path.endswith((".yaml", ".yml"))]
         return [*((path, os.path.exists(path)) for path in read if path not in theirs), *own]
@@ -183,8 +189,11 @@ class Source:
 
     def tree(self, name: str) -> Mapping[str, Entry]:
         """The keys of a service as they are written."""
-        found = self.reading.loaded.trees.get(name)
-        return found.entries if found is not None else {}
+        return self.reading.loaded.trees[base(self.reading, name)].entries
+
+    def written(self, one: Service) -> Server | Job:
+        """Its model."""
+        return self.reading.loaded.service(base(self.reading, one.name))
 
     def is_job(self, name: str) -> bool:
         return any(one.name == name and one.kind is Kind.JOB for one in self.services)

@@ -84,6 +84,10 @@ def _script(source: Source, one: Service) -> str:
     """What the shell is given, for between the quotes of the template. Env files are read by it, since supervisord
     reads none; variables are set by it, since supervisord's own list takes no quotes in values."""
     lines = []
+    if source.env_files(one):
+        source.leave(
+            one.name, "env_file", "the shell reads the file there: a value with a blank needs quotes in it"
+        )
     for path, required in source.env_files(one):
         read = f"set -a; . {shlex.quote(path)}; set +a"
         lines.append(read if required else f"if [ -e {shlex.quote(path)} ]; then {read}; fi")

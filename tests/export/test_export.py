@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from launchpad.cli.outcome import guarded
+from launchpad.plan.read import read_stack
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -235,6 +236,50 @@ def test_slurm_script_is_in_order(stack: Path) -> None:
     assert file.splitlines()[1 : 1 + len(directives)] == directives, (
         "Slurm reads them up to the first command"
     )
+
+
+STACKS = sorted((HERE.parent.parent / "stacks").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda one: one.stem)
+def test_the_stacks_of_the_repository(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every format takes them, and what it makes is in order."""
+    monkeypatch.chdir(tmp_path)
+    texts = {}
+    for format_ in ASKED:
+        options = ASKED[format_][:2]
+        assert guarded(["export", format_, str(file), "-o", format_, *options]) == 0
+        texts[format_] = [one.read_text() for one in sorted((tmp_path / format_).iterdir())]
+        assert texts[format_]
+    capsys.readouterr()
+    pytest.importorskip("compose_spec").PyCompose.from_yaml(
+        re.sub(r"on-failure:\d+", "on-failure", *texts["compose"])
+    )
+    validator = pytest.importorskip("kubernetes_validate")
+    for one in yaml.safe_load_all(*texts["kubernetes"]):
+        validator.validate(one, validator.latest_version(), strict=True)
+    server = pytest.importorskip("supervisor.options").ServerOptions()
+    server.realize(["-c", str(next((tmp_path / "supervisord").iterdir()))])
+    assert server.process_group_configs
+
+
+@pytest.mark.parametrize("file", [HERE / "stack.yaml", *STACKS], ids=lambda one: one.stem)
+def test_what_compose_is_given_can_be_taken_back(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert guarded(["export", "compose", str(file), "--image", "x", "-o", "."]) == 0
+    assert guarded(["import", "compose.yaml", "-o", "back.yaml"]) == 0
+    before, after = read_stack(file), read_stack(Path("back.yaml")).plan
+    goals = dict(before.goals())
+    up = [one for one in before.plan.services if goals[one.name]]
+    assert [one.name for one in after.services] == [one.name for one in up]
+    kept = [(one.stop.signal, [(need.on, need.bound) for need in one.needs]) for one in up]
+    assert [
+        (one.stop.signal, [(need.on, need.bound) for need in one.needs]) for one in after.services
+    ] == kept
 
 
 # --- what is asked ---------------------------------------------------------------------------------------
