@@ -320,3 +320,22 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert Path(launchpad.__file__ or "").with_name("py.typed").exists()
     with pytest.raises(AttributeError):
         launchpad.nothing  # noqa: B018
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(make: Make) -> None:
+    made = make("servers: {llm: {command: PRETEND --mark marks --name llm --ready-after never, port: auto}}")
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        cwd=made.folder,
+        env=made.environ,
+        stdin=subprocess.DEVNULL,
+        stderr=(made.folder / "err0.txt").open("w"),
+        text=True,
+    )
+    made.started.append(program)
+    eventually(lambda: made.marks_of("llm", "start"), "the server runs")
+    program.send_signal(signal.SIGINT)
+    program.wait(60)
+    assert "KeyboardInterrupt" in (made.folder / "err0.txt").read_text()
+    assert made.marks_of("llm", "SIGTERM")
+    assert not made.survivors()
