@@ -189,6 +189,18 @@ CODES: dict[str, Entry] = {
         ("a typo", "a team's recipe that was not checked out", "a recipe of a newer launchpad"),
         ("`launchpad recipes` lists them", "write `command`, `port` and `ready` yourself"),
     ),
+    "E170": Entry(
+        "a file that cannot be imported",
+        "`launchpad import` reads Procfiles (lines of `name: command`) and compose files (YAML with `services`).",
+        ("another kind of file", "a Procfile whose name ends in .yaml", "indented lines in a Procfile"),
+        ("name the right file", "write the stack file by hand: `launchpad init`"),
+    ),
+    "E171": Entry(
+        "nothing in the file can run here",
+        "Every service of the compose file runs what is inside its image. launchpad runs programs of this machine.",
+        ("services without `command`", "commands that are only arguments for an image's program"),
+        ("give the services a `command`, and import the file again",),
+    ),
     "E190": Entry(
         "no stack file was found",
         "No file was named, and neither this folder nor one above it has a stack.yaml or launchpad.yaml.",
@@ -203,9 +215,12 @@ CODES: dict[str, Entry] = {
     ),
     "E192": Entry(
         "a file is there already",
-        "`launchpad init` does not write over files.",
-        ("`init` was run before",),
-        ("name another file: `launchpad init other.yaml`", "`--force` writes over it"),
+        "`launchpad init`, `import` and `export` do not write over files.",
+        ("the command was run before",),
+        (
+            "name another file: `launchpad init other.yaml`, or `-o` another place",
+            "`init --force` writes over it",
+        ),
     ),
     "E193": Entry(
         "a file cannot be written",

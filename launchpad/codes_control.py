@@ -71,6 +71,24 @@ CONTROL: dict[str, Entry] = {
         ("the user's inotify watches are used up", "LAUNCHPAD_WATCH=poll in the environment"),
         ("raise `fs.inotify.max_user_watches`", "`launchpad reload` applies the file at once"),
     ),
+    "E670": Entry(
+        "there is no such process",
+        "`up --until-exit PID` stops the stack when that process ends; there is none with that number.",
+        ("it has ended already", "a number from another machine or container"),
+        ("in a shell script, `--until-exit $$` is the script itself",),
+    ),
+    "E671": Entry(
+        "nothing to export",
+        "All services of the stack have profiles, and none of these is on.",
+        ("`--profile` was left out",),
+        ("`launchpad export FORMAT --profile P`",),
+    ),
+    "E672": Entry(
+        "two services would have one name",
+        "Compose and Kubernetes are given names in lower case, with `-` for `_`, since they are host names there.",
+        ("names that differ in case, or in `-` and `_`, only",),
+        ("rename one of the two",),
+    ),
     # --- launchpad itself ---
     "E901": Entry(
         "launchpad itself failed",

@@ -32,8 +32,13 @@ COMMANDS: dict[str, str] = {
     "schema": "The JSON schema of stack files.",
     "explain": "The long form of an error code.",
     "init": "Write a first stack.yaml.",
+    "import": "A stack file from a Procfile or a compose file.",
+    "export": "The stack for systemd, supervisord, compose, Kubernetes or Slurm.",
     "pretend": "A program that plays a server or a job, for rehearsals.",
 }
+
+MODULES = {"import": "import_"}
+"""Commands whose module cannot have their name."""
 
 
 class LazyGroup(click.Group):
@@ -45,7 +50,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"launchpad.cli.{name}")
+        module = importlib.import_module(f"launchpad.cli.{MODULES.get(name, name)}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

@@ -19,6 +19,9 @@ from launchpad.cli.target import StackCommand, locate
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print a list of objects.")
 @click.option("--no-watch", is_flag=True, help="Do not apply the file by itself when it is saved.")
 @click.option("--yes", is_flag=True, help="On a running stack: also when most of what runs would be ended.")
+@click.option(
+    "--until-exit", type=click.IntRange(1), metavar="PID", help="Stop the stack when that process ends."
+)
 @timeout_option("Give up when the stack is not up by then, and stop it, unless it ran before.")
 @reading_options
 def command(
@@ -28,6 +31,7 @@ def command(
     as_json: bool,
     no_watch: bool,
     yes: bool,
+    until_exit: int | None,
     timeout_s: float | None,
     shaping: Shaping,
     given: Path | None,
@@ -53,6 +57,7 @@ def command(
             as_json=as_json,
             watch=not no_watch,
             yes=yes,
+            until_exit=until_exit,
             color=wants_color(sys.stdout),
             tty=is_terminal(sys.stdout) and is_terminal(sys.stderr),
         )

@@ -114,6 +114,8 @@ class Snapshot:
     """Why the file on disk is not what runs; empty when it is."""
     notices: tuple[Notice, ...] = ()
     """The last few."""
+    ends_with: int | None = None
+    """The pid of the process with which the stack ends (`up --until-exit`)."""
     version: int = VERSION
 
 

@@ -13,9 +13,9 @@ from launchpad.runtime.store import Asked
 class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
-    `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `color`:
-    colours may be used; `tty`: the console is a terminal on which things may move; `resumes`: a supervisor has died, and nothing is
-    asked for but what it was asked for."""
+    `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `until_exit`: the
+    pid of the process with which the stack ends; `color`: colours may be used; `tty`: the console is a terminal on
+    which things may move; `resumes`: a supervisor has died, and nothing is asked for but what it was asked for."""
 
     file: Path
     names: tuple[str, ...] = ()
@@ -28,6 +28,7 @@ class UpOptions:
     as_json: bool = False
     watch: bool = True
     yes: bool = False
+    until_exit: int | None = None
     job: str = ""
     job_args: tuple[str, ...] = ()
     color: bool = False

@@ -23,6 +23,7 @@ from launchpad.runtime.control import Control
 from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
+from launchpad.runtime.owner import Owner
 from launchpad.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -37,10 +38,16 @@ class Session:
     not needed for that waits until then. `end` is awaited when the stack is finished, before letting go."""
 
     def __init__(
-        self, options: UpOptions, reading: Reading, paths: StackPaths, found: Survey | None = None
+        self,
+        options: UpOptions,
+        reading: Reading,
+        paths: StackPaths,
+        found: Survey | None = None,
+        owner: Owner | None = None,
     ) -> None:
         self.options, self.reading, self.paths = options, reading, paths
         self._found = found
+        self._owner = owner
         self.begin: Callable[[], None] = lambda: None
         self.end: Callable[[], object] | None = None
         self._begun = False
@@ -66,7 +73,9 @@ class Session:
 
     def _ends_all(self) -> bool:
         """Whether nothing shall outlive the supervisor."""
-        return bool(self.options.job) or self.reading.when_supervisor_dies == "stop"
+        return (
+            bool(self.options.job) or self._owner is not None or self.reading.when_supervisor_dies == "stop"
+        )
 
     def _run(self) -> tuple[int, bool]:
         """The exit code, and whether nothing of the stack lives any more."""
@@ -96,9 +105,12 @@ class Session:
             resumes=self.options.resumes,
         )
         self.supervisor.asked = self.options.asked()
+        self.supervisor.ends_with = self.options.until_exit
         self._group = cgroup.enter(self.supervisor.run_id)
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()
+        if self._owner is not None:
+            self._owner.watch(self.loop, self._ended_with_owner)
         self.loop.call_later(BEGIN_AT_LATEST_S, self._begin)
         in_order = True
         try:
@@ -110,6 +122,10 @@ class Session:
         self._begin()
         await self._finish()
         return code, in_order
+
+    def _ended_with_owner(self) -> None:
+        self.supervisor.announce(f"process {self.options.until_exit} has ended, and the stack ends with it")
+        self.supervisor.ask_down(kill=False)
 
     def _begin(self) -> None:
         if not self._begun:

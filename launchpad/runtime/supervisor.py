@@ -82,6 +82,7 @@ class Supervisor:
         self._extra: tuple[Diagnostic, ...] = ()
         self.on_adopted: Callable[[], None] = lambda: None
         self.stale = ""
+        self.ends_with: int | None = None
         self._unapplied: tuple[Diagnostic, ...] = ()
         self._notices: tuple[Notice, ...] = ()
         self._numbers = itertools.count(1)
@@ -296,6 +297,7 @@ class Supervisor:
             diagnostics=(*filter(None, found), *self._sink_problems(), *self._unapplied, *self._extra),
             stale=self.stale,
             notices=self._notices,
+            ends_with=self.ends_with,
         )
 
     def _sink_problems(self) -> list[Diagnostic]:

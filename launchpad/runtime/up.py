@@ -21,6 +21,7 @@ from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in
 from launchpad.runtime.effects import views
 from launchpad.runtime.join import compared, join
 from launchpad.runtime.options import UpOptions
+from launchpad.runtime.owner import Owner
 from launchpad.runtime.read import read
 from launchpad.runtime.session import Session
 
@@ -40,12 +41,14 @@ OTHER_START_S = 10.0
 def up(options: UpOptions) -> int:
     """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused."""
     paths = stack_paths(options.file)
+    owner = None if options.until_exit is None else Owner(options.until_exit)
     reading = _read(options, paths)
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
+        _tell_of_owner(options)
         return join(options, client, _console(client, options))
-    session = Session(options, reading, paths, _survey(paths))
+    session = Session(options, reading, paths, _survey(paths), owner)
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
 
 
@@ -114,6 +117,12 @@ def _lock_or_client(paths: StackPaths) -> Client | None:
         return client if client.status().file == str(paths.file) else None
     except NotRunning:
         return None
+
+
+def _tell_of_owner(options: UpOptions) -> None:
+    if options.until_exit is not None:
+        text = f"the stack ran before, so it does not end with process {options.until_exit}"
+        print(f"launchpad: {text}", file=sys.stderr)  # noqa: T201
 
 
 def _unreachable(paths: StackPaths) -> Refused:
