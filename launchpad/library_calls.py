@@ -28,6 +28,9 @@ class StackError(RuntimeError):
         self.exit_code = exit_code
 
 
+StackError.__module__ = "launchpad"  # as a traceback names it: by where it is imported from
+
+
 def about(file: Path, command: str, *names: str, timeout: float | str | None = None) -> list[str]:
     """The arguments of a command about one stack."""
     late = [] if timeout is None else [f"--timeout={duration(timeout)}"]

@@ -105,6 +105,7 @@ def test_a_start_that_fails_is_told_as_up_tells_it(make: Make) -> None:
     assert "|   out-of-luck" in text
     assert "not started: `train`" in text
     assert failed.value.exit_code == 1
+    assert f"{type(failed.value).__module__}.StackError" == "launchpad.StackError"
     assert not made.survivors()
 
 
