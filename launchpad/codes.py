@@ -182,6 +182,19 @@ CODES: dict[str, Entry] = {
         ("a port range in which other programs get their ports", "a key that has no effect here"),
         ("follow the hint, or leave it if it is meant",),
     ),
+    "E127": Entry(
+        "requirements that cannot be read",
+        "`requirements` names a file, or has a line `-r FILE`, and that file is not there or cannot be read.",
+        ("a path that is not relative to the stack file", "a line of requirements where a path is wanted"),
+        ("correct the path", "write lines as a list: `requirements: [uvicorn, torch]`"),
+    ),
+    "E128": Entry(
+        "no such Python",
+        "`python` asks for an interpreter that is not on this machine: it was looked for on PATH, among pyenv's versions, "
+        "and it is not the one that runs launchpad.",
+        ("another machine than the stack was written on", "a path that is not relative to the stack file"),
+        ("install `uv`: it gets any version by itself", "install that Python", "leave `python` out"),
+    ),
     "E190": Entry(
         "no stack file was found",
         "No file was named, and neither this folder nor one above it has a stack.yaml or launchpad.yaml.",

@@ -87,6 +87,7 @@ def _shaped_as(new: Service, old: Service) -> Service:
         ports=old.ports,
         refs=old.refs,
         secrets=old.secrets,
+        prepare=old.prepare,
         primary=new.primary and old.kind is Kind.JOB,
         ready=old.ready if own or not _speaks_of(new.ready, new.name, names) else new.ready,
         alive=old.alive if own or not _speaks_of(new.alive, new.name, names) else new.alive,

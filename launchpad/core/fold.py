@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launchpad.core import changes, facts, moves, ports, probes, replacement
+from launchpad.core import changes, environments, facts, moves, ports, probes, replacement
 from launchpad.core.identity import rebind
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Probes, Role, State, Unit
@@ -279,6 +279,9 @@ FOLD: dict[type, Callable[[State, Any, float], None]] = {
     facts.Sampled: _sampled,
     facts.PortsLeased: _ports_leased,
     facts.PortsRefused: _ports_refused,
+    facts.Preparing: environments.preparing,
+    facts.Prepared: environments.prepared,
+    facts.PrepareFailed: environments.prepare_failed,
     facts.HostLost: _host_lost,
     facts.HostBack: _host_back,
 }

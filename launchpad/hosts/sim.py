@@ -36,9 +36,21 @@ from launchpad.core.facts import (
     TreeHeld,
 )
 from launchpad.core.model import CheckKind, Handle, Lease, PortRequest, Seen, Sink
-from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
+from launchpad.core.wishes import (
+    Abandon,
+    Forget,
+    HostWish,
+    LeasePorts,
+    Prepare,
+    Probe,
+    ReleasePorts,
+    Sample,
+    Signal,
+    Spawn,
+)
 from launchpad.hosts.base import Tell
 from launchpad.hosts.sim_actors import Behave, Behaviour, Faults, NoFaults, Process, steady
+from launchpad.hosts.sim_environments import SimEnvironments
 
 __all__ = ["Behave", "Behaviour", "Faults", "NoFaults", "Process", "SimHost", "steady"]
 
@@ -65,6 +77,7 @@ class SimHost:
         """Port numbers of strangers."""
         self.leases: dict[Lease, None] = {}
         self.routes: dict[str, tuple[Sink, ...]] = {}
+        self.environments = SimEnvironments(self._after, self._answer)
         self.away = False
         self.life = 0
         """Counts supervisors and losses: what was on its way before does not arrive after."""
@@ -78,6 +91,8 @@ class SimHost:
             Sample: self._sample,
             LeasePorts: self._lease,
             ReleasePorts: self._release,
+            Prepare: self.environments.prepare,
+            Abandon: self.environments.abandon,
             Forget: self._forget,
         }
 
@@ -342,6 +357,7 @@ class SimHost:
         self.tell(HostLost("local"))
         self.away = True
         self.life += 1
+        self.environments.drop()
 
     def back(self) -> None:
         """It answers again, and says what it still runs."""
@@ -353,6 +369,7 @@ class SimHost:
     def survey(self) -> list[Fact]:
         """The supervisor died: what a new one finds. Ports of processes that are gone are free."""
         self.life += 1
+        self.environments.drop()
         self.away = False
         found = self._survey(ended_too=True)
         adopted = [fact for fact in found if isinstance(fact, Adopted)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
+from launchpad.stack.environments import Made
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
@@ -48,6 +49,8 @@ class Loaded:
     """All names, in the file's order; some of them have no model where the file was refused."""
     surroundings: Surroundings | None = None
     """What its services are filled from; None where anything was found wrong, so that it is all looked at again."""
+    made: Mapping[str, Made] = field(default_factory=dict)
+    """The environments that are to be made, by service."""
 
     def service(self, name: str) -> Server | Job:
         """Raises KeyError."""

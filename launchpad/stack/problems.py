@@ -51,6 +51,10 @@ CONFLICT = "E124"
 """Two keys that exclude each other."""
 UNUSUAL = "E125"
 """A warning: allowed, but probably not meant."""
+REQUIREMENTS = "E127"
+"""Requirements that cannot be read."""
+INTERPRETER = "E128"
+"""No such Python."""
 
 
 class Stop(Exception):

@@ -3,7 +3,7 @@
     server llm v=1 ports=main:8000-8009 ready=http needs=db:ready! max=3
     job train needs=llm:ready uses=llm policy=never primary
 
-`!` is `restart: true`. `uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
+`!` is `restart: true`. `env=NAME` is an environment that has to be made first. `uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from launchpad.core.model import (
     Check,
     CheckKind,
     Condition,
+    Environment,
     Kind,
     Need,
     OnChange,
@@ -48,6 +49,7 @@ DEFAULTS = {
     "grace": "10",
     "primary": "",
     "change": "restart",
+    "env": "",
 }
 
 
@@ -76,7 +78,7 @@ def service(line: str) -> Service:
         Kind(kind),
         _command(name, uses, given["ports"]),
         "/",
-        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']}",
+        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']} {given['env']}".rstrip(),
         ports=_ports(name, given["ports"]),
         needs=_needs(given["needs"]),
         ready=_ready(given, _target(name, given["ports"])),
@@ -87,7 +89,12 @@ def service(line: str) -> Service:
         refs=tuple((other, "main") for other in (*uses, *hears)),
         on_change=OnChange(change),
         change_signal=1 if change == "signal" else 0,
+        prepare=environment(given["env"]),
     )
+
+
+def environment(name: str) -> Environment | None:
+    return Environment(name, f"link-{name}", (), (), "", "/") if name else None
 
 
 def _command(name: str, uses: tuple[str, ...], ports: str) -> tuple[Text, ...]:
