@@ -24,7 +24,7 @@ def command(names: tuple[str, ...], yes: bool, given: Path | None) -> int:
     no_names(names)
     paths = locate(given)
     try:
-        reply = Client(paths.socket).reload(yes=yes)
+        reply = Client(paths.socket).reload(yes=yes, told=say)
     except NotRunning:
         say(not_running(paths))
         return ExitCode.FAILED

@@ -119,6 +119,8 @@ class Reply:
     changes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     effects: tuple[EffectView, ...] = ()
+    waits: str = ""
+    """What it waits for, in words: nothing was done yet, and the same is to be asked again, with `again`."""
     version: int = VERSION
 
 

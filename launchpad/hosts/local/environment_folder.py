@@ -137,7 +137,7 @@ def _take_away(folder: str) -> None:
         if not mine or not unused or _has_processes(folder):
             return
         wipe(folder)
-        for path in (log(folder), use(folder), making(folder)):
+        for path in (f"{folder}.txt", log(folder), use(folder), making(folder)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 

@@ -140,9 +140,11 @@ class Maker:
         given = f"{self.folder}.txt"
         with open(os.open(given, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(f"{line}\n" for line in self.lines)
-        for name, command in self._commands(given):
-            self._run(name, command, log)
-        os.unlink(given)
+        try:
+            for name, command in self._commands(given):
+                self._run(name, command, log)
+        finally:
+            os.unlink(given)
         self._unchanged()
 
     def _commands(self, given: str) -> list[tuple[str, list[str]]]:
@@ -171,6 +173,7 @@ class Maker:
 
     def _run(self, name: str, command: Sequence[str], log: IO[bytes]) -> None:
         say({"text": name})
+        self.tail.clear()
         log.write(f"$ {' '.join(command)}\n".encode())
         log.flush()
         try:
