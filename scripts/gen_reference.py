@@ -249,6 +249,8 @@ def _form(form: dict[str, Any]) -> str:
 
 
 def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
+    from launchpad.stack import environments
+
     yield from (
         (fields.Line, "text"),
         (fields.Loose, "a single value"),
@@ -273,6 +275,7 @@ def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
         (parts.InheritEnv, "`true`, `false`, or a list of names"),
         (parts.OnChangeField, "`restart`, `replace`, `keep`, or `{signal: …}`"),
         (parts.EnvValue, "a single value, or nothing"),
+        (environments.Requirements, "the path of a file, or a list of lines"),
     )
 
 
