@@ -26,8 +26,11 @@ from launchpad.hosts.local import environment_folder as disk
 from launchpad.hosts.local import process
 from launchpad.hosts.local.process_children import claim, disclaim
 from launchpad.hosts.local.process_environment import inherited
+from launchpad.hosts.local.tree_end import TreeEnd
 from launchpad.paths import StackPaths
 
+LEFT = 128 + signal.SIGTERM
+"""How a maker ends that was told to leave."""
 LEAVE_S = 10.0
 """A maker that was told to leave ends what it started first; it is killed when it takes longer."""
 
@@ -46,6 +49,7 @@ class Environments:
         self._asked: dict[int, asyncio.Task[None]] = {}
         self._used: dict[str, int] = {}
         self._links: dict[str, None] = {}
+        self._makings = 0
 
     @property
     def does(self) -> dict[type, Callable[[Any], None]]:
@@ -90,7 +94,8 @@ class Environments:
             def progress(text: str) -> None:
                 self._tell(Preparing(request, f"making {title}: {text}"))
 
-            said = await _Making(wanted, self._marks(), self._paths).run(progress)
+            self._makings += 1
+            said = await _Making(wanted, self._run_id, -self._makings, self._paths).run(progress)
             if "made" not in said:
                 tail = "\n".join(map(str, said.get("tail", ())))
                 text = (
@@ -99,9 +104,6 @@ class Environments:
                 self._tell(PrepareFailed(request, text, tail))
                 return
         self._tell(Prepared(request))
-
-    def _marks(self) -> dict[str, str]:
-        return {process.RUN: self._run_id, process.ATTEMPT: "0"}
 
     def _hold(self, folder: str) -> None:
         """It is not taken away by another launchpad while this one lives."""
@@ -117,10 +119,11 @@ def _is_there(wanted: Environment) -> bool:
 
 
 class _Making:
-    """One maker, from its start to its end."""
+    """One maker, from its start to its end. All that it starts is marked, as what a service starts is, with a number
+    that no attempt of a service has."""
 
-    def __init__(self, wanted: Environment, marks: dict[str, str], paths: StackPaths) -> None:
-        self._wanted, self._marks, self._paths = wanted, marks, paths
+    def __init__(self, wanted: Environment, run_id: str, number: int, paths: StackPaths) -> None:
+        self._wanted, self._run_id, self._number, self._paths = wanted, run_id, number, paths
         self._loop = asyncio.get_running_loop()
         self._rest = b""
         self._said: dict[str, Any] = {}
@@ -144,7 +147,8 @@ class _Making:
         return self._said
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**inherited(True, os.environ), **self._marks}
+        marks = {process.RUN: self._run_id, process.ATTEMPT: str(self._number)}
+        environment = {**inherited(True, os.environ), **marks}
         with contextlib.ExitStack() as files:
             asked = files.enter_context(tempfile.TemporaryFile())
             asked.write(json.dumps(dataclasses.asdict(self._wanted)).encode())
@@ -189,3 +193,20 @@ class _Making:
                 os.killpg(child.pid, signal.SIGKILL)
             await asyncio.to_thread(child.wait)
         disclaim(child.pid)
+        if child.returncode not in (0, LEFT):
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        """It could not see to what it had started."""
+        gone = asyncio.Event()
+        end = TreeEnd(self._loop, self._below, gone.set, lambda text: None)
+        end.signal(signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await gone.wait()
+        end.close()
+
+    def _below(self) -> list[process.Stat]:
+        found = process.find_by_run(self._run_id)
+        stats = (process.stat(pid) for pid, attempt, _ in found if attempt == self._number)
+        return [one for one in stats if one is not None and one.lives]
