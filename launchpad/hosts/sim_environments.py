@@ -60,6 +60,12 @@ class SimEnvironments:
     def abandon(self, wish: Abandon) -> None:
         self.asked.pop(wish.request, None)
 
+    def mend(self) -> None:
+        """From now on nothing goes wrong; what would never have ended does."""
+        self.makings = {}
+        for wish in list(self.asked.values()):
+            self._after(Making().takes_s or 0.0, lambda wish=wish: self._ended(wish, Making()))  # type: ignore[misc]
+
     def drop(self) -> None:
         """Whoever asked is gone, and what was being made with it."""
         self.asked.clear()
