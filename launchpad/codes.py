@@ -150,10 +150,11 @@ CODES: dict[str, Entry] = {
         ("`host: 127.0.0.1`; `0.0.0.0` to be reached from other machines",),
     ),
     "E121": Entry(
-        "a virtual environment that is not there",
-        "`venv` names a folder without a Python environment in it, so the command would run with another one.",
+        "a virtual environment that cannot be used",
+        "`venv` names a folder without a Python environment in it, so the command would run with another one. Or, with "
+        "`requirements`, it names something that is there and that launchpad did not make: that is never altered.",
         ("the environment was not made on this machine", "a path that is not relative to the stack file"),
-        ("make it: `python -m venv PATH`", "correct the path"),
+        ("make it: `python -m venv PATH`", "correct the path", "say what is in it: `requirements: …`"),
     ),
     "E122": Entry(
         "a stack without services",

@@ -43,7 +43,7 @@ def _requirements(value: object) -> File | tuple[str, ...]:
         return tuple(_line(index, item) for index, item in enumerate(value))
     if not isinstance(value, Word) or not isinstance(value.value, str) or not value:
         raise wrong(
-            VALUE, f"the path of a requirements file or a list of its lines is wanted, not {kind_of(value)}"
+            VALUE, f"the path of a requirements file or a list of its lines is wanted, not {_kind(value)}"
         )
     if re.search(r"[=<>~!]=|^-", value):
         raise wrong(
@@ -54,9 +54,15 @@ def _requirements(value: object) -> File | tuple[str, ...]:
     return File(str(value))
 
 
+def _kind(value: object) -> str:
+    if isinstance(value, Word):
+        return kind_of(value.value) if value or value.value != "" else "an empty text"
+    return kind_of(value)
+
+
 def _line(index: int, item: object) -> str:
     if not isinstance(item, Word) or not isinstance(item.value, str) or not item.strip():
-        raise wrong(VALUE, f"a line of requirements is text, and this is {kind_of(item)}", path=[index])
+        raise wrong(VALUE, f"a line of requirements is text, and this is {_kind(item)}", path=[index])
     if "\n" in item:
         raise wrong(VALUE, "a line of requirements is one line", path=[index])
     return str(item).strip()
