@@ -15,8 +15,8 @@ import pytest
 
 from launchpad.control.api import Snapshot
 from tests.e2e.conftest import Make
-from tests.e2e.deaths import pids
-from tests.e2e.harness import Stack, eventually
+from tests.e2e.deaths import kill_supervisor, pids
+from tests.e2e.harness import Stack, alive, eventually
 from tests.wheels import wheel
 
 SAYS = "import time, tiny; print('version', tiny.VERSION, flush=True); time.sleep(10000)"
@@ -184,6 +184,30 @@ def test_what_runs_runs_on_until_the_new_one_is_whole(make_stack: Make) -> None:
     assert pids(stack) == before
     (stack.folder / "old.txt").write_text(OLD + "# a third\n")
     stack.wait_for(lambda s: "making .venvs/old" in s.stale)
+    stack.down()
+
+
+def test_a_change_while_no_supervisor_lives(make_stack: Make) -> None:
+    """What runs, runs on until the environment is there; for good, without a supervisor, if it cannot be made."""
+    stack = two(make_stack)
+    stack.up()
+    before = pids(stack)
+    kill_supervisor(stack)
+    (stack.folder / "old.txt").write_text(OLD.replace("tiny<2", "tiny==7"))
+    done = stack.up(check=2)
+    assert "error[E508]: the environment of `old` could not be made" in done.stderr
+    assert "what an earlier run left runs on" in done.stderr
+    assert all(alive(pid) for pid in before.values())
+    (stack.folder / "old.txt").write_text(OLD.replace("tiny<2", "tiny==1.0"))
+    stack.up()
+    after = pids(stack)
+    assert {name for name in after if after[name] != before[name]} == {"old"}
+    assert said(stack, "old") == "version 1.0"
+    stopped = [
+        event["at"] for event in stack.events() if (event["service"], event["phase"]) == ("old", "stopping")
+    ]
+    made = [event for event in stack.events() if event["what"] == "environment" and event["at"] > stopped[-1]]
+    assert made == []
     stack.down()
 
 
