@@ -35,6 +35,9 @@ TWO = """
     """.replace("SAYS", SAYS)
 OLD = "--no-index\n--find-links wheels\ntiny<2\n"
 
+HELD_UP = "touch began; while [ ! -e go ]; do read -t 0.05 < <(sleep 1); done; true"
+"""An installer that ends when it is let."""
+
 
 def two(make_stack: Make, text: str = TWO) -> Stack:
     stack = make_stack(text)
@@ -89,7 +92,7 @@ def second_start(stack: Stack) -> list[dict[str, object]]:
 
 def test_who_needs_none_waits_for_none(make_stack: Make) -> None:
     stack = two(make_stack)
-    fake_installer(stack, "touch began; while [ ! -e go ]; do read -t 0.05 < <(sleep 1); done")
+    fake_installer(stack, HELD_UP)
     stack.start("up")
     stack.wait_state("plain", "ready")
     snapshot = stack.wait_for(is_held)
@@ -166,9 +169,8 @@ def test_what_runs_runs_on_until_the_new_one_is_whole(make_stack: Make) -> None:
     """And a newer save calls the making off."""
     stack = two(make_stack)
     stack.up()
-    before = pids(stack)
     stack.down()
-    fake_installer(stack, "touch began; while [ ! -e go ]; do read -t 0.05 < <(sleep 1); done")
+    fake_installer(stack, HELD_UP)
     stack.up()
     before = pids(stack)
     (stack.folder / "old.txt").write_text(OLD + "# another\n")
@@ -185,6 +187,29 @@ def test_what_runs_runs_on_until_the_new_one_is_whole(make_stack: Make) -> None:
     (stack.folder / "old.txt").write_text(OLD + "# a third\n")
     stack.wait_for(lambda s: "making .venvs/old" in s.stale)
     stack.down()
+
+
+def test_a_reload_that_takes_its_time(make_stack: Make) -> None:
+    """Whoever asked waits and is told; it may be let go of, and then nothing is applied."""
+    stack = two(make_stack)
+    stack.up()
+    stack.down()
+    fake_installer(stack, HELD_UP)
+    stack.up("--no-watch")
+    before = pids(stack)
+    (stack.folder / "old.txt").write_text(OLD + "# another\n")
+    reload = stack.start("reload")
+    eventually(lambda: stack.output().count("making .venvs/old"), "it says what it waits for")
+    assert reload.poll() is None
+    assert pids(stack) == before
+    reload.send_signal(signal.SIGINT)
+    assert reload.wait(30) == 130
+    (stack.folder / "go").touch()
+    eventually(lambda: len(list(environments(stack).glob("*/launchpad.json"))) == 3, "made all the same")
+    assert pids(stack) == before
+    done = stack.cli("reload", check=0)
+    assert "restart old" in done.stderr
+    stack.cli("down", check=0)
 
 
 def test_a_change_while_no_supervisor_lives(make_stack: Make) -> None:

@@ -63,7 +63,8 @@ def mark(folder: str, link: str, requirements: Iterable[str]) -> None:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None, use_errno=True).syncfs(fd)
         with open(f"{path}.new", "w") as file:
-            json.dump({"version": VERSION, "link": link, "requirements": list(requirements)}, file)
+            there = os.path.relpath(link, os.path.dirname(folder))
+            json.dump({"version": VERSION, "link": there, "requirements": list(requirements)}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(f"{path}.new", path)
@@ -72,19 +73,35 @@ def mark(folder: str, link: str, requirements: Iterable[str]) -> None:
         os.close(fd)
 
 
+def take(path: str, how: int) -> int | None:
+    """The lock, as a descriptor to be closed; None where it was not to be waited for and somebody has it. Lock files are
+    taken away with what they are for: a lock on one that is no longer at its place is none."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, how)
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
 @contextlib.contextmanager
 def locked(path: str, how: int) -> Iterator[bool]:
     """Whether the lock was had; it is let go at the end, or by the kernel."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = take(path, how)
     try:
-        try:
-            fcntl.flock(fd, how)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield fd is not None
     finally:
-        os.close(fd)
+        if fd is not None:
+            os.close(fd)
 
 
 def making(folder: str) -> str:
@@ -123,11 +140,12 @@ def tidy(root: str, links: Iterable[str]) -> None:
 
 def _is_past(folder: str, links: set[str]) -> bool:
     try:
-        link = str(json.loads(Path(folder, MARK).read_bytes())["link"])
+        there = str(json.loads(Path(folder, MARK).read_bytes())["link"])
     except FileNotFoundError:
         return True
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    link = os.path.normpath(os.path.join(os.path.dirname(folder), there))
     return link in links and not leads_to(link, folder)
 
 

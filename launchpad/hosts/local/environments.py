@@ -87,7 +87,7 @@ class Environments:
 
     async def _prepare(self, request: int, wanted: Environment) -> None:
         self._links[wanted.link] = None
-        await asyncio.to_thread(self._hold, wanted.folder)
+        await self._hold(wanted.folder)
         if not await asyncio.to_thread(_is_there, wanted):
             title = os.path.relpath(wanted.link, wanted.working_dir)
 
@@ -105,13 +105,20 @@ class Environments:
                 return
         self._tell(Prepared(request))
 
-    def _hold(self, folder: str) -> None:
+    async def _hold(self, folder: str) -> None:
         """It is not taken away by another launchpad while this one lives."""
-        if folder not in self._used:
-            os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-            fd = os.open(disk.use(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            self._used[folder] = fd
+        if folder in self._used:
+            return
+        fd = await asyncio.to_thread(_used, folder)
+        if self._used.setdefault(folder, fd) != fd:
+            os.close(fd)
+
+
+def _used(folder: str) -> int:
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    fd = disk.take(disk.use(folder), fcntl.LOCK_SH)
+    assert fd is not None, "it was waited for"
+    return fd
 
 
 def _is_there(wanted: Environment) -> bool:
