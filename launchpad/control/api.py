@@ -127,7 +127,7 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of the journal (`events.jsonl`): what happened, to whom. `what`: phase, probe, hold,
-    ports, goal, plan, problem. `at` in seconds since the epoch."""
+    ports, environment, goal, plan, problem. `at` in seconds since the epoch."""
 
     at: float
     service: str

@@ -40,6 +40,7 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
             unit.removed, unit.goal = True, False
             state.units[name] = unit
     state.leases_changed, state.ports_wait = True, False
+    state.has_environments |= any(service.prepare is not None for service in fact.plan.services)
     state.rebuild_dependents()
     for name, service in before.items():
         _redefined(state, state.units[name], service, now)

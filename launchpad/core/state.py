@@ -224,6 +224,8 @@ class State:
     ports_wait: bool = False
     """What was refused is about to be let go: do not ask before that."""
     leases_changed: bool = False
+    has_environments: bool = False
+    """Some service of some plan so far has one: most stacks have none, and are not looked through for them."""
     preparations: dict[Environment, Preparation] = field(default_factory=dict)
     """Environments that services wait for, or have waited for and not yet used."""
     request: int = 0
