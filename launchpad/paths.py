@@ -114,3 +114,19 @@ def find_stack(start: Path) -> Path | None:
 
 def _has_run(paths: StackPaths) -> bool:
     return paths.state_dir.is_dir() and (paths.socket.exists() or any(paths.records_dir.glob("*")))
+
+
+ENVIRONMENTS = "environments"
+"""Within `.launchpad`: Python environments that launchpad made, each in a folder of its own."""
+
+
+def may_lead(link: str) -> bool:
+    """Whether launchpad may make this the link to an environment: nothing is there, or such a link is."""
+    if not os.path.lexists(link):
+        return True
+    if not os.path.islink(link):
+        return False
+    above = os.path.dirname(os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link))))
+    return (
+        os.path.basename(above) == ENVIRONMENTS and os.path.basename(os.path.dirname(above)) == ".launchpad"
+    )

@@ -20,6 +20,7 @@ from launchpad.runtime import store
 from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in, start_code
 from launchpad.runtime.effects import views
 from launchpad.runtime.join import compared, join
+from launchpad.runtime.made_before import made_before_takeover
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.owner import Owner
 from launchpad.runtime.read import read
@@ -48,7 +49,7 @@ def up(options: UpOptions) -> int:
     if (client := _lock_or_client(paths)) is not None:
         _tell_of_owner(options)
         return join(options, client, _console(client, options))
-    session = Session(options, reading, paths, _survey(paths), owner)
+    session = Session(options, reading, paths, _survey(paths, reading), owner)
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
 
 
@@ -67,7 +68,7 @@ def run(options: UpOptions) -> int:
                 )
             ]
         )
-    return _foreground(Session(options, reading, paths, _survey(paths)), options)
+    return _foreground(Session(options, reading, paths, _survey(paths, reading)), options)
 
 
 def _read(options: UpOptions, paths: StackPaths) -> Reading:
@@ -139,11 +140,12 @@ def _unreachable(paths: StackPaths) -> Refused:
     )
 
 
-def _survey(paths: StackPaths) -> Survey:
-    """What a supervisor that was killed left. What of it cannot be taken over must not run beside what is started
+def _survey(paths: StackPaths, reading: Reading) -> Survey:
+    """What a supervisor that was killed left. What needs another environment now runs on until that is there. What of it cannot be taken over must not run beside what is started
     now, and is ended."""
     from launchpad.hosts.local.survey import end_strays, survey
 
+    made_before_takeover(paths, reading)
     found = survey(paths, store.replacements(paths))
     if found.strays.all:
         from launchpad.hosts.local.tree import describe
