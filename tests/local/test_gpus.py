@@ -18,6 +18,7 @@ from launchpad.core.facts import Fact, GpusFreed
 from launchpad.core.model import GpuNeed, Lease, PortRequest
 from launchpad.hosts.gpu_search import Gpu, assign
 from launchpad.hosts.local import gpu_claim, gpu_handover
+from launchpad.hosts.local import gpus as gpus_module
 from launchpad.hosts.local.gpu import GIB, GpuMemory
 from launchpad.hosts.local.gpu_inventory import NotUnderstood, simulated, visible
 from launchpad.hosts.local.gpus import Gpus, Granted
@@ -283,6 +284,48 @@ def test_who_waits_is_told_once_it_is_let_go(four: list[str]) -> None:
         assert told == [GpusFreed()]
         assert numbers(await two.lease(ask("b", 1, wait=True), ())) == [2]
         two.close()
+        one.close()
+
+    run(body)
+
+
+class Driver(GpuMemory):
+    """Two GPUs, of which somebody without a claim uses some memory."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.opened.set()
+        self.names, self.free = names, [10, 30]
+
+    def gpus(self) -> tuple[Gpu, ...]:
+        pairs = enumerate(zip(self.names, self.free, strict=True))
+        return tuple(Gpu(number, name, 80, free) for number, (name, free) in pairs)
+
+
+def test_memory_counts_that_is_free_and_is_waited_for(
+    runtime: Path, gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells of that: it is looked again."""
+    monkeypatch.delenv("LAUNCHPAD_GPUS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus_module, "LOOK_AGAIN_S", 0.01)
+
+    async def body() -> None:
+        told = asyncio.Event()
+        driver = Driver([f"{gpu}-0", f"{gpu}-1"])
+        one = Gpus("one", driver, lambda fact: told.set())
+        assert numbers(await one.lease(ask("a", memory=20), ())) == [1]
+        refused = await one.lease(ask("b", memory=20), ())
+        assert refused.refused[0].notes == (
+            "0  nobody's, but only 0.0 GiB of it are free",
+            "1  service `a` of this stack",
+        )
+        assert not refused.refused[0].never
+        granted = await one.lease(ask("b", memory=20, wait=True), ())
+        assert (granted.leases, granted.refused) == ({}, ())
+        driver.free[0] = 40
+        await told.wait()
+        assert numbers(await one.lease(ask("b", memory=20, wait=True), ())) == [0]
         one.close()
 
     run(body)
