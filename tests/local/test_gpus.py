@@ -263,6 +263,47 @@ def test_who_asks_for_more_than_there_is_beside_others_is_told_so(four: list[str
     run(body)
 
 
+def test_they_take_turns_but_not_for_ever(four: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_claim, "TURN", f"turn-{uuid.uuid4().hex}")
+
+    async def body() -> None:
+        one = Gpus("one", GpuMemory(), print)
+        rival = gpu_claim.claim(gpu_claim.TURN)
+        assert rival is not None
+        monkeypatch.setattr(gpus_module, "TURN_S", 3600.0)
+        waiting = asyncio.ensure_future(one.lease(ask("a", 2), ()))
+        assert not (await asyncio.wait([waiting], timeout=0.05))[0]
+        rival.close()
+        assert numbers(await waiting) == [0, 1]
+        rival = gpu_claim.claim(gpu_claim.TURN)
+        assert rival is not None
+        monkeypatch.setattr(gpus_module, "TURN_S", 0.01)
+        assert numbers(await one.lease(ask("b", 2), ())) == [2, 3]
+        rival.close()
+        one.close()
+
+    run(body)
+
+
+def test_what_was_let_go_is_free_once_the_copy_is_gone(four: list[str]) -> None:
+    """The keeper closes its copy a moment later."""
+
+    async def body() -> None:
+        one = Gpus("one", GpuMemory(), print)
+        first = await one.lease(ask("a", 4), ())
+        copies = [os.dup(fd) for fd in one.claims(first.new)]
+        assert len(copies) == 4
+        one.release(first.new)
+        waiting = asyncio.ensure_future(one.lease(ask("b", 4), ()))
+        assert not (await asyncio.wait([waiting], timeout=0.05))[0]
+        for fd in copies:
+            os.close(fd)
+        assert numbers(await waiting) == [0, 1, 2, 3]
+        one.close()
+
+    run(body)
+
+
 def test_who_waits_is_told_once_it_is_let_go(four: list[str]) -> None:
     async def body() -> None:
         told: list[Fact] = []
