@@ -19,7 +19,6 @@ from launchpad.hosts.local.survey import Survey
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime import signpost
-from launchpad.runtime.control import Control
 from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
@@ -28,6 +27,7 @@ from launchpad.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from launchpad.control.server import ControlServer
+    from launchpad.runtime.control import Control
 
 BEGIN_AT_LATEST_S = 0.1
 SOCKET_LOOK_S = 5.0
@@ -135,6 +135,7 @@ class Session:
 
     async def _serve(self) -> None:
         from launchpad.control.server import serve
+        from launchpad.runtime.control import Control
         from launchpad.runtime.reload import Reloader
 
         reloader = Reloader(self.supervisor, self.options)
