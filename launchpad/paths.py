@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 MAX_SOCKET_PATH = 100
@@ -15,21 +16,21 @@ MAX_SOCKET_PATH = 100
 STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StackPaths:
     """All paths of one stack file. Two stack files in one folder do not share anything."""
 
     file: Path
 
-    @property
+    @cached_property
     def state_dir(self) -> Path:
         return self.file.parent / ".launchpad" / self.file.name
 
-    @property
+    @cached_property
     def logs_dir(self) -> Path:
         return self.state_dir / "logs"
 
-    @property
+    @cached_property
     def records_dir(self) -> Path:
         return self.state_dir / "records"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 BEGIN_AT_LATEST_S = 0.1
 SOCKET_LOOK_S = 5.0
+GARBAGE = (700, 10, 10)
+"""Python's own numbers; see `cli.main`."""
 
 
 class Session:
@@ -130,6 +133,8 @@ class Session:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
+            gc.freeze()  # what is there now stays: looking for garbage among it again and again finds none
+            gc.set_threshold(*GARBAGE)
             self.begin()
             self._serving = self.loop.create_task(self._serve())
 

@@ -67,7 +67,7 @@ class LocalHost:
     ) -> None:
         self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._environ = asyncio.get_running_loop(), dict(os.environ)
         self._here: dict[int, Here] = {}
         self._log_starts: dict[str, int] = {}
         self._chores = Chores(self._loop, fault)
@@ -161,7 +161,7 @@ class LocalHost:
         """Whatever was taken for a start that fails is given back by `undo`."""
         service, launch = wish.service, wish.launch
         environment = child_environment(
-            launch, os.environ, run_id=self._run_id, attempt=wish.attempt, service=service
+            launch, self._environ, run_id=self._run_id, attempt=wish.attempt, service=service
         )
         notify = None
         if launch.notify:
