@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -65,7 +66,7 @@ class Asking:
         self.told: list[Fact] = []
         self.faults: list[BaseException] = []
         self.news = asyncio.Event()
-        self.environments = Environments(self._tell, paths, "run", self.faults.append)
+        self.environments = Environments(self._tell, paths, uuid.uuid4().hex, self.faults.append)
         self.request = 0
 
     def _tell(self, fact: Fact) -> None:
