@@ -203,8 +203,7 @@ MUTANTS = (
     Mutant("whoever waits for a GPU waits for ever", gpus.freed, "state.gpus_wait, {}", "state.gpus_wait, state.gpus_wait"),
     Mutant("GPUs are asked for again and again", gpus.waits, "return can and", "return False and"),
     Mutant("a GPU that is on its way is a failure", gpus.on_their_way, "not unit.wanted", "False"),
-    Mutant("a port is taken for a GPU", identity.fits, "bool(lease.gpu) != (need is not None)", "False"),
-    Mutant("any GPU is the one that is named", gpus.concerns, "bool(lease.gpu) == bool(refusal.gpus) and ", ""),
+    Mutant("a port that goes is a GPU that comes", gpus.concerns, "bool(lease.gpu) == bool(refusal.gpus) and ", ""),
     Mutant("started with the GPUs of nobody", identity.missing_ports, "unit.service.leased", "unit.service.ports"),
     Mutant("finished before all is gone", verdict.verdict, "not alive and state.closing is not None", "state.closing is not None"),
 )  # fmt: skip
