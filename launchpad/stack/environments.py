@@ -18,6 +18,7 @@ from pydantic import PlainValidator
 from launchpad.errors import Diagnostic, Span
 from launchpad.paths import may_lead
 from launchpad.stack.fields import Line, schema, wrong
+from launchpad.stack.files import content
 from launchpad.stack.interpreters import Interpreter, installer, interpreter
 from launchpad.stack.nodes import Map, kind_of, span_at
 from launchpad.stack.problems import CONFLICT, REQUIREMENTS, VALUE, VENV, error, shown
@@ -170,8 +171,7 @@ class Environments:
             return
         self.inputs += [path] if path not in self.inputs else []
         try:
-            with path.open("rb") as stream:
-                data = stream.read(MAX_BYTES + 1)
+            data = content(path, MAX_BYTES + 1)
         except OSError as problem:
             files[str(path)] = ""
             if span is not None:
