@@ -53,6 +53,7 @@ _SHAPING = {
     "env_files": TEXTS,
     "yes": FLAG,
     "retry": FLAG,
+    "again": FLAG,
 }
 FIELDS: dict[str, dict[str, Kind]] = {
     "start": {"names": NAMES},
@@ -60,7 +61,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "restart": {"names": NAMES},
     "down": {"kill": FLAG},
     "apply": _SHAPING,
-    "reload": {"yes": FLAG},
+    "reload": {"yes": FLAG, "again": FLAG},
     "diff": _SHAPING,
 }
 """Verb → field → kind. Fields are only ever added."""
