@@ -150,10 +150,11 @@ CODES: dict[str, Entry] = {
         ("`host: 127.0.0.1`; `0.0.0.0` to be reached from other machines",),
     ),
     "E121": Entry(
-        "a virtual environment that is not there",
-        "`venv` names a folder without a Python environment in it, so the command would run with another one.",
+        "a virtual environment that cannot be used",
+        "`venv` names a folder without a Python environment in it, so the command would run with another one. Or, with "
+        "`requirements`, it names something that is there and that launchpad did not make: that is never altered.",
         ("the environment was not made on this machine", "a path that is not relative to the stack file"),
-        ("make it: `python -m venv PATH`", "correct the path"),
+        ("make it: `python -m venv PATH`", "correct the path", "say what is in it: `requirements: …`"),
     ),
     "E122": Entry(
         "a stack without services",
@@ -181,6 +182,19 @@ CODES: dict[str, Entry] = {
         "A warning. The stack is used as it is written; what it says often leads to a surprise.",
         ("a port range in which other programs get their ports", "a key that has no effect here"),
         ("follow the hint, or leave it if it is meant",),
+    ),
+    "E127": Entry(
+        "requirements that cannot be read",
+        "`requirements` names a file, or has a line `-r FILE`, and that file is not there or cannot be read.",
+        ("a path that is not relative to the stack file", "a line of requirements where a path is wanted"),
+        ("correct the path", "write lines as a list: `requirements: [uvicorn, torch]`"),
+    ),
+    "E128": Entry(
+        "no such Python",
+        "`python` asks for an interpreter that is not on this machine: it was looked for on PATH, among pyenv's versions, "
+        "and it is not the one that runs launchpad.",
+        ("another machine than the stack was written on", "a path that is not relative to the stack file"),
+        ("install `uv`: it gets any version by itself", "install that Python", "leave `python` out"),
     ),
     "E129": Entry(
         "no recipe of that name",

@@ -47,6 +47,13 @@ PROCESSES: dict[str, Entry] = {
         ("a mistake in the change", "not enough memory for two at once", "no second port is free"),
         ("mend the file: the next change is tried again", "`launchpad restart NAME` stops the old one first"),
     ),
+    "E508": Entry(
+        "an environment could not be made",
+        "A service has `requirements`, and the installer (uv, or venv and pip) ended with an error: its last lines are shown. "
+        "What is half made counts for nothing, and is made from the beginning the next time.",
+        ("a requirement that does not exist, or contradicts another one", "no network", "a full disk"),
+        ("mend the requirements: a save is tried at once", "`launchpad restart NAME` tries it again"),
+    ),
     "E509": Entry(
         "a service failed as its recipe knows",
         "A warning. Its process ended, is to be started again, and the last lines of its output are those of a known trap of the "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 MAX_SOCKET_PATH = 100
@@ -15,21 +16,21 @@ MAX_SOCKET_PATH = 100
 STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StackPaths:
     """All paths of one stack file. Two stack files in one folder do not share anything."""
 
     file: Path
 
-    @property
+    @cached_property
     def state_dir(self) -> Path:
         return self.file.parent / ".launchpad" / self.file.name
 
-    @property
+    @cached_property
     def logs_dir(self) -> Path:
         return self.state_dir / "logs"
 
-    @property
+    @cached_property
     def records_dir(self) -> Path:
         return self.state_dir / "records"
 
@@ -114,3 +115,19 @@ def find_stack(start: Path) -> Path | None:
 
 def _has_run(paths: StackPaths) -> bool:
     return paths.state_dir.is_dir() and (paths.socket.exists() or any(paths.records_dir.glob("*")))
+
+
+ENVIRONMENTS = "environments"
+"""Within `.launchpad`: Python environments that launchpad made, each in a folder of its own."""
+
+
+def may_lead(link: str) -> bool:
+    """Whether launchpad may make this the link to an environment: nothing is there, or such a link is."""
+    if not os.path.lexists(link):
+        return True
+    if not os.path.islink(link):
+        return False
+    above = os.path.dirname(os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link))))
+    return (
+        os.path.basename(above) == ENVIRONMENTS and os.path.basename(os.path.dirname(above)) == ".launchpad"
+    )

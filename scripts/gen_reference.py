@@ -254,7 +254,7 @@ def _form(form: dict[str, Any]) -> str:
 
 
 def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
-    from launchpad.stack import gpus
+    from launchpad.stack import environments, gpus
 
     yield from (
         (fields.Line, "text"),
@@ -283,6 +283,7 @@ def NAMES(fields: Any, parts: Any) -> Iterator[tuple[Any, str]]:
         (parts.InheritEnv, "`true`, `false`, or a list of names"),
         (parts.OnChangeField, "`restart`, `replace`, `keep`, or `{signal: …}`"),
         (parts.EnvValue, "a single value, or nothing"),
+        (environments.Requirements, "the path of a file, or a list of lines"),
     )
 
 

@@ -4,12 +4,17 @@ whatever went wrong. Decides exit codes; refuses to know any command.
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
+
+GARBAGE = 100_000
+"""New objects until garbage is looked for: what is imported and read before anything runs is none."""
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code (`errors.ExitCode`)."""
+    gc.set_threshold(GARBAGE)
     _leave_when_interrupted()
     _have_streams()
     arguments = sys.argv[1:]

@@ -25,7 +25,7 @@ def command(names: tuple[str, ...], yes: bool, given: Path | None) -> int:
     no_names(names)
     paths = locate(given)
     try:
-        reply = attended(paths).reload(yes=yes)
+        reply = attended(paths).reload(yes=yes, told=say)
     except NotRunning:
         say(not_running(paths))
         return ExitCode.FAILED

@@ -29,7 +29,8 @@ def views(paths: StackPaths, now: float) -> list[ServiceView]:
 
 
 def _view(paths: StackPaths, record: Record, members: list[Stat], now: float) -> ServiceView:
-    ports = {one.name: one for one in record.identity.leases if one.service == record.service}
+    own = [one for one in record.identity.leases if one.service == record.service]
+    ports, gpus = {one.name: one for one in own if not one.gpu}, [one for one in own if one.gpu]
     main = ports.get("main")
     handle = record.handle
     lives = handle is not None and any((one.pid, one.start) == (handle.pid, handle.start) for one in members)
@@ -50,6 +51,8 @@ def _view(paths: StackPaths, record: Record, members: list[Stat], now: float) ->
         log=str(paths.log(record.service)),
         attempt=record.attempt,
         digest=record.identity.digest,
+        gpus=tuple(one.gpu for one in gpus),
+        gpu_numbers=tuple(one.number for one in gpus),
     )
 
 

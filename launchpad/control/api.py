@@ -125,13 +125,15 @@ class Reply:
     changes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     effects: tuple[EffectView, ...] = ()
+    waits: str = ""
+    """What it waits for, in words: nothing was done yet, and the same is to be asked again, with `again`."""
     version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of the journal (`events.jsonl`): what happened, to whom. `what`: phase, probe, hold,
-    ports, goal, plan, problem. `at` in seconds since the epoch."""
+    ports, environment, goal, plan, problem. `at` in seconds since the epoch."""
 
     at: float
     service: str

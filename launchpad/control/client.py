@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,14 +54,24 @@ class Client:
         """Ask for the end of the stack; answered at once. `kill`: no more grace."""
         return self._post("down", {"kill": kill})
 
-    def apply(self, **options: Any) -> Reply:
+    def apply(self, told: Callable[[str], None] = lambda text: None, **options: Any) -> Reply:
         """Read the stack file again and apply it, or refuse. `options`: names (or `all`, for whatever a plain `up` would
-        start), profiles, set_vars, env_files, yes."""
-        return self._post("apply", options)
+        start), profiles, set_vars, env_files, yes. `told` gets what it waits for."""
+        return self._until_done("apply", options, told)
 
-    def reload(self, *, yes: bool = False) -> Reply:
+    def reload(self, *, yes: bool = False, told: Callable[[str], None] = lambda text: None) -> Reply:
         """Apply the file with the options that the stack has. `yes`: also what waits for a confirmation."""
-        return self._post("reload", {"yes": yes})
+        return self._until_done("reload", {"yes": yes}, told)
+
+    def _until_done(self, action: str, body: dict[str, Any], told: Callable[[str], None]) -> Reply:
+        """What takes minutes is asked again and again: so it is seen that the supervisor lives, and what it does."""
+        reply, said = self._post(action, body), ""
+        while reply.ok and reply.waits:
+            if reply.waits != said:
+                told(reply.waits)
+                said = reply.waits
+            reply = self._post(action, {**body, "again": True})
+        return reply
 
     def diff(self, **options: Any) -> Reply:
         """What `apply` with these options would do; nothing is done. `retry`: as `up` does it, which tries again

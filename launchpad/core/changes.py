@@ -88,6 +88,7 @@ def _shaped_as(new: Service, old: Service) -> Service:
         gpus=old.gpus,
         refs=old.refs,
         secrets=old.secrets,
+        prepare=old.prepare,
         primary=new.primary and old.kind is Kind.JOB,
         ready=old.ready if own or not _speaks_of(new.ready, new.name, names) else new.ready,
         alive=old.alive if own or not _speaks_of(new.alive, new.name, names) else new.alive,

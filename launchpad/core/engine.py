@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from launchpad.core import ports, ticks
+from launchpad.core import environments, ports, ticks
 from launchpad.core.facts import Fact
 from launchpad.core.fold import fold
 from launchpad.core.holds import all_holds
@@ -35,6 +35,7 @@ class Engine:
         for fact in facts:
             fold(state, fact, now)
         ports.give_up_waiting(state, now)
+        environments.ask_again(state, now)
         for rounds in range(MAX_ROUNDS):
             state.arm()
             due = state.due(now)

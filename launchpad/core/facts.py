@@ -195,6 +195,30 @@ class GpusFreed:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparing:
+    """How far it is, in words for people. Told as often as there is something new."""
+
+    request: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The environment is there, whole."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareFailed:
+    """It could not be made; nothing of it counts. `detail` are the last lines of whoever tried."""
+
+    request: int
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HostLost:
     host: str
 
@@ -225,6 +249,9 @@ Fact = (
     | PortsLeased
     | PortsRefused
     | GpusFreed
+    | Preparing
+    | Prepared
+    | PrepareFailed
     | HostLost
     | HostBack
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launchpad.core import changes, facts, gpus, moves, ports, probes, replacement
+from launchpad.core import changes, environments, facts, gpus, moves, ports, probes, replacement
 from launchpad.core.identity import rebind
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Probes, Role, State, Unit
@@ -41,6 +41,7 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
             state.units[name] = unit
     state.leases_changed, state.ports_wait = True, False
     state.gpus_wait = {}
+    state.has_environments |= any(service.prepare is not None for service in fact.plan.services)
     state.rebuild_dependents()
     for name, service in before.items():
         _redefined(state, state.units[name], service, now)
@@ -285,6 +286,9 @@ FOLD: dict[type, Callable[[State, Any, float], None]] = {
     facts.PortsLeased: _ports_leased,
     facts.PortsRefused: _ports_refused,
     facts.GpusFreed: _gpus_freed,
+    facts.Preparing: environments.preparing,
+    facts.Prepared: environments.prepared,
+    facts.PrepareFailed: environments.prepare_failed,
     facts.HostLost: _host_lost,
     facts.HostBack: _host_back,
 }

@@ -14,9 +14,20 @@ def holds(state: State, unit: Unit) -> list[Hold]:
     found += _ports_to_come(state, unit)
     if not has_ports(state, unit):
         found.append(gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports"))
+    found += _environment(state, unit)
     if unit.role is Role.NEXT:
         found += _before_it(state, unit)
     return found
+
+
+def _environment(state: State, unit: Unit) -> list[Hold]:
+    if unit.service.prepare is None:
+        return []
+    made = state.preparations.get(unit.service.prepare)
+    if made is not None and made.done:
+        return []
+    text = made.text if made is not None else ""
+    return [Hold("environment", unit.name, text or "waits for its environment")]
 
 
 def _before_it(state: State, unit: Unit) -> list[Hold]:

@@ -202,6 +202,24 @@ class Sink:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """A Python environment that has to be there before a process is started. It is made in `folder`, which is named
+    after all that shapes it, so two of one folder are the same; and `link` leads to it once it is whole.
+    `requirements` are lines as an installer reads them, `files` what they name, each with a digest of its contents
+    ("" if it is not there). `python` is the path of an interpreter, or a version that is to be got."""
+
+    folder: str
+    link: str
+    requirements: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
+    python: str
+    working_dir: str
+    """Where the installer runs: what the lines say of paths starts there."""
+    uv: str = ""
+    """The program that makes it; "" for venv and pip."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A server or a job, ready to be started once its ports are known. `environment` holds what the
     stack declares; `inherit` says which variables of launchpad's own environment are added beneath it
@@ -233,6 +251,8 @@ class Service:
     """What SIGNAL sends."""
     watch: tuple[str, ...] = ()
     """Globs, absolute: a change of such a file counts as one of the definition."""
+    prepare: Environment | None = None
+    """What has to be made before it is started; `digest` covers it."""
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -325,7 +345,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Why something ended. `kind`: done, stopped (asked for), exit, signal, spawn, unready, unhealthy,
-    ports, lost, unknown (nobody saw it end). `code` is the exit code, or minus the signal number."""
+    ports, environment, lost, unknown (nobody saw it end). `code` is the exit code, or minus the signal number."""
 
     kind: str
     at: float
@@ -339,7 +359,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, order, backoff, goal, tree;
+    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, environment, order, backoff, goal, tree;
     of something that runs: stale (with another definition than the stack now has), replace (another process of it
     lives: its replacement, or one that is on its way out), watch (its watched files changed so often that changes
     have no effect for now)."""

@@ -12,16 +12,17 @@ again, until nobody has anything to do; so it does not matter which fact made a 
     7  forget what was removed
     8  end the stack when its primary job has ended or cannot start
     9  lease missing ports: the whole batch or none
-   10  start what is wanted and not held
+   10  ask for environments that are missing
+   11  start what is wanted and not held
 
-Of a second process, 10 is asked while it is to replace, 3 and 5 while it leaves; rule 1 of the first sees to the rest.
+Of a second process, 11 is asked while it is to replace, 3 and 5 while it leaves; rule 1 of the first sees to the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from launchpad.core import gpus, moves, ports
+from launchpad.core import environments, gpus, moves, ports
 from launchpad.core.changes import send_signal, take_definition
 from launchpad.core.holds import holds, is_blocked
 from launchpad.core.identity import doomed, stale_definition, uses
@@ -44,6 +45,7 @@ def settle(state: State, now: float) -> None:
         if close_if_over(state, now):
             continue
         ports.lease_missing(state, now)
+        environments.prepare_missing(state, now)
         found = (unit for key in list(asked) if (unit := state.find(key)) is not None)
         started = [start_what_is_wanted(state, unit, now) for unit in found]
         asked.clear()

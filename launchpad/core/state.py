@@ -15,6 +15,7 @@ from launchpad.core.model import (
     ALIVE,
     RUNNING,
     Check,
+    Environment,
     Handle,
     Identity,
     Kind,
@@ -66,6 +67,16 @@ class Signs:
     output_bytes: int = -1
     cpu_s: float = 0.0
     gpu_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Preparation:
+    """An environment that was asked for. `text`: how far it is. `due`: when it is asked for again."""
+
+    request: int
+    due: float
+    text: str = ""
+    done: bool = False
 
 
 class Role(StrEnum):
@@ -216,6 +227,11 @@ class State:
     gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
     """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
     leases_changed: bool = False
+    has_environments: bool = False
+    """Some service of some plan so far has one: most stacks have none, and are not looked through for them."""
+    preparations: dict[Environment, Preparation] = field(default_factory=dict)
+    """Environments that services wait for, or have waited for and not yet used."""
+    request: int = 0
     closing: int | None = None
     """The exit code, once the stack is to end by itself (a `primary` job ended)."""
     counter: int = 0
@@ -299,9 +315,12 @@ class State:
             due, key = self.heap[0]
             unit = self.find(key)
             if unit is not None and unit.timer == due:
-                return due if self.batch_deadline is None else min(due, self.batch_deadline)
+                break
             heapq.heappop(self.heap)
-        return self.batch_deadline
+        times = [one.due for one in self.preparations.values() if not one.done]
+        times += [self.heap[0][0]] if self.heap else []
+        times += [self.batch_deadline] if self.batch_deadline is not None else []
+        return min(times, default=None)
 
     def due(self, now: float) -> list[Unit]:
         """Units whose deadline has come, earliest first; each once."""

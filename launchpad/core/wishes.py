@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launchpad.core.model import Handle, Identity, Launch, Lease, PortRequest, Probing
+from launchpad.core.model import Environment, Handle, Identity, Launch, Lease, PortRequest, Probing
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,22 @@ class ReleasePorts:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Make this environment, unless it is there. Answer: Prepared or PrepareFailed, after any number of Preparing.
+    Asked again with the same number where no answer has come for long; that is harmless."""
+
+    request: int
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Nobody waits for the answer to this request any more."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """The service is no longer part of the stack and nothing of it lives."""
 
@@ -78,7 +94,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Keep for people: something happened to `service`. `what`: phase, probe, hold, ports, goal, plan, signal, files;
+    """Keep for people: something happened to `service`. `what`: phase, probe, hold, ports, goal, plan, signal, files, environment;
     of a second process of it: replacement, leaving. `text` is short and complete; `phase` is
     the phase after it, of the process of that attempt."""
 
@@ -90,5 +106,5 @@ class Note:
     attempt: int = 0
 
 
-HostWish = Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | Forget
+HostWish = Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | Prepare | Abandon | Forget
 Wish = HostWish | Note

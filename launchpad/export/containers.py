@@ -146,14 +146,12 @@ class Container:
 
     def gpus(self, one: Service) -> int:
         """How many it asks for; where it names some, so many."""
-        written = getattr(self._source.written(one), "gpus", None)
-        count = getattr(written, "count", written)
-        if isinstance(count, int) and not isinstance(count, bool):
-            return count
-        found = len(count) if isinstance(count, (list, tuple)) else 0
-        if found:
-            self._source.leave(one.name, "gpus", f"any {found}, not those that are named")
-        return found
+        written = self._source.written(one).gpus
+        if written is not None and written.ids:
+            self._source.leave(one.name, "gpus", f"any {len(one.gpus)}, not those that are named")
+        if written is not None and written.memory:
+            self._source.leave(one.name, "gpus", "`memory` is not asked for: whole GPUs are given there")
+        return len(one.gpus)
 
 
 def dns(name: str) -> str:

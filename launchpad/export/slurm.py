@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 
 from launchpad.core.model import Kind
-from launchpad.export.source import Exported, base
+from launchpad.export.source import Exported
 from launchpad.plan.read import Reading
 
 KILL_WAIT_S = 60
@@ -33,7 +33,7 @@ def export(reading: Reading, asked: Asked) -> Exported:
     file = reading.loaded.file
     up = {service for service, wanted in reading.goals() if wanted}
     services = [one for one in reading.plan.services if one.name in up]
-    gpus = sum(_gpus(reading, one.name) for one in services)
+    gpus = sum(len(one.gpus) for one in services)
     primary = any(one.primary for one in services)
     only_jobs = all(one.kind is Kind.JOB for one in services)
     said = [f"{file}: the script has to reach this file and the programs of the stack on the node"]
@@ -76,11 +76,3 @@ def export(reading: Reading, asked: Asked) -> Exported:
 def _up(file: str, asked: Asked) -> str:
     words = ["launchpad", "up", file, "--no-watch", '--until-exit="$$"', *map(shlex.quote, asked.options)]
     return " ".join([words[0], words[1], shlex.quote(words[2]), *words[3:], "&"])
-
-
-def _gpus(reading: Reading, name: str) -> int:
-    written = getattr(reading.loaded.service(base(reading, name)), "gpus", None)
-    count = getattr(written, "count", written)
-    if isinstance(count, (list, tuple)):
-        return len(count)
-    return count if isinstance(count, int) and not isinstance(count, bool) else 0

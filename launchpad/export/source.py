@@ -36,6 +36,14 @@ class Exported:
     said: list[str] = field(default_factory=list)
 
 
+EXPANDED = ("uses", "model", "args")
+"""What these stand for is exported."""
+ALWAYS_LOST = {
+    "requirements": "nobody makes the environment there: make it before",
+    "python": "nobody makes the environment there: make it before",
+}
+
+
 def base(reading: Reading, name: str) -> str:
     """The name under which a service is written, which is another one for one of several copies."""
     return name if name in reading.loaded.trees else name.rpartition("-")[0]
@@ -114,8 +122,9 @@ class Source:
         for key in self.tree(one.name):
             if key == "inherit_env" and one.inherit is False:
                 continue
-            if key not in carried and not key.startswith("x-"):
-                self.leave(one.name, key, lost.get(key, f"{self.format} has nothing like it"))
+            if key not in (*carried, *EXPANDED) and not key.startswith("x-"):
+                why = lost.get(key, ALWAYS_LOST.get(key, f"{self.format} has nothing like it"))
+                self.leave(one.name, key, why)
         for need in one.needs:
             if need.bound and "depends_on.restart" not in carried:
                 self.leave(one.name, "depends_on", f"`{need.on}` is not watched for restarts there")
@@ -133,6 +142,9 @@ class Source:
             if isinstance(part, str):
                 whole += part
                 continue
+            if part.form == "gpus":
+                whole += self._gpus(part.service)
+                continue
             number, host = self.ports[part.service, part.port], where(part)
             host = f"[{host}]" if ":" in host else host
             whole += {"port": f"{number}", "url": f"http://{host}:{number}"}.get(
@@ -141,6 +153,13 @@ class Source:
         for secret in self.reading.secrets:
             whole = whole.replace(secret, MASK)
         return whole
+
+    def _gpus(self, name: str) -> str:
+        """Numbers as a process counts those that it is given."""
+        count = next(len(one.gpus) for one in self.services if one.name == name)
+        numbers = ",".join(map(str, range(count)))
+        self.leave(name, "gpus", f"`${{self.gpus}}` became {numbers}: which ones it gets is not known here")
+        return numbers
 
     def command(self, one: Service, where: Where) -> list[str]:
         found = [self.text(part, where) for part in one.command]

@@ -37,11 +37,24 @@ from launchpad.core.facts import (
     TreeGone,
     TreeHeld,
 )
-from launchpad.core.model import CheckKind, Handle, Lease, PortRequest, Seen, Sink
-from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
+from launchpad.core.model import CheckKind, Handle, Lease, Seen, Sink
+from launchpad.core.wishes import (
+    Abandon,
+    Forget,
+    HostWish,
+    LeasePorts,
+    Prepare,
+    Probe,
+    ReleasePorts,
+    Sample,
+    Signal,
+    Spawn,
+)
 from launchpad.hosts.base import Tell
 from launchpad.hosts.sim_actors import Behave, Behaviour, Faults, NoFaults, Process, steady
+from launchpad.hosts.sim_environments import SimEnvironments
 from launchpad.hosts.sim_gpus import SimGpus
+from launchpad.hosts.sim_ports import free_number
 
 __all__ = ["Behave", "Behaviour", "Faults", "NoFaults", "Process", "SimHost", "steady"]
 
@@ -69,6 +82,7 @@ class SimHost:
         self.gpus = SimGpus()
         self.leases: dict[Lease, None] = {}
         self.routes: dict[str, tuple[Sink, ...]] = {}
+        self.environments = SimEnvironments(self._after, self._answer)
         self.away = False
         self.life = 0
         """Counts supervisors and losses: what was on its way before does not arrive after."""
@@ -82,6 +96,8 @@ class SimHost:
             Sample: self._sample,
             LeasePorts: self._lease,
             ReleasePorts: self._release,
+            Prepare: self.environments.prepare,
+            Abandon: self.environments.abandon,
             Forget: self._forget,
         }
 
@@ -299,7 +315,8 @@ class SimHost:
         devices, no_gpus, waiting = self.gpus.grant(gpus, self.leases, wish.preferred)
         refused += no_gpus
         for request in (one for one in wish.requests if one.gpu is None):
-            number = self._number(request, preferred.get((request.service, request.name)), granted)
+            had = preferred.get((request.service, request.name))
+            number = free_number(request, had, [*self.leases], [*granted], self.taken)
             if number is None:
                 notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
                 refused.append(
@@ -316,20 +333,6 @@ class SimHost:
         order = [(request.service, request.name) for request in wish.requests]
         leases = sorted(granted, key=lambda lease: order.index((lease.service, lease.name)))
         self._answer(PortsLeased(wish.batch, tuple(leases), waiting=waiting), ANSWER_S)
-
-    def _number(self, request: PortRequest, preferred: int | None, granted: dict[Lease, None]) -> int | None:
-        for lease in self.leases:
-            mine = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
-            if mine and request.low <= lease.number <= request.high and lease.number not in request.avoid:
-                return lease.number
-        used = {
-            **self.taken,
-            **dict.fromkeys(request.avoid, ""),
-            **{lease.number: "" for lease in (*self.leases, *granted) if not lease.gpu},
-        }
-        if preferred is not None and request.low <= preferred <= request.high and preferred not in used:
-            return preferred
-        return next((n for n in range(request.low, request.high + 1) if n not in used), None)
 
     def _owner(self, number: int) -> str:
         ours = (f"`{lease.service}`" for lease in self.leases if lease.number == number)
@@ -361,6 +364,7 @@ class SimHost:
         self.tell(HostLost("local"))
         self.away = True
         self.life += 1
+        self.environments.drop()
 
     def back(self) -> None:
         """It answers again, and says what it still runs."""
@@ -372,6 +376,7 @@ class SimHost:
     def survey(self) -> list[Fact]:
         """The supervisor died: what a new one finds. Ports of processes that are gone are free."""
         self.life += 1
+        self.environments.drop()
         self.away = False
         found = self._survey(ended_too=True)
         adopted = [fact for fact in found if isinstance(fact, Adopted)]

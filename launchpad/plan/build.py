@@ -29,7 +29,8 @@ from launchpad.core.model import (
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import checks, gpus, graph, ports, replaced
 from launchpad.plan.digest import digest
-from launchpad.plan.environment import environment, venv_path
+from launchpad.plan.environment import environment
+from launchpad.plan.environments import environment_of, venv_folder
 from launchpad.plan.texts import text
 from launchpad.stack import parts
 from launchpad.stack.loaded import Loaded
@@ -61,7 +62,7 @@ class Planned:
 
     def _is_same(self, loaded: Loaded, name: str) -> bool:
         was = self.loaded
-        if name not in loaded.trees or was.service(name).venv is not None:
+        if name not in loaded.trees or was.service(name).venv is not None or name in was.made:
             return False
         names = (name, *was.service(name).depends_on)
         same = all(on in loaded.trees and loaded.service(on) is was.service(on) for on in names)
@@ -108,7 +109,7 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
             declared=loaded.environment[name],
             inherit=written.inherit_env,
             working_dir=folder,
-            venv=str(venv_path(loaded, written)) if written.venv is not None else "",
+            venv=str(venv_folder(loaded, name) or ""),
             ports=asked[name],
             host=written.host,
             handover=written.handover,
@@ -132,6 +133,7 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
         on_change=OnChange(written.on_change.action),
         change_signal=written.on_change.signal,
         watch=tuple(_folder(loaded, glob) for glob in written.watch),
+        prepare=environment_of(loaded, name),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launchpad.plan.build import restart
+from launchpad.stack.environments import File
 from launchpad.stack.gpus import Gpus
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.parts import Alive, OnChange, Ready, Sink
@@ -128,6 +129,8 @@ def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Show
         "inherit_env": list(one.inherit_env) if isinstance(one.inherit_env, tuple) else one.inherit_env,
         "working_dir": shown.plain(one.working_dir),
         "venv": shown.plain(one.venv) if one.venv else None,
+        "requirements": _requirements(one, shown),
+        "python": shown.plain(one.python) if one.python else None,
         "output": [_sink(sink, shown) for sink in one.output],
         "profiles": list(one.profiles),
         "watch": list(one.watch),
@@ -149,6 +152,12 @@ def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Show
             found["retries"] = one.retries
             found["backoff"] = found.pop("restart").get("backoff")
     return {key: value for key, value in found.items() if value not in (None, [], {})}
+
+
+def _requirements(one: Server | Job, shown: Shown) -> Any:
+    if isinstance(one.requirements, File):
+        return shown.plain(one.requirements.path)
+    return None if one.requirements is None else [shown.plain(line) for line in one.requirements]
 
 
 def _dependency(loaded: Loaded, on: str, one: Server | Job) -> dict[str, Any]:

@@ -32,6 +32,8 @@ SERVICE: dict[str, Effect] = {
     "inherit_env": Effect.REPLACE,
     "working_dir": Effect.REPLACE,
     "venv": Effect.REPLACE,
+    "requirements": Effect.REPLACE,
+    "python": Effect.REPLACE,
     "port": Effect.REPLACE,
     "ports": Effect.REPLACE,
     "host": Effect.REPLACE,

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from launchpad.core.model import PortRequest, Ref, Text
+from launchpad.plan.environments import programs, venv_folder
 from launchpad.plan.texts import text
 from launchpad.stack.loaded import Loaded
-from launchpad.stack.schema import Job, Server
 from launchpad.stack.scope import MAIN, connectable
 
 
@@ -36,8 +36,8 @@ def environment(
     found.update(_own_ports(name, ports[name]))
     declared = {variable.name: text(variable.value) for variable in loaded.environment[name]}
     found.update(declared)
-    if service.venv is not None:
-        found.update(_venv(loaded, service, declared))
+    if (folder := venv_folder(loaded, name)) is not None:
+        found.update(_venv(loaded, folder, declared))
     return tuple(found.items())
 
 
@@ -59,17 +59,10 @@ def _own_ports(name: str, ports: Sequence[PortRequest]) -> dict[str, Text]:
     return found
 
 
-def venv_path(loaded: Loaded, service: Server | Job) -> Path:
-    """Where the virtual environment is."""
-    return Path(os.path.normpath(loaded.dir / os.path.expanduser(service.venv or "")))
-
-
-def _venv(loaded: Loaded, service: Server | Job, declared: Mapping[str, Text]) -> dict[str, Text]:
+def _venv(loaded: Loaded, folder: Path, declared: Mapping[str, Text]) -> dict[str, Text]:
     """Its programs first on PATH, before what the stack or launchpad's environment has there."""
-    folder = venv_path(loaded, service)
-    programs = folder / ("bin" if os.path.isdir(folder / "bin") else "Scripts")
     rest: Text = declared.get("PATH") or (loaded.environ.get("PATH", os.defpath),)
     return {
         "VIRTUAL_ENV": (str(folder),),
-        "PATH": (f"{programs}{os.pathsep}", *rest),
+        "PATH": (f"{programs(folder)}{os.pathsep}", *rest),
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from launchpad.errors import Diagnostic
 from launchpad.plan import ports
 from launchpad.plan.environment import shouted
+from launchpad.stack.environments import useless
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.nodes import Map, Scalar, scalars
 from launchpad.stack.problems import HOST, UNUSUAL, error
@@ -48,6 +49,10 @@ def warnings(loaded: Loaded) -> Iterator[Diagnostic]:
         yield from _folder(loaded, name, service, there)
         yield from _same_variables(loaded, name, service)
     yield from _vllm(loaded)
+    for name, span in useless((name, loaded.trees[name]) for name in loaded.order):
+        message = f"`python` has no effect on `{name}`: nothing is made for it"
+        hint = "give it `requirements`, `[]` for none"
+        yield error(UNUSUAL, message, span, hint=hint, severity="warning")
 
 
 def ephemeral() -> tuple[int, int]:

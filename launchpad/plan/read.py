@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launchpad.core.model import Plan
 from launchpad.errors import Diagnostic, Label, Refused
-from launchpad.plan import build, lint
 from launchpad.plan.select import closure
-from launchpad.stack import attempt
-from launchpad.stack.loaded import Loaded
-from launchpad.stack.problems import did_you_mean, error, listed, shown, unique
-from launchpad.stack.recipe import Trap
+
+if TYPE_CHECKING:
+    from launchpad.stack.loaded import Loaded
+    from launchpad.stack.recipe import Trap
 
 UNKNOWN_NAME = "E205"
 
@@ -88,6 +87,8 @@ class Reading:
         return [name for name in known if not profiles[name] or on & set(profiles[name])]
 
     def _unknown(self, name: str, known: Sequence[str]) -> Diagnostic:
+        from launchpad.stack.problems import did_you_mean, error, listed, shown
+
         hint = did_you_mean(name, known) or (f"it has {listed(known, 'and')}" if known else "")
         return error(UNKNOWN_NAME, f"`{self.name}` has no server or job `{shown(name)}`", hint=hint)
 
@@ -110,6 +111,11 @@ def read_stack(
 ) -> Reading:
     """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph. `before`
     is an earlier reading, of which is taken what means the same."""
+    # what reads a file takes half of a start to import, and who only holds a `Reading` does not need it
+    from launchpad.plan import build, lint
+    from launchpad.stack import attempt
+    from launchpad.stack.problems import unique
+
     was = before.loaded if before is not None else None
     result = attempt(
         file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ, before=was

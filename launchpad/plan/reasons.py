@@ -5,6 +5,7 @@ Decides the words only; which key does what is in `effects`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -12,6 +13,7 @@ from typing import Any
 
 from launchpad.plan.config import MASK, Shown, service_as_written
 from launchpad.plan.effects import Effect, effect
+from launchpad.plan.environments import changed_files
 from launchpad.plan.read import Reading
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.scope import MAIN
@@ -45,6 +47,7 @@ def _is_as_written(old: Loaded, new: Loaded, name: str) -> bool:
     return (
         (was is now or was == now)
         and old.environment[name] == new.environment[name]
+        and not any(changed_files(old.made.get(name), new.made.get(name)))
         and all(old.is_job(on) == new.is_job(on) for on in (name, *now.depends_on))
     )
 
@@ -56,6 +59,8 @@ def _differences(old: Loaded, new: Loaded, name: str, shown: Shown) -> Iterator[
     yield from _command(old, new, name, shown)
     yield from _environment(old, new, name, shown)
     yield from _ports(old, new, name)
+    for file in changed_files(old.made.get(name), new.made.get(name)):
+        yield "requirements", f"requirements: `{os.path.relpath(file, new.dir)}` changed"
     before, after = _plain(old, name, shown), _plain(new, name, shown)
     for key in dict.fromkeys([*before, *after]):
         if key not in _OWN_WORDS:

@@ -26,8 +26,8 @@ LETTING_GO_S = 3.0
 
 def join(options: UpOptions, client: Client, console: Console) -> int:
     """Apply the file and follow until Ctrl-C, or with `detach` until it is decided. Raises Refused."""
-    for line in _answer(client.apply(**request(options))).changes:
-        print(f"launchpad: {line}", file=sys.stderr)  # noqa: T201
+    for line in _answer(client.apply(_say, **request(options))).changes:
+        _say(line)
     try:
         let_interrupts_in()
         if not _watched(options, console):
@@ -37,6 +37,10 @@ def join(options: UpOptions, client: Client, console: Console) -> int:
         return int(ExitCode.OK)  # it only lets go; the stack runs on
     except NotRunning:
         return int(ExitCode.OK)
+
+
+def _say(line: str) -> None:
+    print(f"launchpad: {line}", file=sys.stderr)  # noqa: T201
 
 
 def _watched(options: UpOptions, console: Console) -> bool:

@@ -10,12 +10,21 @@ import asyncio
 from collections.abc import Callable
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import CloseAsked, Fact, PortsLeased, PortsRefused
-from launchpad.core.model import PortRequest
-from launchpad.core.wishes import HostWish, LeasePorts, Note
+from launchpad.core.facts import (
+    CloseAsked,
+    Fact,
+    PortsLeased,
+    PortsRefused,
+    Prepared,
+    PrepareFailed,
+    Preparing,
+)
+from launchpad.core.model import Environment, PortRequest
+from launchpad.core.wishes import Abandon, HostWish, LeasePorts, Note, Prepare
 from launchpad.hosts.base import Host
 
 LeaseAnswer = PortsLeased | PortsRefused
+PrepareAnswer = Prepared | PrepareFailed
 
 
 class Driver:
@@ -39,6 +48,9 @@ class Driver:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._asked: dict[int, asyncio.Future[LeaseAnswer]] = {}
+        self._made: dict[int, asyncio.Future[PrepareAnswer]] = {}
+        self._progress: dict[int, Callable[[str], None]] = {}
+        self._request = 0
 
     def attach(self, host: Host) -> None:
         self._host = host
@@ -47,6 +59,9 @@ class Driver:
         """Take in a fact; the core sees it, with all others of this turn, at the end of the turn."""
         if isinstance(fact, PortsLeased | PortsRefused) and fact.batch in self._asked:
             self._asked.pop(fact.batch).set_result(fact)
+            return
+        if isinstance(fact, Preparing | Prepared | PrepareFailed) and fact.request < 0:
+            self._tell_of_environment(fact)
             return
         self._inbox.append(fact)
         if not self._scheduled:
@@ -77,6 +92,31 @@ class Driver:
         self._asked[batch] = answer
         self._host.submit([LeasePorts(batch, requests)])
         return await answer
+
+    async def prepare(self, environment: Environment, told: Callable[[str], None]) -> PrepareAnswer:
+        """Have the host make an environment that the core has not asked for. `told` gets how far it is. When this is
+        cancelled, the making is given up."""
+        assert self._host is not None
+        self._request -= 1
+        request = self._request
+        answer: asyncio.Future[PrepareAnswer] = self._loop.create_future()
+        self._made[request], self._progress[request] = answer, told
+        self._host.submit([Prepare(request, environment)])
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._host.submit([Abandon(request)])
+            raise
+        finally:
+            del self._made[request], self._progress[request]
+
+    def _tell_of_environment(self, fact: Preparing | Prepared | PrepareFailed) -> None:
+        if fact.request not in self._made:
+            return
+        if isinstance(fact, Preparing):
+            self._progress[fact.request](fact.text)
+        elif not self._made[fact.request].done():
+            self._made[fact.request].set_result(fact)
 
     def _turn(self) -> None:
         self._scheduled = False

@@ -15,6 +15,7 @@ from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
+from launchpad.runtime import environments
 
 Place = Callable[..., Label | None]
 """(service, *path, text=…) → the place in the stack file."""
@@ -39,6 +40,9 @@ def problem(
 
 
 def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+    if last.kind == "environment":
+        why = _consequence(engine, unit, "not started")
+        return environments.not_made(unit.service, last.text, last.detail, place, why)
     tell = {"unready": _never_ready, "spawn": _not_started, "unknown": _unknown}.get(last.kind, _crashed)
     return tell(engine, unit, last, place, tail)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from launchpad.control.api import Reply
+from launchpad.core.model import Service
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import caution
 from launchpad.plan.diff import Change, lines
@@ -21,6 +22,7 @@ from launchpad.runtime import effects
 from launchpad.runtime.apply import apply, goals_of
 from launchpad.runtime.contents import Contents, contents, is_being_written
 from launchpad.runtime.draft import Draft, take
+from launchpad.runtime.environments import Makings
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import override
 from launchpad.runtime.supervisor import Supervisor
@@ -66,8 +68,14 @@ class Reloader:
         self._busy = asyncio.Lock()
         self._applied: Contents | None = None
         self._judged: Contents | None = None
+        self._awaiting: Contents | None = None
+        """What waits for environments, and is judged again when they are there."""
         self._known: _Meaning | None = None
         self._files: dict[Path, None] = dict.fromkeys(supervisor.reading.inputs)
+        self._makings = Makings(supervisor, self._told, self._made)
+        self._waits_for: tuple[Service, ...] = ()
+        """Services whose environments a save waits for."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -82,22 +90,35 @@ class Reloader:
             if draft.contents == self._judged or not self._supervisor.is_open:
                 return
             self._judged = draft.contents
+            if draft.contents != self._awaiting:
+                self._makings.try_again()
+            self._waits_for, self._awaiting = (), None
             await self._judge(draft)
+            self._makings.keep_only(self._waits_for)
 
     async def asked(self, body: Mapping[str, Any], names: tuple[str, ...], *, retry: bool) -> Reply:
         """Somebody wants the file applied now. Raises Refused, with nothing changed. `retry`: what has failed
         is tried again."""
         async with self._busy:
-            options = override(self._options, body)
-            draft = await self._finished(options, lambda draft: self._patience.settle_s)
-            self._remember(draft)
-            meaning, question = self._wanted(draft, body, names, retry=retry)
-            if question is not None and body.get("yes") is not True:
-                raise Refused([question])
-            said = await self._apply(draft, meaning)
-            self._options = options
-            self._supervisor.asked_with(options.asked())
-            return Reply(True, changes=said, effects=effects.views(meaning.changes))
+            reply = await self._asked(body, names, retry=retry)
+        if not reply.waits:
+            return reply
+        await self._makings.wait_a_little()
+        return replace(reply, waits=self._makings.text or reply.waits)
+
+    async def _asked(self, body: Mapping[str, Any], names: tuple[str, ...], *, retry: bool) -> Reply:
+        options = override(self._options, body)
+        draft = await self._finished(options, lambda draft: self._patience.settle_s)
+        self._remember(draft)
+        meaning, question = self._wanted(draft, body, names, retry=retry)
+        if question is not None and body.get("yes") is not True:
+            raise Refused([question])
+        if waits := self._begin(meaning, again=body.get("again") is True):
+            return Reply(True, waits=waits)
+        said = await self._apply(draft, meaning)
+        self._options = options
+        self._supervisor.asked_with(options.asked())
+        return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
     async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:
         """What applying the file would do. Raises Refused where it cannot be applied."""
@@ -195,10 +216,40 @@ class Reloader:
         if question is not None:
             return self._refuse(f"{file} waits for your word", [question])
         try:
-            await self._apply(draft, meaning)
+            if self._begin(meaning, again=True):
+                self._waits_for, self._awaiting = self._missing(meaning), draft.contents
+            else:
+                await self._apply(draft, meaning)
         except Refused as refused:
             self._refuse(f"{file} cannot be applied", refused.diagnostics)
         return None
+
+    def _missing(self, meaning: _Meaning) -> tuple[Service, ...]:
+        return self._makings.missing(meaning.reading, meaning.goals)
+
+    def _begin(self, meaning: _Meaning, *, again: bool) -> str:
+        """Whether there are environments to be made first, in words; their making is begun. Raises Refused where it
+        has failed; tried anew unless `again`."""
+        missing = self._missing(meaning)
+        if not again:
+            self._makings.try_again()
+        if found := self._makings.problems(missing, meaning.reading.label, effects.UNCHANGED):
+            raise Refused(found)
+        self._makings.begin(missing)
+        names = ", ".join(f"`{service.name}`" for service in missing)
+        return f"making the environment of {names}" if missing else ""
+
+    def _told(self, text: str) -> None:
+        if self._waits_for:
+            self._supervisor.waits(f"{self._options.file.name} is not applied yet", text)
+
+    def _made(self) -> None:
+        """An environment is there, or has failed: what waited for it is judged again."""
+        if self._waits_for and self._makings.is_decided(self._waits_for):
+            self._judged = None
+            task = asyncio.get_running_loop().create_task(self.saved())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _is_what_runs(self, meaning: _Meaning) -> bool:
         units = self._supervisor.engine.units

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -19,7 +20,6 @@ from launchpad.hosts.local.survey import Survey
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
 from launchpad.runtime import signpost
-from launchpad.runtime.control import Control
 from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
@@ -28,9 +28,12 @@ from launchpad.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from launchpad.control.server import ControlServer
+    from launchpad.runtime.control import Control
 
 BEGIN_AT_LATEST_S = 0.1
 SOCKET_LOOK_S = 5.0
+GARBAGE = (700, 10, 10)
+"""Python's own numbers; see `cli.main`."""
 
 
 class Session:
@@ -130,11 +133,14 @@ class Session:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
+            gc.freeze()  # what is there now stays: looking for garbage among it again and again finds none
+            gc.set_threshold(*GARBAGE)
             self.begin()
             self._serving = self.loop.create_task(self._serve())
 
     async def _serve(self) -> None:
         from launchpad.control.server import serve
+        from launchpad.runtime.control import Control
         from launchpad.runtime.reload import Reloader
 
         reloader = Reloader(self.supervisor, self.options)

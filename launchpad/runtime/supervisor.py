@@ -236,6 +236,12 @@ class Supervisor:
         self.stale, self._unapplied = f"{text}; the stack runs as before", problems
         self.announce(text, diagnostics=problems)
 
+    def waits(self, text: str, how_far: str) -> None:
+        """The file on disk is not what runs yet; told once, and how far it is as often as it is news."""
+        first = not self.stale.startswith(text)
+        self.stale, self._unapplied = f"{text}: {how_far}; the stack runs as before", ()
+        self.announce(f"{text}: {how_far}") if first else self._ring()
+
     def watched_changed(self, files: dict[str, str]) -> None:
         """Service → which of the files that it watches."""
         now = time.time()

@@ -7,19 +7,16 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import asdict, replace
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from launchpad.control.api import Reply
 from launchpad.errors import Diagnostic, ExitCode, Refused
 from launchpad.paths import StackPaths, stack_paths
 from launchpad.plan.read import Reading
 from launchpad.runtime import store
-from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in, start_code
-from launchpad.runtime.effects import views
-from launchpad.runtime.join import compared, join
+from launchpad.runtime.made_before import made_before_takeover
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.owner import Owner
 from launchpad.runtime.read import read
@@ -46,9 +43,11 @@ def up(options: UpOptions) -> int:
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
+        from launchpad.runtime.join import join
+
         _tell_of_owner(options)
         return join(options, client, _console(client, options))
-    session = Session(options, reading, paths, _survey(paths), owner)
+    session = Session(options, reading, paths, _survey(paths, reading), owner)
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
 
 
@@ -67,19 +66,19 @@ def run(options: UpOptions) -> int:
                 )
             ]
         )
-    return _foreground(Session(options, reading, paths, _survey(paths)), options)
+    return _foreground(Session(options, reading, paths, _survey(paths, reading)), options)
 
 
 def _read(options: UpOptions, paths: StackPaths) -> Reading:
     """The stack file and the names asked for; a refusal says what did not happen."""
-    from launchpad.control.client import Client, NotRunning
-
     try:
         reading = read(options)
         reading.goals(options.names)
         _warn(reading, options)
         return reading
     except Refused as refused:
+        from launchpad.control.client import Client, NotRunning
+
         try:
             Client(paths.socket).status()
             consequence = "nothing was changed, the stack runs as before"
@@ -139,11 +138,12 @@ def _unreachable(paths: StackPaths) -> Refused:
     )
 
 
-def _survey(paths: StackPaths) -> Survey:
-    """What a supervisor that was killed left. What of it cannot be taken over must not run beside what is started
+def _survey(paths: StackPaths, reading: Reading) -> Survey:
+    """What a supervisor that was killed left. What needs another environment now runs on until that is there. What of it cannot be taken over must not run beside what is started
     now, and is ended."""
     from launchpad.hosts.local.survey import end_strays, survey
 
+    made_before_takeover(paths, reading)
     found = survey(paths, store.replacements(paths))
     if found.strays.all:
         from launchpad.hosts.local.tree import describe
@@ -158,14 +158,20 @@ def _survey(paths: StackPaths) -> Survey:
 
 
 def _foreground(session: Session, options: UpOptions) -> int:
-    console = _console(session, options, _log_ends(session))
-    thread = threading.Thread(target=console.run, name="console", daemon=True)
-    session.begin = thread.start
-    session.end = lambda: console.stop(CONSOLE_END_S)
+    starts, threads = _log_ends(session), list[Thread]()
+
+    def begin() -> None:
+        console = _console(session, options, starts)
+        session.end = lambda: console.stop(CONSOLE_END_S)
+        threads.append(Thread(target=console.run, name="console", daemon=True))
+        threads[0].start()
+
+    session.begin = begin
     code = session.run()
-    thread.join(CONSOLE_END_S)
-    if thread.is_alive():  # nobody reads our output: leave without waiting for that either
-        os._exit(code)
+    for thread in threads:
+        thread.join(CONSOLE_END_S)
+        if thread.is_alive():  # nobody reads our output: leave without waiting for that either
+            os._exit(code)
     return code
 
 
@@ -195,6 +201,8 @@ def _log_ends(session: Session) -> dict[str, int]:
 
 
 def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
+    from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in, start_code
+
     sys.stdout.flush()
     sys.stderr.flush()
     starts = _log_ends(session)
@@ -230,7 +238,10 @@ def _end_detached(pid: int) -> int:
 
 def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
     """What `up` would do, and why."""
+    from launchpad.control.api import Reply
     from launchpad.plan.diff import Change, lines
+    from launchpad.runtime.effects import views
+    from launchpad.runtime.join import compared
 
     reply = compared(options, paths, retry=True)
     if reply is None:

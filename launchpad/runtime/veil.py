@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from launchpad.core.facts import Exited, Fact, PortsRefused, Probed, SpawnFailed, TreeHeld
+from launchpad.core.facts import (
+    Exited,
+    Fact,
+    PortsRefused,
+    PrepareFailed,
+    Preparing,
+    Probed,
+    SpawnFailed,
+    TreeHeld,
+)
 from launchpad.plan.config import MASK
 
 
@@ -34,6 +43,10 @@ class Veil:
         match fact:
             case SpawnFailed() | TreeHeld():
                 return replace(fact, text=self.text(fact.text))
+            case Preparing():
+                return replace(fact, text=self.text(fact.text))
+            case PrepareFailed():
+                return replace(fact, text=self.text(fact.text), detail=self.text(fact.detail))
             case Exited():
                 return replace(fact, note=self.text(fact.note))
             case Probed():

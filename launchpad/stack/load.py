@@ -14,6 +14,7 @@ from launchpad.errors import Diagnostic, Span
 from launchpad.stack import rules
 from launchpad.stack.again import alike, surroundings
 from launchpad.stack.envfile import EnvRead, read_env
+from launchpad.stack.environments import Environments, Made
 from launchpad.stack.loaded import Loaded, Variable
 from launchpad.stack.merge import overlay, under, with_environment_map
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
@@ -22,7 +23,6 @@ from launchpad.stack.problems import (
     LATER,
     SET,
     VALUE,
-    VENV,
     did_you_mean,
     error,
     listed,
@@ -37,6 +37,7 @@ from launchpad.stack.template import Piece, Problem
 from launchpad.stack.validate import Converter, validate
 from launchpad.stack.words import Secret, Template
 
+FILE_KEYS = ("env_file", "venv", "requirements", "python")
 MIN_SECRET = 6
 """Shorter values are hidden where they are used, but not searched for in other texts."""
 
@@ -96,9 +97,11 @@ class _Loader:
         self.surroundings = surroundings(self.world)
         if self.before is not None and self.before.surroundings != self.surroundings:
             self.before = None
+        self.environments = Environments(self.file.parent, self.path, self.environ)
         services = {name: self._service(name, trees[name], name in self.jobs) for name in trees}
         for name, tree in self.doubles:
             self._service(name, tree, True)
+        self.made = self._made()
         return self._loaded(top, trees, services, profiles)
 
     def _read(self) -> Map | None:
@@ -255,8 +258,7 @@ class _Loader:
 
     def _service(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
         if (known := self._known(name, tree, is_job)) is not None:
-            if known.venv is not None:
-                self._venv(known.venv, tree)
+            self.environments.add(name, tree, known.venv, known.requirements, known.python)
             return known
         self.problems += rules.service(name, is_job, tree)
         model: type[Server] | type[Job] = Job if is_job else Server
@@ -264,8 +266,8 @@ class _Loader:
         self.problems += problems
         if found is None:
             self._files_of(name, tree)
-        elif found.venv is not None:
-            self._venv(found.venv, tree)
+        else:
+            self.environments.add(name, tree, found.venv, found.requirements, found.python)
         return found
 
     def _known(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
@@ -277,25 +279,22 @@ class _Loader:
 
     def _files_of(self, name: str, tree: Map) -> None:
         """The files that a service names, where the rest of it is wrong: what they lack is told all the same."""
-        only = {key: entry for key, entry in tree.entries.items() if key in ("env_file", "venv")}
+        only = {key: entry for key, entry in tree.entries.items() if key in FILE_KEYS}
         part, _ = validate(Defaults, Map(tree.span, only), Converter(replace(self.world, problems=[]), name))
         if part is not None:
             self._env_files(part, tree)
-            if part.venv is not None:
-                self._venv(part.venv, tree)
+            self.environments.add(name, tree, part.venv, part.requirements, part.python)
 
     def _env_files(self, service: Common, tree: Map) -> list[EnvRead]:
         entry = tree.entries.get("env_file")
         spans = [_item_span(entry, index) if entry else tree.span for index in range(len(service.env_file))]
         return [self._env_file(one, span) for one, span in zip(service.env_file, spans, strict=True)]
 
-    def _venv(self, venv: str, tree: Map) -> None:
-        folder = self.path(venv)
-        if not any(os.path.isdir(folder / programs) for programs in ("bin", "Scripts")):
-            hint = f"`python -m venv {venv}`"
-            what = "is not a virtual environment" if os.path.isdir(folder) else "is not there"
-            message = f"the virtual environment `{folder}` {what}"
-            self.problems.append(error(VENV, message, tree.entries["venv"].span, hint=hint))
+    def _made(self) -> dict[str, Made]:
+        made = self.environments.read()
+        self.problems += self.environments.problems
+        self.inputs += [path for path in self.environments.inputs if path not in self.inputs]
+        return made
 
     def _loaded(
         self,
@@ -334,6 +333,7 @@ class _Loader:
             order=tuple(trees),
             surroundings=None if self.problems else self.surroundings,
             recipes=self.recipes.used,
+            made=self.made,
         )
 
     def _quiet_var(self, name: str) -> Sequence[Piece]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
+from launchpad.stack.environments import Made
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.recipe import Recipe
 from launchpad.stack.schema import Job, Server, Stack
@@ -51,6 +52,8 @@ class Loaded:
     """What its services are filled from; None where anything was found wrong, so that it is all looked at again."""
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     """What services use, by service."""
+    made: Mapping[str, Made] = field(default_factory=dict)
+    """The environments that are to be made, by service."""
 
     def service(self, name: str) -> Server | Job:
         """Raises KeyError."""

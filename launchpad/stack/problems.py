@@ -53,6 +53,10 @@ UNUSUAL = "E125"
 """A warning: allowed, but probably not meant."""
 RECIPE = "E129"
 """A recipe that there is not."""
+REQUIREMENTS = "E127"
+"""Requirements that cannot be read."""
+INTERPRETER = "E128"
+"""No such Python."""
 
 
 class Stop(Exception):

@@ -6,6 +6,7 @@ stack file, which win. Refuses to know what a stack makes of one: that is `recip
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -120,7 +121,7 @@ def shared_traps() -> dict[str, Trap]:
 def packaged(name: str) -> Recipe | None:
     """One of launchpad's own; None where there is none of that name."""
     file = PACKAGED / f"{name}.yaml"
-    if not NAME.match(name) or not file.is_file():
+    if not NAME.match(name) or not os.path.isfile(file):
         return None
     recipe, problems = load(file, packaged=True)
     assert recipe is not None, problems
@@ -160,6 +161,6 @@ def _begin(file: Path) -> Span:
 def names(folder: Path | None = None) -> dict[str, Path]:
     """Every recipe by name, with its file: launchpad's own, and those of a team in `folder`, which win."""
     found = {file.stem: file for file in sorted(PACKAGED.glob("*.yaml")) if file.name != SHARED}
-    if folder is not None and folder.is_dir():
+    if folder is not None and os.path.isdir(folder):
         found.update({file.stem: file for file in sorted(folder.glob("*.yaml")) if NAME.match(file.stem)})
     return dict(sorted(found.items()))

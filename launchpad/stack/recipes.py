@@ -6,6 +6,7 @@ there; of launchpad's own at `uses`), and what does not fit together. Knows no r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class Recipes:
     def _find(self, node: Scalar) -> Recipe | None:
         file = self.folder / f"{node.text}.yaml"
         self._inputs.append(file)  # also where it is not there: it may appear
-        if file.is_file():
+        if os.path.isfile(file):
             recipe, problems = load(file)
             self._problems += problems
             return recipe

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from launchpad.stack.environments import Python, Requirements
 from launchpad.stack.fields import (
     NAME_PATTERN,
     SCALAR,
@@ -49,7 +50,7 @@ from launchpad.stack.parts import (
 )
 from launchpad.stack.strict import NotHere
 
-LATER = ("requirements", "python", "replicas", "extends")
+LATER = ("replicas", "extends")
 """Keys of a service that are known, and not built yet."""
 LATER_TOP = ("include",)
 JOB_ONLY = ("retries", "primary")
@@ -188,8 +189,22 @@ class Common(Strict):
     venv: Line | None = Field(
         None,
         description="A virtual environment, relative to the stack file: its `bin` comes first on PATH and "
-        "VIRTUAL_ENV is set.",
+        "VIRTUAL_ENV is set. With `requirements` it is made, and is a link to what launchpad has made.",
         examples=[".venvs/reward"],
+    )
+    requirements: Requirements | None = Field(
+        None,
+        description="What has to be installed for it: the path of a requirements file, relative to the stack file, or "
+        "a list of lines as such a file has them. An environment is made of it before the first start, with uv where "
+        "there is one, else with venv and pip, and made anew when the lines, or the files that they name by `-r` and "
+        "`-c`, change.",
+        examples=["reward/requirements.txt", ["uvicorn", "torch==2.13.0", "-r base.txt"]],
+    )
+    python: Python | None = Field(
+        None,
+        description="The Python that the environment of `requirements` is made with: a version, in quotes, or the "
+        "path of an interpreter. By default the one that runs launchpad.",
+        examples=["3.12", "/opt/python/bin/python3"],
     )
     output: Output = Field(
         default_factory=lambda: (_sink("console"),),

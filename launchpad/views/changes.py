@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from launchpad.control.api import ServiceView, Snapshot
+from launchpad.control.api import HoldView, ServiceView, Snapshot
 from launchpad.views.words import LIVE_STATES, duration, ports_text, state_word, why
 
 QUIET, NORMAL, LOUD = 0, 1, 2
@@ -105,9 +105,15 @@ def _lived(view: ServiceView) -> str:
 
 
 def _waiting(old: ServiceView | None, view: ServiceView) -> tuple[str, int]:
-    holds = [hold for hold in view.holds if hold.kind in ("need", "failed-need", "ports")]
-    seen = {(hold.kind, hold.on) for hold in old.holds} if old and state_word(old) == "waiting" else set()
+    holds = [hold for hold in view.holds if hold.kind in ("need", "failed-need", "ports") or _is_made(hold)]
+    known = old.holds if old and state_word(old) == "waiting" else ()
+    seen = {(hold.kind, hold.on) for hold in known if hold.kind != "environment" or _is_made(hold)}
     if not holds or {(hold.kind, hold.on) for hold in holds} <= seen:
         return "", QUIET
     weight = LOUD if any(hold.kind == "failed-need" for hold in holds) else QUIET
     return why(view), weight
+
+
+def _is_made(hold: HoldView) -> bool:
+    """An environment that is being made: news once, however far it gets."""
+    return hold.kind == "environment" and ": " in hold.text

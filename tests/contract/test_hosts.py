@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +20,7 @@ from launchpad.core.facts import (
     SpawnFailed,
     TreeGone,
 )
-from launchpad.core.model import Lease, PortRequest
+from launchpad.core.model import GpuNeed, Lease, PortRequest
 from launchpad.core.wishes import LeasePorts, Probe, ReleasePorts, Sample, Signal
 from tests.contract.worlds import Actor, Real, Simulated, World
 
@@ -145,6 +146,49 @@ def test_what_is_avoided_is_not_given_also_where_it_is_held(world: World) -> Non
     none = lease(world, 4, PortRequest("a", "main", 23170, 23171, avoid=(23170, 23171), beside=True))
     assert isinstance(none, PortsRefused)
     assert none.refusals[0].beside
+
+
+@pytest.fixture
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = uuid.uuid4().hex[:8]
+    monkeypatch.setenv("LAUNCHPAD_GPUS", ",".join(f"GPU-{mine}-{number}:80GB" for number in range(4)))
+
+
+def gpus(service: str, count: int, *, wait: bool = False) -> tuple[PortRequest, ...]:
+    need = GpuNeed(wait=wait)
+    return tuple(PortRequest(service, f"gpus/{at}", 0, 9999, "", gpu=need) for at in range(count))
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_gpus_are_leased_with_the_ports_all_or_none(world: World) -> None:
+    port = PortRequest("a", "main", 23180, 23180)
+    first = lease(world, 1, port, *gpus("a", 2))
+    assert isinstance(first, PortsLeased)
+    assert [(one.name, one.number) for one in first.leases] == [("main", 23180), ("gpus/0", 0), ("gpus/1", 1)]
+    assert all(one.gpu for one in first.leases[1:])
+    refused = lease(world, 2, PortRequest("b", "main", 23181, 23181), *gpus("b", 1), *gpus("c", 2))
+    assert isinstance(refused, PortsRefused)
+    assert len({one.service for one in refused.refusals}) == 1
+    assert all(one.gpus and not one.never and one.notes for one in refused.refusals)
+    other = lease(world, 3, PortRequest("d", "main", 23181, 23181), *gpus("d", 2))
+    assert isinstance(other, PortsLeased), "neither the port nor the GPU of the refused batch was kept"
+    never = lease(world, 4, *gpus("e", 5, wait=True))
+    assert isinstance(never, PortsRefused)
+    assert all(one.never for one in never.refusals)
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_who_waits_for_a_gpu_is_no_reason_to_refuse_the_others(world: World) -> None:
+    first = lease(
+        world, 1, *gpus("late", 2, wait=True), PortRequest("a", "main", 23182, 23182), *gpus("a", 3)
+    )
+    assert isinstance(first, PortsLeased)
+    assert [one.service for one in first.leases] == ["a"] * 4
+    assert [(one.service, one.gpus) for one in first.waiting] == [("late", 2)] * 2
+    world.submit(ReleasePorts(first.leases))
+    second = lease(world, 2, *gpus("late", 2, wait=True))
+    assert isinstance(second, PortsLeased)
+    assert ([one.number for one in second.leases], second.waiting) == ([0, 1], ())
 
 
 def test_each_probe_is_answered_with_its_number(world: World) -> None:

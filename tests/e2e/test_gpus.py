@@ -98,7 +98,7 @@ error[E320]: `big` asks for 2 GPUs, and not enough are free
    |
    = 0-1  service `llm` of stack `rag`, pid of llm, for N s
    = 2  service `reward` of stack `rag`, pid of reward, for N s
-   = 3  free
+   = 3  asked for by `small` of this stack
    = nothing was started, no GPU was kept
 hint: to start once they are free: `gpus: {count: 2, wait: true}`
 other failed: small (GPUs were refused), big (no free GPU)
@@ -207,6 +207,18 @@ def test_what_is_stopped_or_done_gives_them_on(make_stack: Make, machine: Machin
     stack.down()
 
 
+def test_one_edit_gives_them_from_one_service_to_another(make_stack: Make, machine: Machine) -> None:
+    """Again and again: what was let go a moment ago is free for the same stack at once."""
+    stack = machine.stack(make_stack, "servers: {b0: {command: PRETEND, gpus: 4}}\n")
+    stack.up("--no-watch")
+    for turn in range(1, 6):
+        stack.write(f"servers: {{b{turn}: {{command: PRETEND, gpus: 4}}}}\n")
+        stack.cli("reload", "--yes", check=0)
+        stack.wait_state(f"b{turn}", "ready")
+        assert seen(stack) == {f"b{turn}": ",".join(machine.names)}
+    stack.down()
+
+
 @pytest.mark.parametrize("keeper_too", [False, True])
 def test_held_while_no_supervisor_lives_and_taken_over(
     make_stack: Make, machine: Machine, keeper_too: bool
@@ -250,7 +262,8 @@ def test_they_are_never_free_for_a_moment_while_they_are_taken_over(
     waiting.start("up")
     view = waiting.wait_state("board", "ready")
     (hold,) = [one for one in waiting.ps()["late"]["holds"] if one["kind"] == "gpus"]
-    assert hold["text"].startswith("waits for a GPU: 0-3  service `llm` of stack `rag`"), hold
+    assert hold["text"].startswith("waits for a GPU: 0-3  service `llm` of stack `rag`, pid "), hold
+    assert " for " not in hold["text"][30:], "it is read later"
     for _ in range(3):
         kill_supervisor(stack)
         stack.up()

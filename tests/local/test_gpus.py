@@ -18,6 +18,7 @@ from launchpad.core.facts import Fact, GpusFreed
 from launchpad.core.model import GpuNeed, Lease, PortRequest
 from launchpad.hosts.gpu_search import Gpu, assign
 from launchpad.hosts.local import gpu_claim, gpu_handover
+from launchpad.hosts.local import gpus as gpus_module
 from launchpad.hosts.local.gpu import GIB, GpuMemory
 from launchpad.hosts.local.gpu_inventory import NotUnderstood, simulated, visible
 from launchpad.hosts.local.gpus import Gpus, Granted
@@ -262,6 +263,47 @@ def test_who_asks_for_more_than_there_is_beside_others_is_told_so(four: list[str
     run(body)
 
 
+def test_they_take_turns_but_not_for_ever(four: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_claim, "TURN", f"turn-{uuid.uuid4().hex}")
+
+    async def body() -> None:
+        one = Gpus("one", GpuMemory(), print)
+        rival = gpu_claim.claim(gpu_claim.TURN)
+        assert rival is not None
+        monkeypatch.setattr(gpus_module, "TURN_S", 3600.0)
+        waiting = asyncio.ensure_future(one.lease(ask("a", 2), ()))
+        assert not (await asyncio.wait([waiting], timeout=0.05))[0]
+        rival.close()
+        assert numbers(await waiting) == [0, 1]
+        rival = gpu_claim.claim(gpu_claim.TURN)
+        assert rival is not None
+        monkeypatch.setattr(gpus_module, "TURN_S", 0.01)
+        assert numbers(await one.lease(ask("b", 2), ())) == [2, 3]
+        rival.close()
+        one.close()
+
+    run(body)
+
+
+def test_what_was_let_go_is_free_once_the_copy_is_gone(four: list[str]) -> None:
+    """The keeper closes its copy a moment later."""
+
+    async def body() -> None:
+        one = Gpus("one", GpuMemory(), print)
+        first = await one.lease(ask("a", 4), ())
+        copies = [os.dup(fd) for fd in one.claims(first.new)]
+        assert len(copies) == 4
+        one.release(first.new)
+        waiting = asyncio.ensure_future(one.lease(ask("b", 4), ()))
+        assert not (await asyncio.wait([waiting], timeout=0.05))[0]
+        for fd in copies:
+            os.close(fd)
+        assert numbers(await waiting) == [0, 1, 2, 3]
+        one.close()
+
+    run(body)
+
+
 def test_who_waits_is_told_once_it_is_let_go(four: list[str]) -> None:
     async def body() -> None:
         told: list[Fact] = []
@@ -283,6 +325,48 @@ def test_who_waits_is_told_once_it_is_let_go(four: list[str]) -> None:
         assert told == [GpusFreed()]
         assert numbers(await two.lease(ask("b", 1, wait=True), ())) == [2]
         two.close()
+        one.close()
+
+    run(body)
+
+
+class Driver(GpuMemory):
+    """Two GPUs, of which somebody without a claim uses some memory."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.opened.set()
+        self.names, self.free = names, [10, 30]
+
+    def gpus(self) -> tuple[Gpu, ...]:
+        pairs = enumerate(zip(self.names, self.free, strict=True))
+        return tuple(Gpu(number, name, 80, free) for number, (name, free) in pairs)
+
+
+def test_memory_counts_that_is_free_and_is_waited_for(
+    runtime: Path, gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells of that: it is looked again."""
+    monkeypatch.delenv("LAUNCHPAD_GPUS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus_module, "LOOK_AGAIN_S", 0.01)
+
+    async def body() -> None:
+        told = asyncio.Event()
+        driver = Driver([f"{gpu}-0", f"{gpu}-1"])
+        one = Gpus("one", driver, lambda fact: told.set())
+        assert numbers(await one.lease(ask("a", memory=20), ())) == [1]
+        refused = await one.lease(ask("b", memory=20), ())
+        assert refused.refused[0].notes == (
+            "0  nobody's, but only 0.0 GiB of it are free",
+            "1  service `a` of this stack",
+        )
+        assert not refused.refused[0].never
+        granted = await one.lease(ask("b", memory=20, wait=True), ())
+        assert (granted.leases, granted.refused) == ({}, ())
+        driver.free[0] = 40
+        await told.wait()
+        assert numbers(await one.lease(ask("b", memory=20, wait=True), ())) == [0]
         one.close()
 
     run(body)

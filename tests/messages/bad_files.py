@@ -196,6 +196,27 @@ CASES: dict[str, Case] = {
         ("E118 2:1", "E118 3:5"),
         files={"a.env": "A=1\nnot a line\nKEY='open\n"},
     ),
+    "missing-requirements": Case(server("command: x", "requirements: r.txt"), ("E127 4:19",)),
+    "missing-requirements-in-a-list": Case(
+        server("command: x", "requirements: [a, -r r.txt]"), ("E127 4:23",)
+    ),
+    "a-line-where-a-path-is-wanted": Case(
+        server("command: x", "requirements: torch==2.13.0"), ("E107 4:19",)
+    ),
+    "a-map-of-requirements": Case(server("command: x", "requirements: {torch: 2}"), ("E107 4:19",)),
+    "a-number-in-requirements": Case(server("command: x", "requirements: [torch, 3]"), ("E107 4:27",)),
+    "python-as-a-number": Case(server("command: x", "requirements: [a]", "python: 3.10"), ("E107 5:13",)),
+    "no-such-python": Case(
+        server("command: x", "requirements: [a]", "python: /no/such/python"), ("E128 5:13",)
+    ),
+    "an-environment-of-somebody-else": Case(
+        server("command: x", "venv: there", "requirements: [a]"), ("E121 4:11",), {"there": ""}
+    ),
+    "one-environment-for-two": Case(
+        server("command: x", "venv: v", "requirements: [a<2]")
+        + server("command: x", "venv: v", "requirements: [a>=2]", name="api").partition("\n")[2],
+        ("E124 8:11",),
+    ),
     "missing-venv": Case(server("command: x", "venv: .venvs/web"), ("E121 4:11",)),
     "problem-in-the-local-file": Case(
         server("command: x"),

@@ -6,6 +6,7 @@ One table for all who compare: the digest and the diff here, processes in `tests
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +89,8 @@ CASES: dict[str, Case] = {
     "inherit_env": value("inherit_env", True, ["LP_TEST_MARK", "PATH"]),
     "working_dir": value("working_dir", ".", "w"),
     "venv": Case({}, {"venv": "v"}),
+    "requirements": value("requirements", [], ["--no-index"]),
+    "python": Case({"requirements": [], "python": "3"}, {"requirements": [], "python": sys.executable}),
     "port": value("port", "auto", "29600-32700"),
     "ports": Case({}, {"ports": {"extra": "auto"}}),
     "host": value("host", "127.0.0.1", "0.0.0.0"),

@@ -437,3 +437,24 @@ def test_config_masks_what_looks_secret_by_where_it_stands(tmp_path: Path) -> No
     ]  # fmt: skip
     assert servers["a"]["environment"]["N"] == "a=b"
     assert servers["c"]["ready"]["headers"] == {"Authorization": f"Basic {mask}"}
+
+
+def test_both_layouts_of_an_environment(tmp_path: Path) -> None:
+    """What Windows makes has `Scripts`; one that is not there yet will be of this system's layout."""
+    from launchpad.plan.environments import programs
+
+    assert programs(tmp_path / "none") == tmp_path / "none" / "bin"
+    (tmp_path / "windows" / "Scripts").mkdir(parents=True)
+    assert programs(tmp_path / "windows") == tmp_path / "windows" / "Scripts"
+    (tmp_path / "posix" / "bin").mkdir(parents=True)
+    assert programs(tmp_path / "posix") == tmp_path / "posix" / "bin"
+
+
+def test_a_process_is_given_the_folder_that_was_made_for_it(tmp_path: Path) -> None:
+    """Never the link: what is made later changes nothing under it."""
+    before, after = (one(tmp_path, f"venv: v, requirements: [{what}]") for what in ("tiny<2", "tiny>=2"))
+    folders = {environment(reading)["VIRTUAL_ENV"] for reading in (before, after)}
+    assert len(folders) == 2
+    for folder in folders:
+        assert folder.startswith(str(tmp_path / ".launchpad" / "environments"))
+        assert not Path(folder).exists()

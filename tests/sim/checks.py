@@ -88,10 +88,14 @@ class Checks:
         self.killed = False
         self.closing: int | None = None
         self.asked: list[tuple[float, int]] = []
+        self.requests: dict[int, str] = {}
+        """Environments that were asked for, by the number of the request."""
+        self.prepared: dict[str, None] = {}
         self.seconds = Seconds(self)
 
     def after(self, now: float, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
         self.now, self.facts = now, facts
+        self._environments(facts, wishes)
         if all(isinstance(x, QUIET) for x in (*facts, *wishes)):
             self._deadlines()
             return
@@ -127,6 +131,25 @@ class Checks:
             left = [p.service for p in self.world.host.processes.values() if p.lives]
             if left:
                 raise Broken(f"the stack is finished while {left} live")
+
+    def _environments(self, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
+        """Which were told to be there since they were asked for; each is asked for once at a time."""
+        for fact in facts:
+            if isinstance(fact, f.Prepared) and fact.request in self.requests:
+                self.prepared[self.requests[fact.request]] = None
+            elif isinstance(fact, f.PrepareFailed):
+                self.requests.pop(fact.request, None)
+        for wish in wishes:
+            if isinstance(wish, w.Abandon):
+                self.requests.pop(wish.request, None)
+            elif isinstance(wish, w.Prepare):
+                folder = wish.environment.folder
+                known = [at for at, other in self.requests.items() if other == folder]
+                if folder not in self.prepared and known not in ([], [wish.request]):
+                    raise Broken(f"{folder} is asked for twice at once")
+                self.prepared.pop(folder, None)
+                self.requests = {at: other for at, other in self.requests.items() if other != folder}
+                self.requests[wish.request] = folder
 
     # --- each step -----------------------------------------------------------------------------------
 
@@ -304,6 +327,9 @@ class Checks:
         for lease in (*wish.identity.leases, *wish.launch.ports, *wish.launch.gpus):
             if lease not in held:
                 raise Broken(f"{wish.service} is started with port {lease.number}, which is not held")
+        wanted_first = unit.service.prepare
+        if wanted_first is not None and wanted_first.folder not in self.prepared:
+            raise Broken(f"{wish.service} is started before its environment is there")
         if len(wish.launch.ports) != len(unit.service.ports):
             raise Broken(f"{wish.service} is started without its ports")
         if len(wish.launch.gpus) != len(unit.service.gpus):

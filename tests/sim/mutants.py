@@ -16,6 +16,7 @@ from typing import Any
 
 from launchpad.core import (
     changes,
+    environments,
     fold,
     gpus,
     holds,
@@ -207,4 +208,14 @@ MUTANTS = (
     Mutant("any GPU is the one that is named", gpus.concerns, "bool(lease.gpu) == bool(refusal.gpus) and ", ""),
     Mutant("started with the GPUs of nobody", identity.missing_ports, "unit.service.leased", "unit.service.ports"),
     Mutant("finished before all is gone", verdict.verdict, "not alive and state.closing is not None", "state.closing is not None"),
+    Mutant("started before its environment is there", holds._environment, "if made is not None and made.done:", "if True:"),
+    Mutant("an environment that is lost is not asked for again", environments.ask_again, "not made.done and made.due <= now", "False"),
+    Mutant("what nobody waits for is made to its end", environments.prepare_missing, "if not made.done:", "if False:"),
+    Mutant("an environment is trusted for ever", environments.prepare_missing, "if one not in waiting]", "if False]"),
+    Mutant("each service asks for itself", environments.prepare_missing, "wanted not in state.preparations", "True"),
+    Mutant("an environment that fails is waited for", environments.prepare_failed, "moves.enter(state, unit, Phase.FAILED, now, fact.text)", "pass"),
+    Mutant("an environment that fails is asked for again and again", environments.prepare_failed, "unit.identity = wanted_identity(state, unit)", "pass"),
+    Mutant("its answer reaches one service only", environments.prepared, "state.touch(unit.name)", "pass"),
+    Mutant("environments are made though there are no ports", environments.prepare_missing, "state.batch_open is not None and state.is_untouched", "False"),
+    Mutant("what is given up is taken for made", environments._asked, "made.request == request and not made.done", "not made.done"),
 )  # fmt: skip

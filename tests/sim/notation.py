@@ -3,7 +3,8 @@
     server llm v=1 ports=main:8000-8009 ready=http needs=db:ready! max=3
     job train needs=llm:ready uses=llm policy=never primary
 
-`!` is `restart: true`. `gpus=2` asks for two, `gpus=@0,@3` for these, `gpus=2?` waits for them. `uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
+`!` is `restart: true`. `gpus=2` asks for two, `gpus=@0,@3` for these, `gpus=2?` waits for them. `env=NAME` is an environment that has to be made first.
+`uses` is an address in the command, `hears` one in what does not shape the process. A word without `=` is a switch; what is not said has the value of `DEFAULTS`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from launchpad.core.model import (
     Check,
     CheckKind,
     Condition,
+    Environment,
     GpuNeed,
     Kind,
     Need,
@@ -50,6 +52,7 @@ DEFAULTS = {
     "grace": "10",
     "primary": "",
     "change": "restart",
+    "env": "",
 }
 
 
@@ -78,7 +81,7 @@ def service(line: str) -> Service:
         Kind(kind),
         _command(name, uses, given["ports"]),
         "/",
-        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']} {given['gpus']}".rstrip(),
+        digest=f"{kind} {name} {given['v']} {given['ports']} {given['uses']} {given['gpus']} {given['env']}".rstrip(),
         ports=_ports(name, given["ports"]),
         gpus=_gpus(name, given["gpus"]),
         needs=_needs(given["needs"]),
@@ -90,7 +93,12 @@ def service(line: str) -> Service:
         refs=tuple((other, "main") for other in (*uses, *hears)),
         on_change=OnChange(change),
         change_signal=1 if change == "signal" else 0,
+        prepare=environment(given["env"]),
     )
+
+
+def environment(name: str) -> Environment | None:
+    return Environment(name, f"link-{name}", (), (), "", "/") if name else None
 
 
 def _command(name: str, uses: tuple[str, ...], ports: str) -> tuple[Text, ...]:

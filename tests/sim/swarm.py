@@ -23,6 +23,7 @@ from launchpad.core.facts import (
 from launchpad.core.model import Phase
 from launchpad.core.wishes import HostWish
 from launchpad.hosts.sim import Behaviour
+from launchpad.hosts.sim_environments import Making
 from tests.sim import notation
 from tests.sim.checks import Broken
 from tests.sim.world import World
@@ -31,6 +32,7 @@ NAMES = "abcdefgh"
 REST_S = 900.0
 """Virtual seconds after which a world without faults must have come to rest."""
 PORTS = range(8000, 8012)
+ENVIRONMENTS = ("e0", "e1", "e2", "e3")
 
 
 @dataclass
@@ -78,6 +80,13 @@ class Schedule:
         self.benign = False
         self.rev = 0
         self.world = World(self._behave, self.faults)
+        self.dice = random.Random(f"environments {self.seed}") if self.seed % 3 == 2 else None
+        """Of stacks with environments; of its own, so that the other stacks are what they were."""
+        if self.dice is not None:
+            for name in ENVIRONMENTS:
+                takes_s = self.dice.choice((0.0, 0.1, 3.0, 45.0, None))
+                fails = self.dice.choice(("", "", "", "no such package"))
+                self.world.host.environments.makings[name] = Making(takes_s, fails)
 
     # --- what is drawn -------------------------------------------------------------------------------
 
@@ -158,6 +167,8 @@ class Schedule:
         if kind == "job" and rng.random() < 0.08:
             words.append("primary")
         words += self._gpus(name)
+        if self.dice is not None and self.dice.random() < 0.6:
+            words.append(f"env={self.dice.choice(ENVIRONMENTS)}")
         return " ".join(words)
 
     def _gpus(self, name: str) -> list[str]:
@@ -256,6 +267,7 @@ class Schedule:
             world.step(KillAsked())
         elif what == "ports":
             self._take_ports()
+            self._take_environments()
         else:
             self._to_the_host(what)
 
@@ -266,6 +278,11 @@ class Schedule:
         used = [lease.number for lease in self.world.host.leases if lease.gpu]
         gpus.taken = {n: "a stranger" for n in range(4) if n not in used and rng.random() < 0.3}
         self.world.host.tell_of_gpus()
+
+    def _take_environments(self) -> None:
+        made = self.world.host.environments.made
+        for name in [name for name in made if self.dice is not None and self.dice.random() < 0.5]:
+            del made[name]
 
     def _to_the_host(self, what: str) -> None:
         rng, world = self.rng, self.world
@@ -313,6 +330,7 @@ class Schedule:
         self.faults.on, self.benign = False, True
         world.host.taken, world.host.gpus.taken = {}, {}
         world.host.tell_of_gpus()
+        world.host.environments.mend()
         if world.host.away:
             world.host.back()
         for p in world.host.processes.values():

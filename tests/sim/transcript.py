@@ -30,6 +30,10 @@ def wish_line(wish: Wish) -> str | None:
             return f"-> lease {wanted}"
         case w.ReleasePorts():
             return "-> release " + ", ".join(f"{x.service}.{x.name} {x.number}" for x in wish.leases)
+        case w.Prepare():
+            return f"-> prepare {wish.environment.folder}"
+        case w.Abandon():
+            return f"-> abandon {wish.request}"
         case w.Forget():
             return f"-> forget {wish.service}"
         case w.Note():

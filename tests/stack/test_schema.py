@@ -192,7 +192,7 @@ def test_examples_of_the_documentation(
     data = whole(model, key, example)
     assert problems(data) == []
     (tmp_path / ".venvs" / "reward" / "bin").mkdir(parents=True)
-    files = {".env": "A=1\n", "recipes/vllm.yaml": ANY}
+    files = {".env": "A=1\n", "recipes/vllm.yaml": ANY, "reward/requirements.txt": "", "base.txt": ""}
     environ = {**ENVIRON, "API_KEY": "k", "HF_TOKEN": "t"}
     loaded(tmp_path, yaml.safe_dump(data, sort_keys=False), files, environ=environ)
 

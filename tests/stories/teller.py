@@ -13,6 +13,7 @@ touch NAME…                                        files that these watch were
 close [CODE] · kill                                the end of the stack · no more grace
 lose, late, double FACT [NAME] [S]                 what happens to the next such answer (after S seconds)
 lose-wish WISH [NAME]                              the next such wish is not carried out
+make FOLDER S|never [REASON]     how long this environment takes, and why it cannot be made · `unmake FOLDER`
 take, free LOW-HIGH · take-gpus, free-gpus LOW-HIGH            ports, and GPUs, of strangers
 away · back · crash                                host lost · host back · another supervisor takes over
 ps · verdict
@@ -33,6 +34,7 @@ from launchpad.core.facts import (
 )
 from launchpad.core.wishes import HostWish
 from launchpad.hosts.sim import Behaviour, Process
+from launchpad.hosts.sim_environments import Making
 from tests.sim import notation
 from tests.sim.transcript import short, wish_line
 from tests.sim.world import World
@@ -139,6 +141,11 @@ class Teller:
                 host.taken[number] = "a stranger"
                 if command == "free":
                     del host.taken[number]
+        elif command == "make":
+            takes_s = None if args[1] == "never" else float(args[1])
+            host.environments.makings[args[0]] = Making(takes_s, " ".join(args[2:]))
+        elif command == "unmake":
+            del host.environments.made[args[0]]
         elif command in ("away", "back"):
             host.lose() if command == "away" else host.back()
         elif command in ("take-gpus", "free-gpus"):

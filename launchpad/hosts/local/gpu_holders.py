@@ -6,7 +6,6 @@ Asks the launchpads of this user first, then the kernel. Decides nothing about w
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
@@ -15,7 +14,7 @@ from launchpad.hosts.gpu_search import Gpu
 from launchpad.hosts.local import gpu_claim
 from launchpad.hosts.local.port_holders import ago
 from launchpad.hosts.local.records import open_records
-from launchpad.hosts.local.registry import Registration, registrations
+from launchpad.hosts.local.registry import Registration
 from launchpad.hosts.local.sockets import command_of
 from launchpad.paths import stack_paths
 
@@ -23,16 +22,23 @@ GIB = 1 << 30
 
 
 def notes(
-    requests: Sequence[PortRequest], gpus: Sequence[Gpu], own: Mapping[str, str], run_id: str
+    requests: Sequence[PortRequest],
+    gpus: Sequence[Gpu],
+    own: Mapping[str, str],
+    others: Sequence[Registration],
+    now: float | None,
 ) -> tuple[str, ...]:
     """One line for each GPU, `1  who`, or for neighbours of which the same is to be said. `own` says it of
-    those that this stack has."""
+    those that this stack has. `now`, in seconds since the epoch, for how long; None for what is read later."""
+    if not requests:
+        return ()
     if not gpus:
         return ("this machine has no GPU",)
-    others = [one for one in registrations(dead=True) if one.run_id != run_id]
     wanted = max(one.gpu.memory for one in requests if one.gpu is not None)
     missing = sorted({_named(one) for one in requests if not any(_is_it(one, gpu) for gpu in gpus)})
-    known = [(gpu.number, _who(gpu, own, others, wanted)) for gpu in sorted(gpus, key=lambda gpu: gpu.number)]
+    known = [
+        (gpu.number, _who(gpu, own, others, wanted, now)) for gpu in sorted(gpus, key=lambda gpu: gpu.number)
+    ]
     return (*_joined(known), *(f"{name}  is not there" for name in missing if name))
 
 
@@ -54,13 +60,16 @@ def _is_it(request: PortRequest, gpu: Gpu) -> bool:
     return request.low <= gpu.number <= request.high and device in ("", gpu.name)
 
 
-def _who(gpu: Gpu, own: Mapping[str, str], others: Sequence[Registration], wanted: int) -> str:
+def _who(
+    gpu: Gpu, own: Mapping[str, str], others: Sequence[Registration], wanted: int, now: float | None
+) -> str:
     if gpu.name in own:
         return own[gpu.name]
     for one in others:
         for held in one.gpus:
             if held.gpu == gpu.name:
-                return f"service `{held.service}` of stack `{one.stack}`{_pid(one, held.service)}, for {ago(time.time() - held.since)}"
+                age = "" if now is None else f", for {ago(now - held.since)}"
+                return f"service `{held.service}` of stack `{one.stack}`{_pid(one, held.service)}{age}"
     holder = gpu_claim.holder(gpu.name)
     if holder is None:
         if 0 < gpu.memory < wanted:

@@ -22,6 +22,7 @@ from launchpad.hosts.gpu_search import Assigned, Gpu, assign, refusals, suits
 from launchpad.hosts.local import gpu_claim, gpu_holders
 from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.gpu_inventory import VARIABLE, NotUnderstood, simulated, visible
+from launchpad.hosts.local.registry import registrations
 
 TURN_S = 0.5
 TURN_TRY_S = 0.005
@@ -49,7 +50,8 @@ class Gpus:
         self.held: dict[Lease, float] = {}
         """With the time since when."""
         self._claims: dict[str, socket.socket] = {}
-        self._let_go: list[str] = []
+        self._let_go: dict[str, gpu_claim.Holder | None] = {}
+        """A moment ago, and who had made the claim."""
         self._watching: list[socket.socket] = []
         self._again: asyncio.TimerHandle | None = None
 
@@ -102,8 +104,11 @@ class Gpus:
             if one not in found.refused
         }
         own |= {lease.gpu: f"service `{lease.service}` of this stack" for lease in self.held}
-        notes = gpu_holders.notes([*found.refused, *found.waiting], gpus, own, self._run_id)
-        return refusals(found.refused, notes, never=found.never), refusals(found.waiting, notes)
+        others = registrations(dead=True)
+        others = [one for one in others if one.run_id != self._run_id]
+        now = gpu_holders.notes(found.refused, gpus, own, others, time.time())
+        later = gpu_holders.notes(found.waiting, gpus, own, others, None)
+        return refusals(found.refused, now, never=found.never), refusals(found.waiting, later)
 
     def _kept(self, request: PortRequest) -> Lease | None:
         for lease in self.held:
@@ -135,8 +140,8 @@ class Gpus:
                 self.held.pop(lease, None) is not None
                 and (sock := self._claims.pop(lease.gpu, None)) is not None
             ):
+                self._let_go[lease.gpu] = gpu_claim.holder(lease.gpu)
                 sock.close()
-                self._let_go.append(lease.gpu)
 
     def close(self) -> None:
         self._stop_watching()
@@ -153,10 +158,11 @@ class Gpus:
 
     async def _settled(self) -> None:
         """What was let go of a moment ago is free for this stack as well: the keeper has closed its copy."""
-        names, self._let_go = self._let_go, []
+        names, self._let_go = self._let_go, {}
         until = self._loop.time() + SETTLE_S
-        for name in names:
-            sock = None if name in self._claims else _watched(name)
+        for name, was in names.items():
+            ours = name not in self._claims and gpu_claim.holder(name) == was
+            sock = _watched(name) if ours else None
             if sock is None:
                 continue
             gone = asyncio.Event()

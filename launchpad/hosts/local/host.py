@@ -17,20 +17,12 @@ from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
 from launchpad.core.model import Launch, Lease, Sink
-from launchpad.core.wishes import (
-    Forget,
-    HostWish,
-    LeasePorts,
-    Probe,
-    ReleasePorts,
-    Sample,
-    Signal,
-    Spawn,
-)
+from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
 from launchpad.hosts.base import Tell
 from launchpad.hosts.local import descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
 from launchpad.hosts.local.chores import Chores
+from launchpad.hosts.local.environments import Environments
 from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.gpus import Gpus
 from launchpad.hosts.local.keeper import Keeper
@@ -75,7 +67,7 @@ class LocalHost:
     ) -> None:
         self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._environ = asyncio.get_running_loop(), dict(os.environ)
         self._here: dict[int, Here] = {}
         self._log_starts: dict[str, int] = {}
         self._chores = Chores(self._loop, fault)
@@ -90,6 +82,7 @@ class LocalHost:
         gpus = Gpus(run_id, self._gpus, self._tell)
         self._ports = Ports(paths, stack_name, run_id, self._main_pid, gpus)
         self._ledger.claims = self._ports.claims
+        self._environments = Environments(self._tell, paths, run_id, fault)
         self._do: dict[type, Callable[[Any], None]] = {
             Spawn: self._spawn,
             Signal: self._signal,
@@ -98,6 +91,7 @@ class LocalHost:
             LeasePorts: lambda wish: self._chores.start(self._lease(wish)),
             ReleasePorts: lambda wish: self._ports.release(wish.leases),
             Forget: lambda wish: self._ledger.drop_done(wish.service),
+            **self._environments.does,
         }
 
     def submit(self, wishes: Sequence[HostWish]) -> None:
@@ -121,6 +115,7 @@ class LocalHost:
         return self._log_starts.get(service, 0)
 
     async def close(self) -> None:
+        await self._environments.close(over=not self._here)
         await self._chores.close()
         await self._prober.close()
         self._strangers.close()
@@ -166,7 +161,7 @@ class LocalHost:
         """Whatever was taken for a start that fails is given back by `undo`."""
         service, launch = wish.service, wish.launch
         environment = child_environment(
-            launch, os.environ, run_id=self._run_id, attempt=wish.attempt, service=service
+            launch, self._environ, run_id=self._run_id, attempt=wish.attempt, service=service
         )
         notify = None
         if launch.notify:

@@ -7,6 +7,7 @@ between fork and exec. Decides nothing about when to start, or what the end of a
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import os
 import signal
@@ -89,7 +90,7 @@ def _plain_signals() -> Iterator[None]:
     back to its default at exec. So whatever is ignored here is handled, by nothing, during the fork."""
     ignored = []
     for number in _ORDINARY:
-        if signal.getsignal(number) is signal.SIG_IGN:
+        if _signal.getsignal(number) == _signal.SIG_IGN:  # `signal` makes an enum of each answer
             with contextlib.suppress(ValueError, OSError):  # not in the main thread
                 signal.signal(number, lambda *_: None)
                 ignored.append(number)
@@ -102,7 +103,7 @@ def _plain_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
-_ORDINARY = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_ORDINARY = sorted(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
 def wait(pid: int) -> int | None:

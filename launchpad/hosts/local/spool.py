@@ -218,15 +218,17 @@ class Spools:
 
     def _forget_places(self, service: str, wanted: Iterable[Sink]) -> None:
         """Places of sinks that the stack no longer names, left by an earlier supervisor."""
-        keep = {make_sink_state(self._places, service, sink) for sink in wanted}
-        keep |= {make_sink_state(self._places, service, runner.sink) for runner in self._leaving}
         try:
             names = os.listdir(self._places)
         except FileNotFoundError:
             return
-        for name in names:
-            ours = name.startswith(f"{service}.") and name.endswith(".json")
-            if ours and self._places / name not in keep:
+        found = [name for name in names if name.startswith(f"{service}.") and name.endswith(".json")]
+        if not found:
+            return
+        keep = {make_sink_state(self._places, service, sink).name for sink in wanted}
+        keep |= {make_sink_state(self._places, service, runner.sink).name for runner in self._leaving}
+        for name in found:
+            if name not in keep:
                 (self._places / name).unlink(missing_ok=True)
 
     def _changed(self, name: str) -> None:

@@ -1,0 +1,104 @@
+"""Environments that have to be there before a service is started: asked for, waited for, and what it means if one fails.
+
+Each distinct one is asked for once, by the first service that waits for it, while it waits for other things as well;
+asked again before each start, since somebody may have taken it away. Refuses to know how one is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from launchpad.core import moves
+from launchpad.core.facts import Prepared, PrepareFailed, Preparing
+from launchpad.core.identity import wanted_identity
+from launchpad.core.model import Environment, Outcome, Phase
+from launchpad.core.state import Preparation, State, Unit
+from launchpad.core.wishes import Abandon, Prepare
+
+ASK_AGAIN_S = 30.0
+"""The making may take as long as it wants; but a request that a host has lost is made anew after this."""
+
+
+def prepare_missing(state: State, now: float) -> None:
+    """Ask for what somebody waits for, give up what nobody waits for any more."""
+    if not state.has_environments:
+        return
+    if state.batch_open is not None and state.is_untouched:
+        return  # nothing of the stack is begun before it has all its ports
+    waiting = dict.fromkeys(unit.service.prepare for unit in _waiting(state))
+    for one in [one for one in state.preparations if one not in waiting]:
+        made = state.preparations.pop(one)
+        if not made.done:
+            state.wishes.append(Abandon(made.request))
+    if state.closing is not None:
+        return
+    for wanted in waiting:
+        if wanted is not None and wanted not in state.preparations:
+            state.request += 1
+            state.preparations[wanted] = Preparation(state.request, due=now + ASK_AGAIN_S)
+            state.wishes.append(Prepare(state.request, wanted))
+
+
+def _waiting(state: State) -> Iterator[Unit]:
+    """Whoever is to be started and has an environment."""
+    for unit in state.everyone():
+        if unit.service.prepare is not None and unit.wanted and unit.phase is Phase.IDLE:
+            yield unit
+
+
+def ask_again(state: State, now: float) -> None:
+    """For requests that were not answered for long: a host that is at it does not mind."""
+    for one, made in state.preparations.items():
+        if not made.done and made.due <= now:
+            made.due = now + ASK_AGAIN_S
+            state.wishes.append(Prepare(made.request, one))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    environment: Environment
+    made: Preparation
+    units: tuple[Unit, ...]
+
+
+def _asked(state: State, request: int) -> _Asked | None:
+    """What this is the answer to; None if nobody waits for it any more."""
+    for one, made in state.preparations.items():
+        if made.request == request and not made.done:
+            return _Asked(one, made, tuple(unit for unit in _waiting(state) if unit.service.prepare == one))
+    return None
+
+
+def preparing(state: State, fact: Preparing, now: float) -> None:
+    asked = _asked(state, fact.request)
+    if asked is None:
+        return
+    asked.made.due = now + ASK_AGAIN_S
+    if asked.made.text != fact.text:
+        asked.made.text = fact.text
+        for unit in asked.units:
+            state.note(now, unit, "environment", fact.text)
+
+
+def prepared(state: State, fact: Prepared, now: float) -> None:
+    asked = _asked(state, fact.request)
+    if asked is None:
+        return
+    asked.made.done = True
+    for unit in asked.units:
+        state.touch(unit.name)
+        if asked.made.text:
+            state.note(now, unit, "environment", "its environment is there")
+
+
+def prepare_failed(state: State, fact: PrepareFailed, now: float) -> None:
+    """Whoever waited for it has failed: what an installer says no to, it says no to again."""
+    asked = _asked(state, fact.request)
+    if asked is None:
+        return
+    del state.preparations[asked.environment]
+    for unit in asked.units:
+        unit.last = Outcome("environment", now, None, fact.text, detail=fact.detail)
+        unit.identity = wanted_identity(state, unit)
+        moves.enter(state, unit, Phase.FAILED, now, fact.text)
