@@ -12,7 +12,7 @@ KNOWN = {
     "The machine is leaking water, what should I do?": "valve",
     "At what time may I phone somebody?": "telephone",
     "Is it safe to let toddlers near it?": "children",
-    "How often should the coffee maker be descaled?": "lime",
+    "How do I remove limescale?": "lime",
     "Which parts may go into the dishwasher?": "dishwasher",
 }
 
