@@ -13,10 +13,15 @@ import yaml
 from launchpad.cli.group import COMMANDS
 from launchpad.codes import CODES
 from launchpad.plan.read import read_stack
+from tests.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "stacks").rglob("*.md")])
-STACKS = sorted((ROOT / "stacks").glob("*.yaml"))
+STACKS = sorted(
+    path
+    for path in [*(ROOT / "stacks").glob("*.yaml"), *(ROOT / "stacks").glob("*/*.yaml")]
+    if re.search("^(servers|jobs|include):", path.read_text(), re.MULTILINE)
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TEST_FILE = re.compile(r"`((?:tests|launchpad|scripts|docs|stacks)/[\w./-]+)`")
 COMMAND = re.compile(r"(?:^\$ |`| {4})launchpad ([a-z]+)", re.MULTILINE)
@@ -76,7 +81,20 @@ def test_stack_is_in_order(stack: Path) -> None:
 
 def test_every_stack_is_listed() -> None:
     listed = (ROOT / "stacks/README.md").read_text()
-    assert [stack.name for stack in STACKS if f"({stack.name})" not in listed] == []
+    found = [str(stack.relative_to(ROOT / "stacks")) for stack in STACKS]
+    assert [stack for stack in found if f"({stack})" not in listed] == []
+    examples = [stack.parent for stack in STACKS if stack.name == "stack.yaml"]
+    assert examples
+    assert [name(folder) for folder in examples if not (folder / "README.md").exists()] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_has_the_job_that_it_is_run_by(example: str) -> None:
+    shown = EXAMPLES[example]
+    stack = ROOT / "stacks" / shown.file
+    jobs = yaml.safe_load(stack.read_text())["jobs"]
+    assert shown.job in jobs
+    assert f"launchpad run {shown.job} stacks/{shown.file}" in stack.read_text(), "who reads it can run it"
 
 
 def blocks(page: Path) -> list[Any]:
