@@ -21,7 +21,9 @@ class Example:
 
 
 EXAMPLES = {
-    "quickstart": Example("quickstart.yaml", "evaluate", "fewer bits than counting characters", ("quickstart/checkpoint.bin",)),
+    "quickstart": Example(
+        "quickstart.yaml", "evaluate", "fewer bits than counting characters", ("quickstart/checkpoint.bin",)
+    ),
     "tracking": Example("tracking/stack.yaml", "report", "tracked", ("mlflow.db", "weights.npz")),
     "finetune-then-serve": Example(
         "finetune-then-serve/stack.yaml",

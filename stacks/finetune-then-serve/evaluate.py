@@ -11,7 +11,9 @@ from facts import CAPITALS, question
 def ask(address: str, model: str, prompt: str) -> str:
     """What the model says next: one token, the likeliest."""
     body = {"model": model, "prompt": prompt, "max_tokens": 1, "temperature": 0}
-    request = Request(f"{address}/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = Request(
+        f"{address}/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urlopen(request, timeout=60) as answer:
         return json.load(answer)["choices"][0]["text"].strip()
 

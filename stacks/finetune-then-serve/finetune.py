@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
 
-    dist.init_process_group("gloo")  # rank, number of processes and rendezvous are in the environment, from torchrun
+    dist.init_process_group(
+        "gloo"
+    )  # rank, number of processes and rendezvous are in the environment, from torchrun
     rank, ranks = dist.get_rank(), dist.get_world_size()
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     model = AutoModelForCausalLM.from_pretrained(options.base)

@@ -13,7 +13,9 @@ def sums(count: int) -> Dataset:
     chance = random.Random(1)
     pairs = [(chance.randint(10, 99), chance.randint(10, 99)) for _ in range(count)]
     ask = "What is {} + {}? End with the number alone."
-    rows = [{"prompt": [{"role": "user", "content": ask.format(a, b)}], "answer": str(a + b)} for a, b in pairs]
+    rows = [
+        {"prompt": [{"role": "user", "content": ask.format(a, b)}], "answer": str(a + b)} for a, b in pairs
+    ]
     return Dataset.from_list(rows)
 
 
@@ -21,7 +23,9 @@ def rewards_of(address: str):
     def rewards(completions, answer, **_) -> list[float]:
         texts = [messages[0]["content"] for messages in completions]
         body = json.dumps({"completions": texts, "answers": answer}).encode()
-        with urlopen(Request(f"{address}/score", body, {"Content-Type": "application/json"}), timeout=60) as scores:
+        with urlopen(
+            Request(f"{address}/score", body, {"Content-Type": "application/json"}), timeout=60
+        ) as scores:
             return json.load(scores)
 
     return rewards

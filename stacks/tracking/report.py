@@ -25,9 +25,13 @@ def main() -> int:
     drawn = scalars(options.tensorboard, run.info.run_name, len(history))
 
     accuracy = run.data.metrics["accuracy"]
-    print(f"mlflow has {run.info.run_name}: {len(history)} epochs, accuracy {accuracy:.1%}, artifacts {files}")
+    print(
+        f"mlflow has {run.info.run_name}: {len(history)} epochs, accuracy {accuracy:.1%}, artifacts {files}"
+    )
     print(f"tensorboard has {drawn} points of it")
-    fine = drawn == len(history) == int(run.data.params["epochs"]) and "weights.npz" in files and accuracy > 0.8
+    fine = (
+        drawn == len(history) == int(run.data.params["epochs"]) and "weights.npz" in files and accuracy > 0.8
+    )
     print("tracked" if fine else "something is missing")
     return 0 if fine else 1
 

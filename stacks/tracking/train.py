@@ -17,51 +17,54 @@ def main() -> None:
     parser.add_argument("--logdir", default="runs")
     options = parser.parse_args()
 
+    images, labels = load_digits(return_X_y=True)
+    images = images / 16
+    chance = np.random.default_rng(1)
+    network = Network(images.shape[1], chance)
     mlflow.set_experiment("digits")  # the server is found by MLFLOW_TRACKING_URI
     with mlflow.start_run() as run:
         mlflow.log_params({"epochs": options.epochs, "rate": options.rate, "hidden": HIDDEN})
         board = Writer(f"{options.logdir}/{run.info.run_name}")
-        weights = None
-        for epoch, weights, seen in train(options.epochs, options.rate):
+        for epoch in range(1, options.epochs + 1):
+            order = HELD_OUT + chance.permutation(len(labels) - HELD_OUT)
+            batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+            loss = np.mean([network.learn(images[some], labels[some], options.rate) for some in batches])
+            right = network(images[:HELD_OUT])[1].argmax(axis=1) == labels[:HELD_OUT]
+            seen = {"loss": float(loss), "accuracy": float(right.mean())}
             mlflow.log_metrics(seen, step=epoch)
             for name, value in seen.items():
                 board.add_scalar(name, value, step=epoch)
             if epoch % 5 == 0 or epoch == options.epochs:
-                print(f"epoch {epoch:3}  loss {seen['loss']:.3f}  held-out accuracy {seen['accuracy']:.1%}")
+                print(f"epoch {epoch:3}  loss {loss:.3f}  held-out accuracy {right.mean():.1%}")
         board.close()
-        np.savez("weights.npz", *weights)
+        np.savez("weights.npz", network.first, network.second)
         mlflow.log_artifact("weights.npz")
     print(f"logged as {run.info.run_name}")
 
 
-def train(epochs: int, rate: float):
-    """Yields (epoch, weights, metrics) after each pass over the training digits."""
-    chance = np.random.default_rng(1)
-    images, labels = load_digits(return_X_y=True)
-    images = images / 16
-    first, second = chance.normal(0, 0.1, (images.shape[1], HIDDEN)), chance.normal(0, 0.1, (HIDDEN, 10))
-    for epoch in range(1, epochs + 1):
-        losses = []
-        order = HELD_OUT + chance.permutation(len(labels) - HELD_OUT)
-        for start in range(0, len(order), BATCH):
-            x, y = images[order[start : start + BATCH]], labels[order[start : start + BATCH]]
-            hidden, likely = forward(x, first, second)
-            rows = np.arange(len(y))
-            losses.append(-np.log(likely[rows, y]).mean())
-            wrong = likely.copy()
-            wrong[rows, y] -= 1
-            back = wrong @ second.T * (hidden > 0)
-            second -= rate * hidden.T @ wrong / len(y)
-            first -= rate * x.T @ back / len(y)
-        right = forward(images[:HELD_OUT], first, second)[1].argmax(axis=1) == labels[:HELD_OUT]
-        yield epoch, (first, second), {"loss": float(np.mean(losses)), "accuracy": float(right.mean())}
+class Network:
+    """One hidden layer."""
 
+    def __init__(self, width: int, chance: np.random.Generator) -> None:
+        self.first = chance.normal(0, 0.1, (width, HIDDEN))
+        self.second = chance.normal(0, 0.1, (HIDDEN, 10))
 
-def forward(x, first, second):
-    hidden = np.maximum(x @ first, 0)
-    scores = hidden @ second
-    likely = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return hidden, likely / likely.sum(axis=1, keepdims=True)
+    def __call__(self, images):
+        hidden = np.maximum(images @ self.first, 0)
+        scores = hidden @ self.second
+        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return hidden, likely / likely.sum(axis=1, keepdims=True)
+
+    def learn(self, images, labels, rate: float) -> float:
+        """One step; the loss before it."""
+        hidden, likely = self(images)
+        rows = np.arange(len(labels))
+        loss = -np.log(likely[rows, labels]).mean()
+        likely[rows, labels] -= 1
+        back = likely @ self.second.T * (hidden > 0)
+        self.second -= rate * hidden.T @ likely / len(labels)
+        self.first -= rate * images.T @ back / len(labels)
+        return loss
 
 
 if __name__ == "__main__":

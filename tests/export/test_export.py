@@ -238,10 +238,11 @@ def test_slurm_script_is_in_order(stack: Path) -> None:
     )
 
 
-STACKS = sorted((HERE.parent.parent / "stacks").glob("*.yaml"))
+FOLDER = HERE.parent.parent / "stacks"
+STACKS = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("*/stack.yaml")])
 
 
-@pytest.mark.parametrize("file", STACKS, ids=lambda one: one.stem)
+@pytest.mark.parametrize("file", STACKS, ids=lambda one: f"{one.parent.name}-{one.stem}")
 def test_the_stacks_of_the_repository(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,7 +266,9 @@ def test_the_stacks_of_the_repository(
     assert server.process_group_configs
 
 
-@pytest.mark.parametrize("file", [HERE / "stack.yaml", *STACKS], ids=lambda one: one.stem)
+@pytest.mark.parametrize(
+    "file", [HERE / "stack.yaml", *STACKS], ids=lambda one: f"{one.parent.name}-{one.stem}"
+)
 def test_what_compose_is_given_can_be_taken_back(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +283,16 @@ def test_what_compose_is_given_can_be_taken_back(
     assert [
         (one.stop.signal, [(need.on, need.bound) for need in one.needs]) for one in after.services
     ] == kept
+
+
+def test_a_file_of_requirements_is_no_env_file(stack: Path) -> None:
+    (stack / "requirements.txt").write_text("-r more.txt\n")
+    (stack / "more.txt").write_text("uvicorn\n")
+    (stack / "stack.yaml").write_text("jobs: {a: {command: 'true', requirements: requirements.txt}}\n")
+    for format_ in ASKED:
+        assert guarded(["export", format_, "-o", format_, *ASKED[format_][:2]]) == 0
+        for file in (stack / format_).iterdir():
+            assert ".txt" not in file.read_text()
 
 
 # --- what is asked ---------------------------------------------------------------------------------------
