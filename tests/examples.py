@@ -24,6 +24,7 @@ EXAMPLES = {
     "quickstart": Example(
         "quickstart.yaml", "evaluate", "fewer bits than counting characters", ("quickstart/checkpoint.bin",)
     ),
+    "tracking-light": Example("tracking/light.yaml", "report", "tracked", ("weights.npz",)),
     "tracking": Example("tracking/stack.yaml", "report", "tracked", ("mlflow.db", "weights.npz")),
     "finetune-then-serve": Example(
         "finetune-then-serve/stack.yaml",
