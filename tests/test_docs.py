@@ -97,6 +97,14 @@ def test_example_has_the_job_that_it_is_run_by(example: str) -> None:
     assert f"launchpad run {shown.job} stacks/{shown.file}" in stack.read_text(), "who reads it can run it"
 
 
+def test_the_rehearsal_of_grpo_is_its_stack() -> None:
+    played, real = (read_stack(ROOT / f"stacks/grpo/{file}.yaml").plan for file in ("rehearsal", "stack"))
+    assert [(one.name, one.needs, one.gpus, one.on_change) for one in played.services] == [
+        (one.name, one.needs, one.gpus, one.on_change) for one in real.services
+    ]
+    assert [one.ports for one in played.services] == [one.ports for one in real.services]
+
+
 def blocks(page: Path) -> list[Any]:
     """Whole stacks among the YAML of a page."""
     found = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)]
