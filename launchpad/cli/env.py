@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launchpad.cli.params import Shaping, reading_options
-from launchpad.cli.target import StackCommand, check_names, locate, one_name, read, running
+from launchpad.cli.target import StackCommand, check_names, each, locate, one_name, read, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,15 @@ def command(
     paths = locate(given)
     reading = read(paths, *shaping)
     services = {service.name: service for service in reading.plan.services}
-    check_names([name], list(services), reading.name)
-    service = services[name]
+    names = each([name], reading.loaded.groups)
+    check_names(names, list(services), reading.name)
     value = _values(services, running(paths))
-    for key, parts in service.environment:
-        text = "".join(part if isinstance(part, str) else value(part) for part in parts)
-        print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
+    for service in (services[one] for one in names):
+        if name in reading.loaded.groups:
+            print(f"# {service.name}")
+        for key, parts in service.environment:
+            text = "".join(part if isinstance(part, str) else value(part) for part in parts)
+            print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
 
 
 def _values(services: dict[str, Service], snapshot: Snapshot | None) -> Callable[[Ref], str]:

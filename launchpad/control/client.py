@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +62,10 @@ class Client:
     def reload(self, *, yes: bool = False) -> Reply:
         """Apply the file with the options that the stack has. `yes`: also what waits for a confirmation."""
         return self._post("reload", {"yes": yes})
+
+    def scale(self, counts: Mapping[str, int], *, yes: bool = False) -> Reply:
+        """So many copies of each, and the file applied as with `reload`."""
+        return self._post("scale", {"scale": dict(counts), "yes": yes})
 
     def diff(self, **options: Any) -> Reply:
         """What `apply` with these options would do; nothing is done. `retry`: as `up` does it, which tries again

@@ -65,6 +65,7 @@ class Planned:
             return False
         names = (name, *was.service(name).depends_on)
         same = all(on in loaded.trees and loaded.service(on) is was.service(on) for on in names)
+        same = same and loaded.named[name] == was.named[name]
         return same and loaded.environment[name] == was.environment[name]
 
 

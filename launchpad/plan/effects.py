@@ -84,6 +84,7 @@ SERVICE: dict[str, Effect] = {
     "output.rotate": Effect.IN_PLACE,
     "output.keep": Effect.IN_PLACE,
     "profiles": Effect.IN_PLACE,
+    "replicas": Effect.NONE,
     "watch": Effect.IN_PLACE,
     "on_change": Effect.IN_PLACE,
 }

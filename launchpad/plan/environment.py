@@ -31,8 +31,12 @@ def environment(
         "LAUNCHPAD_SERVICE": (name,),
         "PYTHONUNBUFFERED": ("1",),
     }
+    if name in loaded.groups.get(group := loaded.origin.get(name, name), ()):
+        found["LAUNCHPAD_REPLICA"] = (name.removeprefix(f"{group}-"),)
     for need in service.depends_on:
         found.update(_address(loaded, need, ports.get(need, ())))
+    for group in loaded.named[name]:
+        found.update(_addresses(loaded, group, ports))
     found.update(_own_ports(name, ports[name]))
     declared = {variable.name: text(variable.value) for variable in loaded.environment[name]}
     found.update(declared)
@@ -50,6 +54,15 @@ def _address(loaded: Loaded, on: str, ports: Sequence[PortRequest]) -> dict[str,
         f"{prefix}_HOST": (connectable(loaded.service(on).host),),
         f"{prefix}_PORT": (Ref(on, MAIN, "port"),),
     }
+
+
+def _addresses(loaded: Loaded, group: str, ports: Mapping[str, tuple[PortRequest, ...]]) -> dict[str, Text]:
+    """Of all copies, with commas between."""
+    copies = loaded.groups[group]
+    if any(all(port.name != MAIN for port in ports.get(one, ())) for one in copies):
+        return {}
+    parts = [part for one in copies for part in (",", Ref(one, MAIN, "url"))][1:]
+    return {f"{shouted(group)}_URLS": tuple(parts)}
 
 
 def _own_ports(name: str, ports: Sequence[PortRequest]) -> dict[str, Text]:

@@ -55,8 +55,6 @@ def _condition(node: Node, key: Span) -> tuple[str, Span]:
 def problems(loaded: Loaded) -> Iterator[Diagnostic]:
     """Everything that is wrong with `depends_on`."""
     graph = {name: edges(name, loaded.trees[name]) for name in loaded.order}
-    jobs = loaded.root.get("jobs")
-    names_of_jobs = set(jobs.entries) if isinstance(jobs, Map) else set()
     for name, waits in graph.items():
         for edge in waits:
             if edge.on == name:
@@ -65,7 +63,7 @@ def problems(loaded: Loaded) -> Iterator[Diagnostic]:
                 hint = did_you_mean(edge.on, (n for n in graph if n != name))
                 message = f"`{shown(name)}` depends on `{shown(edge.on)}`, which is not in this stack"
                 yield error(UNKNOWN_NEED, message, edge.span, hint=hint)
-            elif edge.condition == "done" and edge.on not in names_of_jobs:
+            elif edge.condition == "done" and edge.on not in loaded.jobs:
                 message = f"`{shown(name)}` waits until `{edge.on}` is done, but a server runs on and on"
                 yield error(NEVER_DONE, message, edge.condition_span, hint="wait for `ready` or `started`")
     with_port = [name for name in graph if "port" in loaded.trees[name].entries]

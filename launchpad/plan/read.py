@@ -15,6 +15,7 @@ from launchpad.errors import Diagnostic, Label, Refused
 from launchpad.plan import build, lint
 from launchpad.plan.select import closure
 from launchpad.stack import attempt
+from launchpad.stack.copies import Scaled
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.problems import did_you_mean, error, listed, shown, unique
 
@@ -69,12 +70,20 @@ class Reading:
         those without a profile or with one that is on, and all that they need. Raises Refused for a name that
         the stack has not."""
         known = {service.name: None for service in self.plan.services}
+        asked, names = names, self.each(names)
         unknown = [name for name in names if name not in known]
         if unknown:
             raise Refused([self._unknown(name, list(known)) for name in dict.fromkeys(unknown)])
+        if asked and not names:
+            return tuple((name, False) for name in known)
         wanted = closure(self.plan, names or self._by_profile(list(known)))
         up = dict.fromkeys(wanted)
         return tuple((name, name in up) for name in known)
+
+    def each(self, names: Collection[str]) -> tuple[str, ...]:
+        """With the copies of a service in the place of the name of them all."""
+        groups = self.loaded.groups
+        return tuple(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
 
     def _by_profile(self, known: Sequence[str]) -> list[str]:
         on = set(self.loaded.profiles)
@@ -82,7 +91,9 @@ class Reading:
         return [name for name in known if not profiles[name] or on & set(profiles[name])]
 
     def _unknown(self, name: str, known: Sequence[str]) -> Diagnostic:
-        hint = did_you_mean(name, known) or (f"it has {listed(known, 'and')}" if known else "")
+        hint = did_you_mean(name, [*known, *self.loaded.groups]) or (
+            f"it has {listed(known, 'and')}" if known else ""
+        )
         return error(UNKNOWN_NAME, f"`{self.name}` has no server or job `{shown(name)}`", hint=hint)
 
     def config(self) -> dict[str, Any]:
@@ -99,6 +110,7 @@ def read_stack(
     env_files: Sequence[str] = (),
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
+    scaled: Sequence[Scaled] = (),
     rev: int = 1,
     before: Reading | None = None,
 ) -> Reading:
@@ -106,7 +118,13 @@ def read_stack(
     is an earlier reading, of which is taken what means the same."""
     was = before.loaded if before is not None else None
     result = attempt(
-        file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ, before=was
+        file,
+        set_vars=set_vars,
+        env_files=env_files,
+        profiles=profiles,
+        environ=environ,
+        scaled=scaled,
+        before=was,
     )
     loaded = result.loaded
     found = list(result.problems)

@@ -19,12 +19,14 @@ class Control:
         return await self._supervisor.status(after, timeout_s)
 
     async def ask(self, verb: str, body: dict[str, Any]) -> Reply:
-        """Carry out `start`, `stop`, `restart`, `down`, `apply`, `reload` or `diff`. Raises Refused."""
+        """Carry out `start`, `stop`, `restart`, `down`, `apply`, `reload`, `scale` or `diff`. Raises Refused."""
         supervisor = self._supervisor
         if verb == "down":
             return supervisor.ask_down(body.get("kill") is True)
         names = _names(body)
-        if verb in ("apply", "reload"):
+        if verb == "scale" and not isinstance(body.get("scale"), dict):
+            raise _refused("`scale` is a map from names to numbers")
+        if verb in ("apply", "reload", "scale"):
             return await self._reloader.asked(body, names, retry=verb == "apply")
         if verb == "diff":
             return await self._reloader.compare(body, names)
@@ -33,7 +35,7 @@ class Control:
             raise _refused(f"there is no request `{verb}`")
         if not names:
             raise _refused(f"`{verb}` needs at least one name")
-        return asks[verb](names)
+        return asks[verb](supervisor.reading.each(names))
 
 
 def _names(body: dict[str, Any]) -> tuple[str, ...]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launchpad.stack.copies import Scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,7 @@ class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
     `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `color`:
-    colours may be used; `tty`: the console is a terminal on which things may move."""
+    colours may be used; `scaled`: numbers of copies instead of those of the file; `tty`: the console is a terminal on which things may move."""
 
     file: Path
     names: tuple[str, ...] = ()
@@ -26,5 +30,6 @@ class UpOptions:
     yes: bool = False
     job: str = ""
     job_args: tuple[str, ...] = ()
+    scaled: tuple[Scaled, ...] = ()
     color: bool = False
     tty: bool = False

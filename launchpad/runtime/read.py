@@ -12,8 +12,12 @@ from typing import Any
 
 from launchpad.core.model import Kind, Service, Text
 from launchpad.errors import Diagnostic, Refused
+from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading, read_stack
+from launchpad.runtime import store
 from launchpad.runtime.options import UpOptions
+from launchpad.stack.copies import Scaled
+from launchpad.stack.schema import MOST_COPIES
 
 _PARAMETER = re.compile(r"\$\{?[@*1-9]")
 
@@ -25,14 +29,22 @@ def read(options: UpOptions, rev: int = 1, before: Reading | None = None) -> Rea
         set_vars=dict(options.set_vars),
         env_files=[str(file) for file in options.env_files],
         profiles=options.profiles,
+        scaled=options.scaled,
         rev=rev,
         before=before,
     )
     return with_job(reading, options.job, options.job_args) if options.job else reading
 
 
+def scaled(paths: StackPaths) -> tuple[Scaled, ...]:
+    """The numbers of copies that the stack has instead of those of its file."""
+    return tuple(Scaled(*one) for one in store.remembered(paths).scaled)
+
+
 def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
     """The same stack, in which `job`, with `args` after its command, decides when all is over."""
+    if (copies := reading.loaded.groups.get(job)) is not None:
+        raise Refused([_one_of(job, copies)])
     reading.goals((job,))  # refuses unknown names
     services = []
     for service in reading.plan.services:
@@ -52,6 +64,12 @@ def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
                 ]
             )
     return replace(reading, plan=replace(reading.plan, services=tuple(services)), as_written=reading.plan)
+
+
+def _one_of(job: str, copies: tuple[str, ...]) -> Diagnostic:
+    message = f"`{job}` has {len(copies)} copies, and `run` runs one job"
+    hint = f"launchpad run {copies[0]}" if copies else ""
+    return Diagnostic("E606", message, consequence="nothing was started", hint=hint)
 
 
 def _as_primary(service: Service, args: tuple[str, ...], shell: bool) -> Service:
@@ -84,4 +102,15 @@ def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
     if isinstance(body.get("set_vars"), dict):
         merged = {**dict(options.set_vars), **{str(k): str(v) for k, v in body["set_vars"].items()}}
         changes["set_vars"] = tuple(merged.items())
+    if isinstance(body.get("scale"), dict):
+        changes["scaled"] = _scaled(options, body["scale"])
     return replace(options, **changes)
+
+
+def _scaled(options: UpOptions, asked: Mapping[str, Any]) -> tuple[Scaled, ...]:
+    """What was asked for before, but for what is asked for now."""
+    if not all(type(count) is int and 0 <= count <= MOST_COPIES for count in asked.values()):
+        message = f"a number of copies is from 0 to {MOST_COPIES}"
+        raise Refused([Diagnostic("E602", message, consequence="nothing was done")])
+    before = (one for one in options.scaled if one.name not in asked)
+    return (*before, *(Scaled(str(name), count) for name, count in asked.items()))

@@ -94,8 +94,7 @@ class Reloader:
             meaning, question = self._wanted(draft, body, names, retry=retry)
             if question is not None and body.get("yes") is not True:
                 raise Refused([question])
-            said = await self._apply(draft, meaning)
-            self._options = options
+            said = await self._apply(draft, meaning, options)
             return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
     async def compare(self, body: Mapping[str, Any], names: tuple[str, ...]) -> Reply:
@@ -117,7 +116,9 @@ class Reloader:
         meaning = self._meaning(draft, base, names, retry=retry)
         if meaning is None:
             raise Refused(_told_unchanged(draft.problems))
-        return meaning, effects.held(self._supervisor, meaning.reading, meaning.changes)
+        return meaning, effects.held(
+            self._supervisor, meaning.reading, meaning.changes, body.get("scale", ())
+        )
 
     # --- when a save is finished -------------------------------------------------------------------
 
@@ -194,7 +195,7 @@ class Reloader:
         if question is not None:
             return self._refuse(f"{file} waits for your word", [question])
         try:
-            await self._apply(draft, meaning)
+            await self._apply(draft, meaning, self._options)
         except Refused as refused:
             self._refuse(f"{file} cannot be applied", refused.diagnostics)
         return None
@@ -207,7 +208,8 @@ class Reloader:
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
         self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
-    async def _apply(self, draft: Draft, meaning: _Meaning) -> tuple[str, ...]:
+    async def _apply(self, draft: Draft, meaning: _Meaning, options: UpOptions) -> tuple[str, ...]:
+        """`options`: those that it was read with."""
         supervisor = self._supervisor
         keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
@@ -216,6 +218,7 @@ class Reloader:
             supervisor.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
+        self._options = replace(options, scaled=meaning.reading.loaded.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said

@@ -54,6 +54,8 @@ class Memory:
     held_down: tuple[str, ...] = ()
     counted: dict[str, Counted] = field(default_factory=dict)
     beside: tuple[int, ...] = ()
+    scaled: tuple[tuple[str, int, int], ...] = ()
+    """Of which service how many copies are wanted, instead of how many that the file said."""
 
 
 def take_lock(paths: StackPaths) -> int | None:
@@ -144,13 +146,13 @@ def load(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -
     return fresh
 
 
-def replacements(paths: StackPaths) -> tuple[int, ...]:
-    """The attempts that did not serve yet. None are known where the state makes no sense."""
+def remembered(paths: StackPaths) -> Memory:
+    """What the supervisor that runs, or the last one, has written down; nothing where that makes no sense."""
     try:
         memory = _from_json(json.loads(paths.state.read_text())).memory
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ()
-    return () if memory is None else memory.beside
+        memory = None
+    return memory or Memory()
 
 
 def _from_records(paths: StackPaths) -> Stored:
@@ -176,7 +178,10 @@ def _from_json(data: dict[str, Any]) -> Stored:
             for name, one in raw["counted"].items()
         }
         beside = tuple(map(int, raw.get("beside", ())))
-        memory = Memory(tuple(map(str, raw["up"])), tuple(map(str, raw["held_down"])), counted, beside)
+        scaled = tuple((str(name), int(n), int(was)) for name, n, was in raw.get("scaled", ()))
+        memory = Memory(
+            tuple(map(str, raw["up"])), tuple(map(str, raw["held_down"])), counted, beside, scaled
+        )
     return Stored(int(data["epoch"]), str(data["run_id"]), ports, memory)
 
 

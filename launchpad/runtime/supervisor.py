@@ -155,7 +155,8 @@ class Supervisor:
         """Should this supervisor die, the next one goes on from here."""
         known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
         shift = time.time() - self._loop.time()
-        memory = takeover.remember(self.engine, shift)
+        scaled = tuple((o.name, o.count, o.instead_of or 0) for o in self.reading.loaded.scaled)
+        memory = replace(takeover.remember(self.engine, shift), scaled=scaled)
         stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
         if stored != self._stored:
             self._save(stored)
@@ -284,6 +285,8 @@ class Supervisor:
             diagnostics=(*found, *self._sink_problems(), *self._unapplied, *self._extra),
             stale=self.stale,
             notices=self._notices,
+            groups=dict(self.reading.loaded.groups),
+            scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.loaded.scaled},
         )
 
     def _sink_problems(self) -> list[Diagnostic]:

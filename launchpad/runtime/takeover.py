@@ -108,7 +108,8 @@ def goals(reading: Reading, names: tuple[str, ...], memory: Memory | None, *, al
 
 def held(reading: Reading, names: tuple[str, ...], memory: Memory | None) -> tuple[str, ...]:
     """What somebody stopped, and nobody asks for now."""
-    down = {} if memory is None else dict.fromkeys(name for name in memory.held_down if name not in names)
+    asked = reading.each(names)
+    down = {} if memory is None else dict.fromkeys(name for name in memory.held_down if name not in asked)
     return tuple(service.name for service in reading.plan.services if service.name in down)
 
 

@@ -21,7 +21,7 @@ from launchpad.runtime.detach import decided, fork_supervisor, let_interrupts_in
 from launchpad.runtime.effects import views
 from launchpad.runtime.join import compared, join
 from launchpad.runtime.options import UpOptions
-from launchpad.runtime.read import read
+from launchpad.runtime.read import read, scaled
 from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ OTHER_START_S = 10.0
 def up(options: UpOptions) -> int:
     """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused."""
     paths = stack_paths(options.file)
+    options = replace(options, scaled=scaled(paths))
     reading = _read(options, paths)
     if options.dry_run:
         return dry_run(options, reading, paths)
@@ -134,7 +135,7 @@ def _survey(paths: StackPaths) -> Survey:
     now, and is ended."""
     from launchpad.hosts.local.survey import end_strays, survey
 
-    found = survey(paths, store.replacements(paths))
+    found = survey(paths, store.remembered(paths).beside)
     if found.strays.all:
         from launchpad.hosts.local.tree import describe
 

@@ -41,7 +41,8 @@ def surroundings(world: World) -> Surroundings:
 def _outside(symbol: Symbol) -> object:
     """What others can say of it."""
     host = symbol.node.get("host")
-    return symbol.kind, symbol.ports, symbol.fd, None if host is None else _plain(host)
+    said = (symbol.kind, symbol.ports, symbol.fd, symbol.replica, symbol.copies)
+    return said, None if host is None else _plain(host)
 
 
 def _plain(node: Node) -> object:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
-from launchpad.stack import rules
+from launchpad.stack import copies, rules
 from launchpad.stack.again import alike, surroundings
+from launchpad.stack.copies import Scaled
 from launchpad.stack.envfile import EnvRead, read_env
 from launchpad.stack.loaded import Loaded, Variable
-from launchpad.stack.merge import overlay, under, with_environment_map
+from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
 from launchpad.stack.parts import EnvFile
 from launchpad.stack.problems import (
@@ -32,9 +33,9 @@ from launchpad.stack.problems import (
 )
 from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Common, Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import World, looks_secret, symbols
-from launchpad.stack.source import read
 from launchpad.stack.template import Piece, Problem
 from launchpad.stack.validate import Converter, validate
+from launchpad.stack.whole import read_whole
 from launchpad.stack.words import Secret, Template
 
 MIN_SECRET = 6
@@ -58,25 +59,22 @@ def attempt(
     env_files: Sequence[str] = (),
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
+    scaled: Iterable[Scaled] = (),
     before: Loaded | None = None,
 ) -> Attempt:
-    """Load as much as can be loaded. Never raises for what the user wrote. `before` is an earlier reading: what
-    means the same is taken from there."""
+    """Load as much as can be loaded. Never raises for what the user wrote. `scaled` are numbers of copies that somebody
+    asked for. `before` is an earlier reading: what means the same is taken from there."""
     path = Path(os.path.abspath(file))
-    loader = _Loader(path, dict(os.environ if environ is None else environ), before)
+    loader = _Loader(path, dict(os.environ if environ is None else environ), tuple(scaled), before)
     loaded = loader.load(dict(set_vars or {}), env_files, tuple(profiles))
     return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
-
-
-def local_file(file: Path) -> Path:
-    """The personal file beside a stack file."""
-    return file.with_name(f"{file.stem}.local{file.suffix}")
 
 
 @dataclass
 class _Loader:
     file: Path
     environ: dict[str, str]
+    scaled: tuple[Scaled, ...] = ()
     before: Loaded | None = None
     problems: list[Diagnostic] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
@@ -90,8 +88,9 @@ class _Loader:
         self.root = root
         groups = {key: self._group(key) for key in ("servers", "jobs", "vars", "defaults")}
         trees = self._trees(groups)
-        self._world(groups, trees, set_vars)
+        self._world(groups, set_vars)
         self._top_env_files(env_files)
+        trees = self._copies(trees)
         top = self._top()
         self.surroundings = surroundings(self.world)
         if self.before is not None and self.before.surroundings != self.surroundings:
@@ -102,37 +101,10 @@ class _Loader:
         return self._loaded(top, trees, services, profiles)
 
     def _read(self) -> Map | None:
-        """The file with its local file merged over it."""
-        first = read(self.file)
-        self.problems += first.problems
-        if first.root is None:
-            return None
-        self.inputs.append(self.file)
-        root = self._normal(first.root)
-        local = local_file(self.file)
-        if not local.is_file():
-            return root
-        self.inputs.append(local)
-        second = read(local, empty_ok=True)
-        self.problems += second.problems
-        return overlay(root, self._normal(second.root)) if second.root else root
-
-    def _normal(self, root: Map) -> Map:
-        """`environment` as a map everywhere, so that it merges whichever way it was written."""
-        entries = dict(root.entries)
-        for key in ("servers", "jobs"):
-            group = root.get(key)
-            if isinstance(group, Map):
-                inner = {name: self._normal_one(entry) for name, entry in group.entries.items()}
-                entries[key] = Entry(entries[key].key, Map(group.span, inner, group.size, group.height))
-        if "defaults" in entries:
-            entries["defaults"] = self._normal_one(entries["defaults"])
-        return Map(root.span, entries, root.size, root.height)
-
-    def _normal_one(self, entry: Entry) -> Entry:
-        if not isinstance(entry.value, Map):
-            return entry
-        return Entry(entry.key, with_environment_map(entry.value, self.problems))
+        whole = read_whole(self.file)
+        self.problems += whole.problems
+        self.inputs += whole.inputs
+        return whole.root
 
     def _group(self, key: str) -> Map:
         node = self.root.get(key)
@@ -168,7 +140,7 @@ class _Loader:
             )
         return trees
 
-    def _world(self, groups: Mapping[str, Map], trees: Mapping[str, Map], set_vars: dict[str, str]) -> None:
+    def _world(self, groups: Mapping[str, Map], set_vars: dict[str, str]) -> None:
         variables = {name: entry.value for name, entry in groups["vars"].entries.items()}
         for name in set_vars:
             if name not in variables:
@@ -177,16 +149,31 @@ class _Loader:
                     hint = f"there is {listed(variables, 'and')}"
                 message = f"`--set {shown(name)}=…`: there is no variable `{shown(name)}` in `vars`"
                 self.problems.append(error(SET, message, hint=hint))
-        servers = {name: tree for name, tree in trees.items() if name not in self.jobs}
-        jobs = {name: tree for name, tree in trees.items() if name in self.jobs}
         self.world = World(
             str(self.file.parent),
             self.environ,
             vars=variables,
             set_vars=set_vars,
-            symbols=symbols(servers, jobs),
             problems=self.problems,
         )
+
+    def _copies(self, trees: dict[str, Map]) -> dict[str, Map]:
+        """Every service with its copies in its place; from here on `${…}` may speak of them."""
+        counts = copies.Counts(self.world, trees, self.scaled)
+        found = copies.expand(trees, counts.of, self.names)
+        self.problems += [*found.problems, *counts.problems()]
+        self.groups, self.counts = found.groups, counts
+        self.origin = found.origin
+        self.jobs |= {copy for name in self.jobs & set(found.groups) for copy in found.groups[name]}
+        self.names.update({name: self.names[was] for name, was in found.origin.items() if was in self.names})
+        trees = {
+            name: copies.with_needs(tree, found.groups, counts.name) for name, tree in found.trees.items()
+        }
+        self.named = {
+            name: copies.named(tree, found.groups, counts.name) for name, tree in found.trees.items()
+        }
+        self.world.symbols = symbols(trees, self.jobs, found.groups)
+        return trees
 
     def _top_env_files(self, env_files: Sequence[str]) -> None:
         entry = self.root.entries.get("env_file")
@@ -333,6 +320,11 @@ class _Loader:
             root=self.root,
             trees=trees,
             order=tuple(trees),
+            origin=self.origin,
+            groups=self.groups,
+            named=self.named,
+            jobs=tuple(name for name in trees if name in self.jobs),
+            scaled=self.counts.scaled,
             surroundings=None if self.problems else self.surroundings,
         )
 

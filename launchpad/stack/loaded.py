@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
+from launchpad.stack.copies import Scaled
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
@@ -46,6 +47,16 @@ class Loaded:
     """Each service as it is written, defaults merged in."""
     order: tuple[str, ...]
     """All names, in the file's order; some of them have no model where the file was refused."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Each service → the name under which the file has it: that of all copies, where it is one of several."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The copies of each service that has `replicas`."""
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each service, whose copies it needs, all of them by their common name."""
+    jobs: tuple[str, ...] = ()
+    """Names of jobs; of `order`, so also of those that have no model."""
+    scaled: tuple[Scaled, ...] = ()
+    """What was asked for instead of the file's own numbers of copies, and still holds."""
     surroundings: Surroundings | None = None
     """What its services are filled from; None where anything was found wrong, so that it is all looked at again."""
 
@@ -69,6 +80,7 @@ class Loaded:
 
     def name_span(self, service: str) -> Span | None:
         """Where the service's name stands."""
+        service = self.origin.get(service, service)
         for group in ("servers", "jobs"):
             node = self.root.get(group)
             if isinstance(node, Map) and service in node.entries:

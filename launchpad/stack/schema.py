@@ -45,9 +45,10 @@ from launchpad.stack.parts import (
     _sink,
 )
 
-LATER = ("requirements", "python", "gpus", "replicas", "extends", "uses", "model", "args")
+LATER = ("requirements", "python", "gpus", "extends", "uses", "model", "args")
 """Keys of a service that are known, and not built yet."""
 LATER_TOP = ("include", "model", "uses")
+MOST_COPIES = 1_000
 JOB_ONLY = ("retries", "primary")
 
 
@@ -172,6 +173,13 @@ class Common(Strict):
         description="Start it only when one of these profiles is on, when it is named, or when something that is "
         "started needs it.",
         examples=[["debug"]],
+    )
+    replicas: Annotated[int | None, whole(0, MOST_COPIES)] = Field(
+        None,
+        description="So many copies of it: `llm-0`, `llm-1`…, each with ports, output and environment of its own "
+        "(`${self.name}`, `${self.replica}`, LAUNCHPAD_REPLICA). `llm` then means all of them: in `depends_on`, in "
+        "commands, in `${llm.urls}`; whoever depends on it has LLM_URLS. `launchpad scale llm=N` has another number.",
+        examples=[3],
     )
     watch: Annotated[tuple[Line, ...], many()] = Field(
         (),

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
-from launchpad.errors import Diagnostic
+from launchpad.errors import Diagnostic, Span
 from launchpad.stack.nodes import Map, Node, Scalar
 from launchpad.stack.problems import LATER, VAR_CYCLE, closest, did_you_mean, error, listed, shown
 from launchpad.stack.template import Piece, Problem, Reference, fill, unknown
 from launchpad.stack.words import Word
 
+NOWHERE = Span("", 1, 1, 1, 1)
 RESERVED = ("self", "stack", "vars")
 MAIN = "main"
 
@@ -54,11 +55,23 @@ class Symbol:
     ports: tuple[str, ...]
     fd: bool
     """Its listening socket is passed to it."""
+    replica: str = ""
+    """Which of several copies it is, from 0."""
+    copies: tuple[str, ...] | None = None
+    """It is not one service: these are."""
 
 
-def symbols(servers: Mapping[str, Map], jobs: Mapping[str, Map]) -> dict[str, Symbol]:
-    named = [("server", n, m) for n, m in servers.items()] + [("job", n, m) for n, m in jobs.items()]
-    return {name: _symbol(name, kind, node) for kind, name, node in named}
+def symbols(
+    trees: Mapping[str, Map], jobs: Container[str], groups: Mapping[str, tuple[str, ...]]
+) -> dict[str, Symbol]:
+    """Of every service, and of all copies of one under their common name."""
+    found = {name: _symbol(name, "job" if name in jobs else "server", node) for name, node in trees.items()}
+    for group, names in groups.items():
+        found.update({name: replace(found[name], replica=str(index)) for index, name in enumerate(names)})
+        kind = "job" if group in jobs else "server"
+        one = found[names[0]] if names else _symbol(group, kind, Map(NOWHERE))
+        found[group] = replace(one, name=group, replica="", copies=names)
+    return found
 
 
 def _symbol(name: str, kind: str, node: Map) -> Symbol:
@@ -220,10 +233,12 @@ class View:
             return (Piece(symbol.name),)
         if rest == ["fd"]:
             return (Piece(self._fd(symbol)),)
+        if rest == ["replica"]:
+            return (Piece(_replica(symbol)),)
         host = self.world.host(symbol.name)
         if rest == ["host"]:
             return (Piece(connectable(host) if self.probing else host),)
-        return self._service(symbol, rest, connectable(host), "self", ("name", "fd"))
+        return self._service(symbol, rest, connectable(host), "self", ("name", "fd", "replica"))
 
     def _fd(self, symbol: Symbol) -> str:
         if not symbol.fd:
@@ -241,13 +256,25 @@ class View:
         said = said or symbol.name
         if rest == ["host"]:
             return (Piece(host),)
-        if rest[0] in ("gpus", "urls"):
+        if rest[0] == "gpus":
             raise Problem(LATER, f"`{said}.{rest[0]}` is not supported in this version")
+        if rest == ["urls"]:
+            return self._urls(symbol, said)
+        if symbol.copies is not None:
+            raise _of_all(symbol, rest)
         if rest[0] == "ports" and len(rest) == 2:
             return self._port(symbol, rest[1], "port", said)
         if len(rest) == 1 and rest[0] in ("port", "url"):
             return self._port(symbol, MAIN, rest[0], said)
-        raise _no_part(said, rest, ["port", "url", "host", "ports.NAME", *more])
+        raise _no_part(said, rest, ["port", "url", "urls", "host", "ports.NAME", *more])
+
+    def _urls(self, symbol: Symbol, said: str) -> Sequence[Piece]:
+        """Of all copies, or its own; with commas between."""
+        pieces: list[Piece] = []
+        for name in (symbol.name,) if symbol.copies is None else symbol.copies:
+            pieces += [Piece(",")] * bool(pieces)
+            pieces += self._port(self.world.symbols[name], MAIN, "url", said)
+        return pieces
 
     def _port(self, symbol: Symbol, port: str, form: str, said: str) -> Sequence[Piece]:
         if port in symbol.ports:
@@ -259,6 +286,21 @@ class View:
         if not hint and symbol.ports:
             hint = f"it has {listed(symbol.ports, 'and')}"
         raise unknown(f"`{symbol.name}` has no port `{shown(port)}`", hint)
+
+
+def _replica(symbol: Symbol) -> str:
+    if not symbol.replica:
+        raise unknown("`${self.replica}` is there only with `replicas`")
+    return symbol.replica
+
+
+def _of_all(symbol: Symbol, rest: Sequence[str]) -> Problem:
+    """One address is asked of several."""
+    part = ".".join(rest)
+    hint = f"`${{{symbol.name}.urls}}` is all of them"
+    if symbol.copies:
+        hint += f", `${{{symbol.copies[0]}.{part}}}` the first"
+    return unknown(f"`{symbol.name}` has `replicas`, and each copy a `{shown(part)}` of its own", hint)
 
 
 def _no_port(symbol: Symbol, said: str) -> Problem:

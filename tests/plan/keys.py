@@ -29,6 +29,8 @@ class Case:
     job: bool = False
     files: dict[str, str] = field(default_factory=dict)
     """Written with the second version."""
+    suffix: str = ""
+    """What the service is called in the plan, after its name in the file."""
 
     def text(self, after: bool, command: str = "PRETEND") -> str:
         """The stack file, as JSON, which is YAML."""
@@ -112,6 +114,7 @@ CASES: dict[str, Case] = {
     "output.rotate": value("output", {"file": "a.log"}, {"file": "a.log", "rotate": "1MB"}),
     "output.keep": value("output", {"file": "a.log", "keep": 1}, {"file": "a.log", "keep": 2}),
     "profiles": Case({}, {"profiles": ["p"]}),
+    "replicas": Case({"replicas": 1}, {"replicas": 2}, suffix="-0"),
     "watch": Case({}, {"watch": ["w/*"]}),
     "on_change": value("on_change", "restart", "keep"),
 }

@@ -70,8 +70,8 @@ def read(folder: Path, key: str, after: bool) -> Reading:
     return planned(folder, case.text(after), files)
 
 
-def service(reading: Reading) -> Service:
-    return next(one for one in reading.plan.services if one.name == "a")
+def service(reading: Reading, key: str) -> Service:
+    return next(one for one in reading.plan.services if one.name == f"a{CASES[key].suffix}")
 
 
 def now(reading: Reading) -> Now:
@@ -82,7 +82,7 @@ def now(reading: Reading) -> Now:
 
 @pytest.mark.parametrize("key", CASES)
 def test_the_digest_agrees(tmp_path: Path, key: str) -> None:
-    before, after = (service(read(tmp_path, key, after)) for after in (False, True))
+    before, after = (service(read(tmp_path, key, after), key) for after in (False, True))
     assert (before.digest != after.digest) == (SERVICE[key] is Effect.REPLACE)
 
 
@@ -91,7 +91,7 @@ def test_the_diff_agrees_and_says_why(tmp_path: Path, key: str) -> None:
     before, after = (read(tmp_path, key, after) for after in (False, True))
     found = {change.service: change for change in diff(before, after, now(before))}
     verb = {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(SERVICE[key], "keep")
-    change = found["a"]
+    change = found[f"a{CASES[key].suffix}"]
     assert change.verb == verb
     assert bool(change.because) == (verb != "keep")
     assert all(why and why != "its definition changed" for why in change.because)
@@ -115,8 +115,11 @@ def test_what_is_replaced_and_what_is_not(tmp_path: Path, key: str) -> None:
     before = planned(tmp_path, texts[0], FILES)
     after = planned(tmp_path, texts[1], {**FILES, **case.files})
     found = {one.service: one for one in diff(before, after, replace(now(before), served=("a", "b")))}
-    assert found["a"].verb == {Effect.REPLACE: "replace", Effect.IN_PLACE: "update"}.get(SERVICE[key], "keep")
+    name = f"a{case.suffix}"
+    assert found[name].verb == {Effect.REPLACE: "replace", Effect.IN_PLACE: "update"}.get(
+        SERVICE[key], "keep"
+    )
     started = {one.service: one for one in diff(before, after, now(before))}
-    assert started["a"].verb == {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(
+    assert started[name].verb == {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(
         SERVICE[key], "keep"
     )
