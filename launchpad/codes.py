@@ -167,6 +167,7 @@ CODES: dict[str, Entry] = {
         (
             "`--set` with a variable that is not under `vars`",
             "`--profile` with a profile that no service has",
+            "`launchpad scale` with a service that has no `replicas`",
         ),
         ("take a name from the message",),
     ),
@@ -181,6 +182,16 @@ CODES: dict[str, Entry] = {
         "A warning. The stack is used as it is written; what it says often leads to a surprise.",
         ("a port range in which other programs get their ports", "a key that has no effect here"),
         ("follow the hint, or leave it if it is meant",),
+    ),
+    "E128": Entry(
+        "files or services that are made of each other",
+        "A file that is included includes the first one again, or a service extends one that extends it, so there is no "
+        "telling what either of them is.",
+        ("two files that each need something of the other", "`extends` in both of two services"),
+        (
+            "put what both need into a third file and include that",
+            "move common keys into `x-base` and extend that in both",
+        ),
     ),
     "E190": Entry(
         "no stack file was found",

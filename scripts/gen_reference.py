@@ -33,6 +33,8 @@ LONG_FORMS = {
     "Backoff": "a map of [`initial`, `max` and `factor`](#backoff-long-form)",
     "EnvFile": "[its long form](#env_file-long-form)",
     "Sink": "[its long form](#output-long-form)",
+    "Include": "[its long form](#include-long-form)",
+    "Extends": "[its long form](#extends-long-form)",
 }
 """Models → where their keys are told."""
 DO_NOT_EDIT = "<!-- Written by scripts/gen_reference.py. Do not edit. -->\n"
@@ -59,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 def reference() -> str:
     """Every key of a stack file: what it takes, what it is when left out, an example."""
-    from launchpad.stack import parts, schema
+    from launchpad.stack import parts, reuse, schema
 
     common = set(schema.Common.model_fields)
     sections = (
@@ -73,6 +75,8 @@ def reference() -> str:
         ("`backoff`, long form", "", parts.Backoff, ()),
         ("`env_file`, long form", "", parts.EnvFile, ()),
         ("`output`, long form", "", parts.Sink, ()),
+        ("`extends`, long form", "", reuse.Extends, ()),
+        ("`include`, long form", "", reuse.Include, ()),
     )
     body = "\n".join(_section(*section) for section in sections)
     later = ", ".join(f"`{name}`" for name in dict.fromkeys((*schema.LATER, *schema.LATER_TOP)))
@@ -119,9 +123,11 @@ KEYS_TAIL = """\
 | `${VAR:+word}`, `${VAR+word}` | `word` where it is set and not empty, or set |
 | `${vars.x}` | from `vars`, or `--set x=…` |
 | `${self.name}`, `${self.host}`, `${self.port}`, `${self.url}`, `${self.ports.x}` | this service's own |
+| `${self.replica}` | which copy it is, from 0, with `replicas` |
 | `${self.fd}` | the descriptor of the listening socket, with `handover: inherit` |
 | `${llm.url}`, `${llm.host}`, `${llm.port}`, `${llm.ports.x}` | those of the service `llm` |
-| `${stack.name}`, `${stack.dir}`, `${stack.python}` | the stack's name, the folder of its file, the Python that runs launchpad |
+| `${llm.urls}` | the addresses of all copies of `llm`, with commas between; without `replicas` its own |
+| `${stack.name}`, `${stack.dir}`, `${stack.python}` | the stack's name, the folder of the file that says it, the Python that runs launchpad |
 | `$$` | a dollar |
 
 ## Keys that come later

@@ -48,18 +48,19 @@ def _outside(symbol: Symbol) -> object:
 def _plain(node: Node) -> object:
     """Equal for nodes that are written alike."""
     if isinstance(node, Scalar):
-        return node.text, node.style, type(node.value), node.value
+        return node.text, node.style, type(node.value), node.value, node.home
     if isinstance(node, Seq):
         return [_plain(item) for item in node.items]
     return [(name, _plain(entry.value)) for name, entry in node.entries.items()]
 
 
 def alike(one: Node, other: Node) -> bool:
-    """Whether they are written alike, wherever they stand."""
+    """Whether they are written alike, wherever they stand, and their words mean the same."""
     if type(one) is not type(other) or one.size != other.size:
         return False
     if isinstance(one, Scalar) and isinstance(other, Scalar):
-        return one.text == other.text and one.style == other.style and _same_value(one, other)
+        written = one.text == other.text and one.style == other.style and _same_value(one, other)
+        return written and (one.home is other.home or one.home == other.home)
     if isinstance(one, Seq) and isinstance(other, Seq):
         return len(one.items) == len(other.items) and all(map(alike, one.items, other.items))
     if isinstance(one, Map) and isinstance(other, Map) and list(one.entries) == list(other.entries):

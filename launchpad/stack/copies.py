@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from launchpad.errors import Diagnostic, Label, Span
+from launchpad.stack.home import service_name
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq
 from launchpad.stack.problems import CONFLICT, NAME, SET, did_you_mean, error, shown
 from launchpad.stack.schema import Defaults
@@ -82,6 +83,8 @@ class Counts:
 
     def name(self, node: Scalar) -> str | None:
         """A name in `depends_on`, filled in."""
+        if "$" not in node.text:
+            return node.text
         word = self._world.fill(node, View(self._world))
         return None if word is None or word.reference else str(word)
 
@@ -141,57 +144,66 @@ def _files(output: Node | None) -> Iterator[Scalar]:
                     yield node
 
 
-def named(tree: Map, groups: Groups, fill: Fill) -> tuple[str, ...]:
-    """The groups that `depends_on` names as such."""
-    node = tree.get("depends_on")
-    if isinstance(node, Map):
-        return tuple(name for name in node.entries if name in groups)
-    items = node.items if isinstance(node, Seq) else (node,) if node is not None else ()
-    texts = dict.fromkeys(_text(item, fill) for item in items)
-    return tuple(text for text in texts if text is not None and text in groups)
+@dataclass
+class Needs:
+    """What one service needs. `said`: what is needed → what it is called where that is written; `groups`: likewise, what
+    is needed as a whole."""
+
+    tree: Map
+    said: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
-def with_needs(tree: Map, groups: Groups, fill: Fill) -> Map:
-    """The same, with `depends_on` naming each copy where it names them all, and names filled in."""
+def needs(tree: Map, groups: Groups, fill: Fill) -> Needs:
+    """The service with `depends_on` naming what the whole stack calls so, and each copy where it names them all."""
+    found = Needs(tree)
     entry = tree.entries.get("depends_on")
     if entry is None:
-        return tree
-    needs = _needs(entry.value, groups, fill)
-    if needs is entry.value:
-        return tree
-    return Map(tree.span, {**tree.entries, "depends_on": Entry(entry.key, needs)}, tree.size, tree.height)
+        return found
+    node = _Naming(groups, fill, found).needs(entry.value)
+    if node is not entry.value:
+        entries = {**tree.entries, "depends_on": Entry(entry.key, node)}
+        found.tree = Map(tree.span, entries, tree.size, tree.height)
+    return found
 
 
-def _needs(node: Node, groups: Groups, fill: Fill) -> Node:
-    if isinstance(node, Map):
-        if not any(name in groups for name in node.entries):
+@dataclass
+class _Naming:
+    groups: Groups
+    fill: Fill
+    found: Needs
+
+    def needs(self, node: Node) -> Node:
+        """The same node, where nothing is called otherwise."""
+        if isinstance(node, Map):
+            pairs = [(key, e.value) for e in node.entries.values() for key in self.each(e.key, e.key.text)]
+            if [key.text for key, _ in pairs] == list(node.entries):
+                return node
+            return Map(node.span, {k.text: Entry(k, value) for k, value in pairs}, node.size, node.height)
+        items = node.items if isinstance(node, Seq) else (node,)
+        found = [one for item in items for one in self._item(item)]
+        if list(items) == found:
             return node
-        pairs = [
-            (one, entry) for name, entry in node.entries.items() for one in _each(entry.key, name, groups)
-        ]
-        return Map(
-            node.span, {key.text: Entry(key, entry.value) for key, entry in pairs}, node.size, node.height
-        )
-    items = node.items if isinstance(node, Seq) else (node,)
-    names = [(item, _text(item, fill)) for item in items]
-    if all(isinstance(item, Scalar) and item.text == text and text not in groups for item, text in names):
-        return node
-    found: list[Node] = []
-    for item, text in names:
-        found += _each(item, text, groups) if isinstance(item, Scalar) and text is not None else [item]
-    return Seq(node.span, tuple(found), node.size, node.height)
+        return Seq(node.span, tuple(found), node.size, node.height)
+
+    def _item(self, item: Node) -> list[Node]:
+        if not isinstance(item, Scalar) or item.value is None or (text := self.fill(item)) is None:
+            return [item]
+        return list(self.each(item, text))
+
+    def each(self, written: Scalar, text: str) -> list[Scalar]:
+        """What is meant, at the same place."""
+        name = service_name(written.home, text)
+        if name not in self.groups:
+            self.found.said[name] = text
+            return [_called(written, name)]
+        self.found.groups[name] = text
+        copies = self.groups[name]
+        self.found.said.update({copy: f"{text}{copy.removeprefix(name)}" for copy in copies})
+        return [_called(written, copy) for copy in copies]
 
 
-def _text(item: Node, fill: Fill) -> str | None:
-    if not isinstance(item, Scalar) or item.value is None:
-        return None
-    return fill(item) if "$" in item.text else item.text
-
-
-def _each(written: Scalar, name: str, groups: Groups) -> list[Scalar]:
-    """At the same place."""
-    names = groups.get(name, (name,))
-    return [
-        written if one == written.text else Scalar(written.span, one, one, written.style, written.raw)
-        for one in names
-    ]
+def _called(written: Scalar, name: str) -> Scalar:
+    if name == written.text:
+        return written
+    return Scalar(written.span, name, name, written.style, written.raw, home=written.home)

@@ -31,6 +31,10 @@ def json_schema() -> dict[str, Any]:
     """The schema as JSON data."""
     made = Stack.model_json_schema(schema_generator=_Generator)
     made["title"] = "launchpad stack file"
+    for name in ("Server", "Job"):  # a command may come from what it extends
+        one = made["$defs"][name]
+        one["required"] = [key for key in one["required"] if key != "command"]
+        one["anyOf"] = [{"required": ["command"]}, {"required": ["extends"]}]
     for group in ("servers", "jobs"):
         form = next(form for form in made["properties"][group]["anyOf"] if form.get("type") == "object")
         form["patternProperties"] = {"^x-": {}}

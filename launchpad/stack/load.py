@@ -14,8 +14,10 @@ from launchpad.errors import Diagnostic, Span
 from launchpad.stack import copies, rules
 from launchpad.stack.again import alike, surroundings
 from launchpad.stack.copies import Scaled
+from launchpad.stack.declared import declared, secrets
 from launchpad.stack.envfile import EnvRead, read_env
-from launchpad.stack.loaded import Loaded, Variable
+from launchpad.stack.home import Home, housed
+from launchpad.stack.loaded import Loaded
 from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
 from launchpad.stack.parts import EnvFile
@@ -32,14 +34,10 @@ from launchpad.stack.problems import (
     unique,
 )
 from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Common, Defaults, Job, Server, Stack, Top
-from launchpad.stack.scope import World, looks_secret, symbols
+from launchpad.stack.scope import World, symbols
 from launchpad.stack.template import Piece, Problem
 from launchpad.stack.validate import Converter, validate
 from launchpad.stack.whole import read_whole
-from launchpad.stack.words import Secret, Template
-
-MIN_SECRET = 6
-"""Shorter values are hidden where they are used, but not searched for in other texts."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,19 @@ class _Loader:
         self.surroundings = surroundings(self.world)
         if self.before is not None and self.before.surroundings != self.surroundings:
             self.before = None
-        services = {name: self._service(name, trees[name], name in self.jobs) for name in trees}
+        services = {
+            name: None
+            if self.origin[name] in self.whole.heirless
+            else self._service(name, trees[name], name in self.jobs)
+            for name in trees
+        }
         for name, tree in self.doubles:
             self._service(name, tree, True)
         return self._loaded(top, trees, services, profiles)
 
     def _read(self) -> Map | None:
-        whole = read_whole(self.file)
+        """The stack as one tree."""
+        self.whole = whole = read_whole(self.file, self.environ)
         self.problems += whole.problems
         self.inputs += whole.inputs
         return whole.root
@@ -116,6 +120,7 @@ class _Loader:
         self.problems += rules.names(groups["servers"], groups["jobs"])
         self.jobs: set[str] = set()
         self.names: dict[str, Span] = {}
+        self.homes: dict[str, Home | None] = {}
         self.doubles: list[tuple[str, Map]] = []
         trees: dict[str, Map] = {}
         for group in (key for key in self.root.entries if key in ("servers", "jobs")):
@@ -125,12 +130,14 @@ class _Loader:
                 if not isinstance(entry.value, Map):
                     self.problems.append(_no_service(name, entry))
                     continue
-                tree = under(groups["defaults"], entry.value, JOB_ONLY if group == "servers" else ())
+                defaults = groups["defaults"] if name not in self.whole.foreign else Map(self.root.span)
+                tree = housed(under(defaults, entry.value, JOB_ONLY if group == "servers" else ()))
                 if name in trees:
                     self.doubles.append((name, tree))
                     continue
                 trees[name] = tree
                 self.names[name] = entry.key.span
+                self.homes[name] = entry.key.home
                 if group == "jobs":
                     self.jobs.add(name)
         if not trees and not self.problems:
@@ -166,27 +173,30 @@ class _Loader:
         self.origin = found.origin
         self.jobs |= {copy for name in self.jobs & set(found.groups) for copy in found.groups[name]}
         self.names.update({name: self.names[was] for name, was in found.origin.items() if was in self.names})
-        trees = {
-            name: copies.with_needs(tree, found.groups, counts.name) for name, tree in found.trees.items()
+        self.needs = {
+            name: copies.needs(tree, found.groups, counts.name) for name, tree in found.trees.items()
         }
-        self.named = {
-            name: copies.named(tree, found.groups, counts.name) for name, tree in found.trees.items()
-        }
+        trees = {name: one.tree for name, one in self.needs.items()}
         self.world.symbols = symbols(trees, self.jobs, found.groups)
         return trees
 
     def _top_env_files(self, env_files: Sequence[str]) -> None:
-        entry = self.root.entries.get("env_file")
-        if entry:
-            only = Map(self.root.span, {"env_file": entry})
-            model, problems = validate(Top, only, Converter(self.world, early=True))
-            self.problems += problems
-            for index, one in enumerate(model.env_file if model else ()):
-                self.world.env_files.update(self._env_file(one, _item_span(entry, index)).values)
+        self._env_files_of(self.root, self.world.env_files)
+        for home, root in self.whole.homes:
+            self._env_files_of(root, home.env_files)
         for name in env_files:
             found = read_env(Path(os.path.abspath(name)), self.environ, required=True, wanted_at=None)
             self._take(found)
             self.world.env_files.update(found.values)
+
+    def _env_files_of(self, root: Map, into: dict[str, str]) -> None:
+        """Those that a file has at its top level."""
+        if entry := root.entries.get("env_file"):
+            only = Map(root.span, {"env_file": entry})
+            model, problems = validate(Top, only, Converter(self.world, early=True))
+            self.problems += problems
+            for index, one in enumerate(model.env_file if model else ()):
+                into.update(self._env_file(one, _item_span(entry, index)).values)
 
     def _env_file(self, one: EnvFile, span: Span) -> EnvRead:
         found = read_env(self.path(one.path), self.environ, required=one.required, wanted_at=span)
@@ -207,14 +217,19 @@ class _Loader:
         self._name()
         for name, entry in self._group("vars").entries.items():
             self._var(name, entry)
+        for _, root in self.whole.homes:
+            self._rest(root.without("include"))
+        return self._rest(self.root) or Top.model_validate({})
+
+    def _rest(self, root: Map) -> Top | None:
         for key in LATER_TOP:
-            if later := self.root.entries.get(key):
+            if later := root.entries.get(key):
                 message = f"`{key}` is not supported in this version"
                 self.problems.append(error(LATER, message, later.key.span))
-        rest = self.root.without("servers", "jobs", "vars", "defaults", "env_file", "name", *LATER_TOP)
+        rest = root.without("servers", "jobs", "vars", "defaults", "env_file", "name", *LATER_TOP)
         model, problems = validate(Top, rest, Converter(self.world))
         self.problems += problems
-        return model or Top.model_validate({})
+        return model
 
     def _name(self) -> None:
         self.world.name = self.file.parent.name or "stack"
@@ -304,7 +319,11 @@ class _Loader:
             servers=servers,
             jobs=jobs,
         )
-        environment = {name: self._environment(one, trees[name]) for name, one in services.items() if one}
+        environment = {
+            name: declared(self.world, self._home(name), self._env_files(one, trees[name]), one, trees[name])
+            for name, one in services.items()
+            if one is not None
+        }
         warnings = tuple(self._profile_warnings(profiles, usable))
         return Loaded(
             name=self.world.name,
@@ -313,7 +332,7 @@ class _Loader:
             model=model,
             warnings=warnings,
             inputs=tuple(self.inputs),
-            secrets=self._secrets(environment, usable),
+            secrets=secrets(self.world, [home for home, _ in self.whole.homes], environment, usable),
             profiles=profiles,
             environment=environment,
             environ=self.environ,
@@ -322,44 +341,21 @@ class _Loader:
             order=tuple(trees),
             origin=self.origin,
             groups=self.groups,
-            named=self.named,
+            needs=self.needs,
             jobs=tuple(name for name in trees if name in self.jobs),
             scaled=self.counts.scaled,
             surroundings=None if self.problems else self.surroundings,
         )
+
+    def _home(self, name: str) -> Home | None:
+        """Of the file that has this service."""
+        return self.homes[self.origin[name]]
 
     def _quiet_var(self, name: str) -> Sequence[Piece]:
         try:
             return self.world.var(name)
         except Problem:
             return ()
-
-    def _environment(self, service: Server | Job, tree: Map) -> tuple[Variable, ...]:
-        """Later wins: the stack's env files (over which launchpad's own environment wins), the service's own,
-        its `environment`. A name without a value that is set nowhere changes nothing."""
-        found: dict[str, Variable] = {}
-        for name, value in self.world.env_files.items():
-            found[name] = _hidden(name, (self.environ.get(name, value),))
-        for read_file in self._env_files(service, tree):
-            found.update({name: _hidden(name, (value,)) for name, value in read_file.values.items()})
-        for name, given in service.environment.items():
-            if given is None:
-                piece = self.world.variable(name)
-                if piece is None:
-                    continue
-                given = (Secret(piece.text),) if piece.secret else (piece.text,)
-            secret = looks_secret(name) or any(isinstance(part, Secret) for part in given)
-            found[name] = _hidden(name, given) if looks_secret(name) else Variable(name, given, secret)
-        return tuple(found.values())
-
-    def _secrets(
-        self, environment: Mapping[str, Iterable[Variable]], services: Iterable[Server | Job]
-    ) -> tuple[str, ...]:
-        templates = [variable.value for one in environment.values() for variable in one]
-        templates += [argument for service in services for argument in service.command]
-        found = {str(part) for one in templates for part in one if isinstance(part, Secret)}
-        found |= set(self.world.env_files.values())
-        return tuple(sorted((s for s in found if len(s) >= MIN_SECRET), key=lambda s: (-len(s), s)))
 
     def _profile_warnings(
         self, profiles: Sequence[str], services: Iterable[Server | Job]
@@ -369,11 +365,6 @@ class _Loader:
             if profile not in known:
                 message = f"no server and no job has the profile `{shown(profile)}`"
                 yield error(SET, message, hint=did_you_mean(profile, known), severity="warning")
-
-
-def _hidden(name: str, value: Template) -> Variable:
-    """The variable with every stretch of its value marked as secret."""
-    return Variable(name, tuple(Secret(part) if isinstance(part, str) else part for part in value), True)
 
 
 def _no_service(name: str, entry: Entry) -> Diagnostic:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
-from launchpad.stack.copies import Scaled
+from launchpad.stack.copies import Needs, Scaled
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
@@ -51,8 +51,8 @@ class Loaded:
     """Each service → the name under which the file has it: that of all copies, where it is one of several."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The copies of each service that has `replicas`."""
-    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each service, whose copies it needs, all of them by their common name."""
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    """Of each service, what it needs, and how it calls that."""
     jobs: tuple[str, ...] = ()
     """Names of jobs; of `order`, so also of those that have no model."""
     scaled: tuple[Scaled, ...] = ()

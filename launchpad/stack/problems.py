@@ -52,6 +52,9 @@ CONFLICT = "E124"
 UNUSUAL = "E125"
 """A warning: allowed, but probably not meant."""
 
+REUSE = "E128"
+"""Files that include each other, services that extend each other."""
+
 
 class Stop(Exception):
     """Reading cannot go on after this problem."""

@@ -44,10 +44,11 @@ from launchpad.stack.parts import (
     Vars,
     _sink,
 )
+from launchpad.stack.reuse import ExtendsField, Including, Place
 
-LATER = ("requirements", "python", "gpus", "extends", "uses", "model", "args")
+LATER = ("requirements", "python", "gpus", "uses", "model", "args")
 """Keys of a service that are known, and not built yet."""
-LATER_TOP = ("include", "model", "uses")
+LATER_TOP = ("model", "uses")
 MOST_COPIES = 1_000
 JOB_ONLY = ("retries", "primary")
 
@@ -64,6 +65,13 @@ _Profiles = Annotated[tuple[Name, ...], many()]
 class Common(Strict):
     """What servers and jobs have in common."""
 
+    extends: ExtendsField | None = Field(
+        None,
+        description="Another server or job whose keys lie beneath those that are written here: a name, or `{file: …, "
+        "service: …}` for one of another file. Maps are merged, anything else is replaced, as with `defaults`, which lie "
+        "beneath both. It may extend another one itself.",
+        examples=["llm", "x-base", {"file": "base.yaml", "service": "llm"}],
+    )
     shell: Bool = Field(
         False,
         description="Run `command`, one string, through `/bin/sh -c`. `$HOME` and `$$`, written `$$$$`, are then "
@@ -153,10 +161,13 @@ class Common(Strict):
         "these names.",
         examples=[False, ["HF_HOME", "CUDA_HOME"]],
     )
-    working_dir: Line = Field(
-        ".", description="The folder it runs in, relative to the stack file.", examples=["reward"]
+    working_dir: Place = Field(
+        ".",
+        description="The folder it runs in, relative to the stack file; by default the folder of the file that says its "
+        "`command`.",
+        examples=["reward"],
     )
-    venv: Line | None = Field(
+    venv: Place | None = Field(
         None,
         description="A virtual environment, relative to the stack file: its `bin` comes first on PATH and "
         "VIRTUAL_ENV is set.",
@@ -181,7 +192,7 @@ class Common(Strict):
         "commands, in `${llm.urls}`; whoever depends on it has LLM_URLS. `launchpad scale llm=N` has another number.",
         examples=[3],
     )
-    watch: Annotated[tuple[Line, ...], many()] = Field(
+    watch: Annotated[tuple[Place, ...], many()] = Field(
         (),
         description="Globs, relative to the stack file: a change of such a file counts as one of the definition, "
         "see `on_change`. After more than 10 within a minute they are not looked at until it is started, stopped or "
@@ -266,7 +277,7 @@ class Top(Strict):
     )
 
 
-class Stack(Top):
+class Stack(Including, Top):
     """A stack file of launchpad."""
 
     vars: Annotated[Vars, Short(_names, ({"type": "null"},))] = Field(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack.home import Home, env_files_around, holder, known_services, service_name, var_name
 from launchpad.stack.nodes import Map, Node, Scalar
 from launchpad.stack.problems import LATER, VAR_CYCLE, closest, did_you_mean, error, listed, shown
 from launchpad.stack.template import Piece, Problem, Reference, fill, unknown
@@ -103,10 +104,15 @@ class World:
 
     def variable(self, name: str) -> Piece | None:
         """Blanks of a variable separate the words of a command."""
+        return self.variable_at(name, None)
+
+    def variable_at(self, name: str, home: Home | None) -> Piece | None:
+        """As a file sees it: its own env files win over those around it."""
         if name in self.environ:
             return Piece(self.environ[name], split=True, secret=looks_secret(name))
-        if name in self.env_files:
-            return Piece(self.env_files[name], split=True, secret=True)
+        for values in (*reversed(env_files_around(home)), self.env_files):
+            if name in values:
+                return Piece(values[name], split=True, secret=True)
         return None
 
     def near(self, name: str) -> str:
@@ -118,32 +124,40 @@ class World:
             return (Piece(self.set_vars[name], split=True, secret=looks_secret(name)),)
         if name not in self.vars:
             raise unknown(f"there is no variable `{name}` in `vars`", did_you_mean(name, self.vars))
-        if name in self._open:
-            raise Problem(VAR_CYCLE, f"the variables refer to each other: {self._circle(name)}")
-        if name not in self._filled:
-            self._fill_var(name)
-        return self._filled[name] or ()
+        return self._worth(name, name, self.vars[name])
 
-    def _circle(self, name: str) -> str:
-        return " -> ".join([*self._open[self._open.index(name) :], name])
+    def var_of(self, home: Home, name: str) -> tuple[Piece, ...]:
+        """A variable that only one file knows."""
+        return self._worth(f"{id(home)}.{name}", name, home.values[name])
 
-    def _fill_var(self, name: str) -> None:
+    def _worth(self, key: str, name: str, node: Node) -> tuple[Piece, ...]:
+        if key in self._open:
+            raise Problem(VAR_CYCLE, f"the variables refer to each other: {self._circle(key)}")
+        if key not in self._filled:
+            self._fill_var(key, name, node)
+        return self._filled[key] or ()
+
+    def _circle(self, key: str) -> str:
+        names = (one.rpartition(".")[2] for one in [*self._open[self._open.index(key) :], key])
+        return " -> ".join(names)
+
+    def _fill_var(self, key: str, name: str, node: Node) -> None:
         """A variable's own problem is told once, at its own place; whoever uses it sees nothing."""
-        node = self.vars[name]
-        self._filled[name] = None
+        self._filled[key] = None
         if not isinstance(node, Scalar) or node.value is None:
             return
-        self._open.append(name)
+        self._open.append(key)
         word = self.fill(node, View(self))
         self._open.pop()
         if word is not None:
             secret = looks_secret(name)
-            self._filled[name] = tuple(
+            self._filled[key] = tuple(
                 replace_piece(piece, secret=piece.secret or secret) for piece in word.pieces
             )
 
     def fill(self, node: Scalar, view: View) -> Word | None:
         """The scalar with its expressions replaced; None, and the problem noted, where one cannot be."""
+        view = view if node.home is None else replace(view, home=node.home)
         try:
             return Word.of(node, fill(node.text, view))
         except Problem as problem:
@@ -162,9 +176,8 @@ class World:
             raise Circle(VAR_CYCLE, f"the addresses refer to each other: {circle}")
         self._asked.append(name)
         try:
-            return str(
-                ip_address(str(Word.of(node, fill(node.text, View(replace(self, problems=[]), name)))))
-            )
+            view = View(replace(self, problems=[]), name, home=node.home)
+            return str(ip_address(str(Word.of(node, fill(node.text, view)))))
         except Circle:
             raise
         except (Problem, ValueError):
@@ -192,15 +205,17 @@ class View:
     """Within `ready` and `alive`, `${self.host}` is where launchpad can connect to."""
     early: bool = False
     """Before the env files are read: only the environment and the stack's folder are known."""
+    home: Home | None = None
+    """Where it is written, if not in the stack's own file."""
 
     def variable(self, name: str) -> Piece | None:
-        return self.world.variable(name)
+        return self.world.variable_at(name, self.home)
 
     def near(self, name: str) -> str:
         return self.world.near(name)
 
     def is_service(self, name: str) -> bool:
-        return name in self.world.symbols
+        return service_name(self.home, name) in self.world.symbols
 
     def reference(self, path: Sequence[str]) -> Sequence[Piece]:
         first, *rest = path
@@ -211,16 +226,28 @@ class View:
         if first == "vars":
             if len(rest) != 1:
                 raise unknown("a variable has no parts")
-            return self.world.var(rest[0])
+            return self._var(rest[0])
         if first == "self":
             return self._self(rest)
-        if first not in self.world.symbols:
-            known = [*self.world.symbols, *RESERVED]
+        name = service_name(self.home, first)
+        if name not in self.world.symbols:
+            known = [*known_services(self.home), *self.world.symbols, *RESERVED]
             raise unknown(f"there is no server or job `{shown(first)}`", _meant(first, rest, known))
-        return self._service(self.world.symbols[first], rest, connectable(self.world.host(first)))
+        return self._service(self.world.symbols[name], rest, connectable(self.world.host(name)))
+
+    def _var(self, name: str) -> Sequence[Piece]:
+        """A name that the file does not know is told in its own words."""
+        if (home := holder(self.home, name)) is not None:
+            return self.world.var_of(home, name)
+        known = var_name(self.home, name)
+        if known not in self.world.vars and known not in self.world.set_vars and self.home is not None:
+            near = did_you_mean(name, [*self.home.vars, *self.world.vars])
+            raise unknown(f"there is no variable `{name}` in `vars`", near)
+        return self.world.var(known)
 
     def _stack(self, rest: list[str]) -> str:
-        known = {"dir": self.world.directory, "name": self.world.name, "python": sys.executable}
+        folder = self.home.base if self.home is not None and self.home.base else self.world.directory
+        known = {"dir": folder, "name": self.world.name, "python": sys.executable}
         if len(rest) != 1 or rest[0] not in known or (rest[0] == "name" and not self.world.name):
             raise _no_part("stack", rest, known)
         return known[rest[0]]

@@ -14,6 +14,7 @@ from launchpad.errors import Diagnostic, Span
 from launchpad.stack.nodes import Map, Node, Scalar, Seq, kind, kind_of, span_at, walk
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.problems import MISSING, UNKNOWN_KEY, VALUE, closest, error, shown
+from launchpad.stack.reuse import Extends, Include, Including
 from launchpad.stack.schema import LATER, LATER_TOP, Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import View, World
 from launchpad.stack.words import Word
@@ -29,6 +30,8 @@ _INSIDE: dict[str, type[BaseModel]] = {
     "env_file": EnvFile,
     "output": Sink,
     "depends_on": Dependency,
+    "include": Include,
+    "extends": Extends,
 }
 _MEANT = {
     "env": "environment",
@@ -174,7 +177,7 @@ def _unknown(model: type[BaseModel], node: Map, path: Sequence[str | int]) -> It
     inside = (
         next((_INSIDE[step] for step in reversed(path[:-1]) if step in _INSIDE), None) if path[1:] else None
     )
-    target = inside or (Stack if model is Top else model)
+    target = inside or (Stack if model in (Top, Including) else model)
     if (target in (Server, Job, Defaults) and key in LATER) or (target is Stack and key in LATER_TOP):
         return
     if target is Server and key in ("retries", "primary"):

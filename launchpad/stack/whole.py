@@ -1,26 +1,37 @@
-"""The stack as one tree: the stack file, and the personal file beside it merged over it.
+"""The stack as one tree: the stack file, what it includes and extends, and the personal file beside it, merged over it.
 
 Decides which files are read, and in which order they are merged. Fills in nothing and checks no keys.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from launchpad.errors import Diagnostic
-from launchpad.stack.merge import overlay, with_environment_map
-from launchpad.stack.nodes import Entry, Map
+from launchpad.stack.extends import Source, heirs
+from launchpad.stack.home import Home
+from launchpad.stack.include import Files, Opened, expanded
+from launchpad.stack.merge import normal, overlay
+from launchpad.stack.nodes import Map
+from launchpad.stack.scope import World
 from launchpad.stack.source import read
 
 
 @dataclass
 class Whole:
-    """`root` is missing where the file is no map at all."""
+    """`root` is missing where there is no telling what the stack is."""
 
     root: Map | None = None
     problems: list[Diagnostic] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)
+    """Services that come from other files, with the defaults of those."""
+    heirless: list[str] = field(default_factory=list)
+    """Services of which is not known what they extend."""
+    homes: list[tuple[Home, Map]] = field(default_factory=list)
+    """Every included file, with its top level."""
 
 
 def local_file(file: Path) -> Path:
@@ -28,40 +39,30 @@ def local_file(file: Path) -> Path:
     return file.with_name(f"{file.stem}.local{file.suffix}")
 
 
-def read_whole(file: Path) -> Whole:
+def read_whole(file: Path, environ: Mapping[str, str]) -> Whole:
     """The file with its local file merged over it."""
-    whole = Whole()
-    first = read(file)
-    whole.problems += first.problems
-    if first.root is None:
+    problems: list[Diagnostic] = []
+    early = World(str(file.parent), environ, problems=problems)
+    files = Files(str(file.parent), early, problems)
+    whole = Whole(None, problems, files.inputs, heirless=files.heirless, homes=files.homes)
+    root = _read(file, whole)
+    if root is None:
         return whole
-    whole.inputs.append(file)
-    whole.root = normal(first.root, whole.problems)
+    opened = (Opened(file),)
+    root, whole.foreign = expanded(files, root, None, opened)
     local = local_file(file)
-    if local.is_file():
-        whole.inputs.append(local)
-        second = read(local, empty_ok=True)
-        whole.problems += second.problems
-        if second.root:
-            whole.root = overlay(whole.root, normal(second.root, whole.problems))
+    if local.is_file() and (over := _read(local, whole, empty_ok=True)):
+        over, more = expanded(files, over, None, (*opened, Opened(local)))
+        root, whole.foreign = overlay(root, over), whole.foreign | more
+    if files.ok:
+        whole.root = heirs(Source(files, root, None, opened, whole.foreign))
     return whole
 
 
-def normal(root: Map, problems: list[Diagnostic]) -> Map:
-    """`environment` as a map everywhere, so that it merges whichever way it was written."""
-    entries = dict(root.entries)
-    for key in ("servers", "jobs"):
-        group = root.get(key)
-        if isinstance(group, Map):
-            inner = {name: normal_one(entry, problems) for name, entry in group.entries.items()}
-            entries[key] = Entry(entries[key].key, Map(group.span, inner, group.size, group.height))
-    if "defaults" in entries:
-        entries["defaults"] = normal_one(entries["defaults"], problems)
-    return Map(root.span, entries, root.size, root.height)
-
-
-def normal_one(entry: Entry, problems: list[Diagnostic]) -> Entry:
-    """Of one service."""
-    if not isinstance(entry.value, Map):
-        return entry
-    return Entry(entry.key, with_environment_map(entry.value, problems))
+def _read(file: Path, whole: Whole, *, empty_ok: bool = False) -> Map | None:
+    found = read(file, empty_ok=empty_ok)
+    whole.problems += found.problems
+    if found.root is None:
+        return None
+    whole.inputs.append(file)
+    return normal(found.root, whole.problems)

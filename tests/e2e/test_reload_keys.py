@@ -37,7 +37,7 @@ def text(keys: list[str], after: bool) -> str:
         case = CASES[key]
         mine = {**(JOB if case.job else BASE), **(case.after if after else case.before)}
         (jobs if case.job else servers)[written(key)] = mine
-    return json.dumps({"servers": servers, "jobs": jobs}, indent=1)
+    return json.dumps({"x-mine": {}, "servers": servers, "jobs": jobs}, indent=1)
 
 
 def lay(folder: Path, files: dict[str, str]) -> None:

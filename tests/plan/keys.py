@@ -17,7 +17,16 @@ JOB: dict[str, Any] = {"command": "PRETEND"}
 EVENTS = ".launchpad/stack.yaml/events.jsonl"
 LOG = ".launchpad/stack.yaml/logs/{}-file.log"
 """Two files that are younger than the process."""
-FILES = {"c.env": "A=1\n", "a.env": "A=1\n", "b.env": "A=2\n", "w/there": "", "v/bin/there": ""}
+ONE = "servers: {b: {command: PRETEND, port: auto}}"
+FILES = {
+    "one.yaml": ONE,
+    "two.yaml": f"# the same\n{ONE}",
+    "c.env": "A=1\n",
+    "a.env": "A=1\n",
+    "b.env": "A=2\n",
+    "w/there": "",
+    "v/bin/there": "",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Case:
         mine = {**(JOB if self.job else BASE), **(self.after if after else self.before)}
         other = {"command": "PRETEND --port ${self.port}", "port": "auto"}
         servers: dict[str, Any] = {"b": other, **({} if self.job else {"a": mine})}
-        stack = {"servers": servers, "jobs": {"a": mine} if self.job else {}}
+        stack = {"x-mine": {}, "servers": servers, "jobs": {"a": mine} if self.job else {}}
         return json.dumps(stack, indent=1).replace("PRETEND", command)
 
 
@@ -86,6 +95,11 @@ CASES: dict[str, Case] = {
     "depends_on": Case({}, {"depends_on": ["b"]}),
     "depends_on.condition": value("depends_on", {"b": "started"}, {"b": "ready"}),
     "depends_on.restart": value("depends_on", {"b": {"restart": False}}, {"b": {"restart": True}}),
+    "extends": value("extends", "b", "x-mine"),
+    "extends.file": value(
+        "extends", {"service": "b", "file": "one.yaml"}, {"service": "b", "file": "two.yaml"}
+    ),
+    "extends.service": value("extends", {"service": "b"}, {"service": "x-mine"}),
     **checks("ready"),
     "ready.log": Case({"ready": {"log": "hell"}}, {"ready": {"log": "hello"}}),
     "ready.notify": Case({}, {"ready": {"notify": True}}),

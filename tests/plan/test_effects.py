@@ -14,6 +14,7 @@ from launchpad.plan.diff import Now, diff
 from launchpad.plan.effects import SERVICE, TOP, Effect, effect
 from launchpad.plan.read import Reading
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
+from launchpad.stack.reuse import Extends
 from launchpad.stack.schema import Defaults, Job, Server, Stack
 from tests.plan.keys import CASES, FILES, Case
 from tests.stack.writing import planned
@@ -26,6 +27,7 @@ MAPS: dict[str, type[BaseModel]] = {
     "restart": Restart,
     "backoff": Backoff,
     "output": Sink,
+    "extends": Extends,
 }
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from launchpad.errors import Refused
 from launchpad.stack import json_schema
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
+from launchpad.stack.reuse import Extends, Include
 from launchpad.stack.schema import LATER, Job, Server, Stack
 from tests.messages.bad_files import CASES
 from tests.stack.test_mutations import REALISTIC
@@ -138,7 +139,10 @@ MODELS: dict[type[BaseModel], str] = {
     Dependency: "depends_on",
     EnvFile: "env_file",
     Sink: "output",
+    Include: "include",
+    Extends: "extends",
 }
+INCLUDED = {"file": "common.yaml"}
 MATES = {
     "status": {"http": "/"},
     "body": {"http": "/"},
@@ -146,6 +150,8 @@ MATES = {
     "rotate": {"file": "a.log"},
     "keep": {"file": "a.log"},
     "required": {"path": "no.env"},
+    "prefix": {"file": "common.yaml"},
+    "vars": {"file": "common.yaml"},
 }
 
 
@@ -165,6 +171,10 @@ def whole(model: type[BaseModel], key: str, example: Any) -> dict[str, Any]:
     service: dict[str, Any] = {"command": "x", "port": "auto"}
     if model in (Server, Job):
         service.update(inside)
+    elif model is Include:
+        return {"servers": {"web": service}, "include": [{**INCLUDED, **inside}]}
+    elif model is Extends:
+        service["extends"] = {"service": "llm", **inside}
     elif model is Dependency:
         service["depends_on"] = {"llm": inside}
     else:
@@ -184,10 +194,13 @@ def whole(model: type[BaseModel], key: str, example: Any) -> dict[str, Any]:
 def test_examples_of_the_documentation(
     tmp_path: Path, model: type[BaseModel], key: str, example: Any
 ) -> None:
-    data = whole(model, key, example)
+    data = {"x-base": {}, **whole(model, key, example)}
     assert problems(data) == []
+    tmp_path = tmp_path / "here"
+    tmp_path.mkdir()
     (tmp_path / ".venvs" / "reward" / "bin").mkdir(parents=True)
-    files = {".env": "A=1\n"}
+    common = "vars: {model: m}\nservers: {llm: {command: x}}"
+    files = {".env": "A=1\n", **dict.fromkeys(("base.yaml", "../infra/llm.yaml", "common.yaml"), common)}
     environ = {**ENVIRON, "API_KEY": "k", "HF_TOKEN": "t"}
     loaded(tmp_path, yaml.safe_dump(data, sort_keys=False), files, environ=environ)
 
