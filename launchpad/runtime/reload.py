@@ -25,6 +25,8 @@ from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import override
 from launchpad.runtime.supervisor import Supervisor
 
+STACK_SUFFIXES = (".yaml", ".yml")
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -151,14 +153,16 @@ class Reloader:
         meaning = self._meaning(draft, self._supervisor.names)
         if meaning is None:
             return self._patience.broken_s
-        if caution.is_cut_off(*self._before_and_now(draft)) and caution.disturbs(meaning.changes):
+        cut = any(caution.is_cut_off(*versions) for versions in self._before_and_now(draft))
+        if cut and caution.disturbs(meaning.changes):
             return self._patience.cut_s
         return self._patience.ending_s if caution.ends(meaning.changes) else self._patience.settle_s
 
-    def _before_and_now(self, draft: Draft) -> tuple[bytes | None, bytes | None]:
-        """The stack file as it was applied, and as it stands there."""
-        file = self._options.file
-        return (self._applied or {}).get(file), draft.contents.get(file)
+    def _before_and_now(self, draft: Draft) -> list[tuple[bytes | None, bytes | None]]:
+        """Each stack file, also those that are included, as it was applied, and as it stands there."""
+        before, file = self._applied or {}, self._options.file
+        files = [one for one in draft.contents if one == file or one.suffix in STACK_SUFFIXES]
+        return [(before.get(one), draft.contents[one]) for one in files]
 
     # --- what it means, and whether it may ---------------------------------------------------------
 
@@ -188,7 +192,7 @@ class Reloader:
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
-        cut = caution.is_cut_within_a_line(*self._before_and_now(draft))
+        cut = any(caution.is_cut_within_a_line(*versions) for versions in self._before_and_now(draft))
         if question is None and cut and caution.disturbs(meaning.changes):
             why = "it ends in the middle of a line, and is nothing but the beginning of what runs"
             question = effects.waits(why)

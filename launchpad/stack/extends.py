@@ -13,7 +13,7 @@ from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.home import Home, service_name
 from launchpad.stack.merge import normal_one, under
 from launchpad.stack.nodes import Entry, Map, Node, scalars
-from launchpad.stack.problems import REFERENCE, REUSE, did_you_mean, error, shown
+from launchpad.stack.problems import REFERENCE, REUSE, VALUE, did_you_mean, error, shown
 from launchpad.stack.reuse import Extends
 from launchpad.stack.schema import JOB_ONLY, Defaults
 from launchpad.stack.validate import Converter, validate
@@ -128,6 +128,8 @@ def _said(source: Source, entry: Entry) -> Extends | None:
     only = Map(entry.span, {KEY: entry})
     model, problems = validate(Defaults, only, Converter(source.files.early, early=True))
     source.files.problems += problems
+    if model is not None and model.extends is None:
+        source.files.problems.append(error(VALUE, f"`{KEY}` has no value", entry.key.span))
     return model.extends if model else None
 
 
@@ -166,6 +168,7 @@ def _other(source: Source, text: str, said: Entry) -> Source | None:
         if root is None:
             return None
         _know(home, root.get("vars"))
+        source.files.homes.append((home, root))
         opened = (*source.opened, Opened(path, span))
         source.others[path] = Source(source.files, root, home, opened, set())
     return source.others[path]

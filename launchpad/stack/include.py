@@ -60,7 +60,7 @@ class Files:
     heirless: list[str] = field(default_factory=list)
     """What extends something that is not there."""
     homes: list[tuple[Home, Map]] = field(default_factory=list)
-    """Every included file, with its top level."""
+    """Every other file, with its top level."""
     _roots: dict[Path, Map | None] = field(default_factory=dict)
     _count: int = 0
 

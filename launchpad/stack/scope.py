@@ -238,6 +238,8 @@ class View:
     def _var(self, name: str) -> Sequence[Piece]:
         """A name that the file does not know is told in its own words."""
         if (home := holder(self.home, name)) is not None:
+            if isinstance(node := home.values[name], Scalar) and node.value is None:
+                raise unknown(f"the variable `{name}` has no value")
             return self.world.var_of(home, name)
         known = var_name(self.home, name)
         if known not in self.world.vars and known not in self.world.set_vars and self.home is not None:

@@ -31,7 +31,7 @@ class Whole:
     heirless: list[str] = field(default_factory=list)
     """Services of which is not known what they extend."""
     homes: list[tuple[Home, Map]] = field(default_factory=list)
-    """Every included file, with its top level."""
+    """Every other file, with its top level."""
 
 
 def local_file(file: Path) -> Path:
