@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from launchpad.control.api import ServiceView, Snapshot
-from launchpad.views.words import GLYPHS, LIVE_STATES, STYLES, duration, plain, ports_text, state_word, why
+from launchpad.views.words import (
+    GLYPHS,
+    LIVE_STATES,
+    STYLES,
+    duration,
+    plain,
+    ports_text,
+    scaled_line,
+    state_word,
+    why,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -48,10 +58,7 @@ def heading(snapshot: Snapshot, now: float) -> str:
 
 def scaled(snapshot: Snapshot) -> list[str]:
     """What has another number of copies than the file says."""
-    return [
-        f"`{name}` has {count} cop{'y' if count == 1 else 'ies'} (`launchpad scale`), the file says {written}"
-        for name, (count, written) in snapshot.scaled.items()
-    ]
+    return [scaled_line(name, count, written) for name, (count, written) in snapshot.scaled.items()]
 
 
 def plain_table(snapshot: Snapshot, now: float) -> str:

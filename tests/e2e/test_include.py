@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +184,32 @@ def test_the_next_supervisor_takes_over_what_came_from_another_file(stack: Stack
     stack.up()
     assert pids(stack) == before
     stack.down()
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.heavy
+def test_the_example_with_copies_and_another_file(make_stack: Make) -> None:
+    """The router answers all the time, and knows the new copies in the end."""
+    stack = make_stack("", name="fleet.yaml")
+    shutil.copytree(ROOT / "stacks", stack.folder, dirs_exist_ok=True)
+    stack.environ["PATH"] = f"{Path(sys.executable).parent}:{stack.environ['PATH']}"
+    file = ("-f", "fleet.yaml")
+    stack.cli("up", "-d", *file, check=0)
+    rows = {row["name"]: row for row in json.loads(stack.cli("ps", "--json", *file, check=0).stdout)}
+    copies = [f"models-llm-{index}" for index in range(4)]
+    assert [name for name in rows if name.startswith("models-llm")] == copies[:2]
+    assert get(f"{rows[copies[0]]['url']}/").json()["name"] == "large 0"
+    stack.cli("scale", "models-llm=4", *file, check=0)
+    snapshot = stack.wait_for(
+        lambda s: any(
+            v.name == "router" and v.pid != rows["router"]["pid"] and v.state == "ready" for v in s.services
+        )
+    )
+    views = {view.name: view for view in snapshot.services}
+    assert [views[name].pid for name in copies[:2]] == [rows[name]["pid"] for name in copies[:2]]
+    urls = ",".join(str(views[name].url) for name in copies)
+    assert get(f"{views['router'].url}/").json()["name"] == f"router for {urls}"
+    stack.cli("down", *file, check=0)
+    assert not stack.survivors()

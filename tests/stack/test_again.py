@@ -264,8 +264,8 @@ def test_what_did_not_change_is_not_made_again(file: Path) -> None:
     again = [service.name for service in after.plan.services if service is not old[service.name]]
     assert sorted(again) == ["folder", "idle"]
     assert after.loaded.service("llm") is before.loaded.service("llm")
-    again = read_stack(file, before=after, environ={"PATH": "/bin"})
-    assert next(s for s in again.plan.services if s.name == "idle") in after.plan.services
+    third = read_stack(file, before=after, environ={"PATH": "/bin"})
+    assert next(s for s in third.plan.services if s.name == "idle") in after.plan.services
 
 
 def test_alike_is_what_is_written(tmp_path: Path) -> None:
