@@ -189,6 +189,7 @@ class Reloader:
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
         if draft.contents == self._applied or self._is_what_runs(meaning):
             self._applied = draft.contents
+            self._options = replace(self._options, scaled=meaning.reading.loaded.scaled)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)

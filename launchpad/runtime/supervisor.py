@@ -356,6 +356,7 @@ class Supervisor:
     def adopt_reading(self, reading: Reading, names: tuple[str, ...]) -> None:
         """From now on the stack is this (see `apply.apply`, which makes sure that it can be)."""
         self.reading, self.names = reading, names
+        self._remember()
         self._route()
         self.on_adopted()
 

@@ -41,6 +41,7 @@ def up(options: UpOptions) -> int:
     paths = stack_paths(options.file)
     options = replace(options, scaled=scaled(paths))
     reading = _read(options, paths)
+    options = replace(options, scaled=reading.loaded.scaled)  # the file may say another number by now
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:

@@ -20,7 +20,7 @@ class Surroundings:
     directory: str
     name: str
     environ: Mapping[str, str]
-    env_files: Mapping[str, str]
+    env_files: Mapping[str, object]
     set_vars: Mapping[str, str]
     vars: Mapping[str, object]
     symbols: Mapping[str, object]
@@ -31,7 +31,7 @@ def surroundings(world: World) -> Surroundings:
         world.directory,
         world.name,
         dict(world.environ),
-        dict(world.env_files),
+        {**world.env_files, "--env-file": dict(world.given)},
         dict(world.set_vars),
         {name: _plain(node) for name, node in world.vars.items()},
         {name: _outside(symbol) for name, symbol in world.symbols.items()},

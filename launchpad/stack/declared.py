@@ -25,7 +25,7 @@ def declared(
     """Later wins: the env files of the stack and of the file that has the service (over which launchpad's own
     environment wins), the service's own, its `environment`. A name without a value that is set nowhere changes nothing."""
     found: dict[str, Variable] = {}
-    for values in (world.env_files, *env_files_around(home)):
+    for values in (world.env_files, *env_files_around(home), world.given):
         for name, value in values.items():
             found[name] = _hidden(name, (world.environ.get(name, value),))
     for file in files:
@@ -63,5 +63,5 @@ def secrets(
     templates += [argument for service in services for argument in service.command]
     found = {str(part) for one in templates for part in one if isinstance(part, Secret)}
     found |= {value for home in homes for value in home.env_files.values()}
-    found |= set(world.env_files.values())
+    found |= {*world.env_files.values(), *world.given.values()}
     return tuple(sorted((s for s in found if len(s) >= MIN_SECRET), key=lambda s: (-len(s), s)))

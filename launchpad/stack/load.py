@@ -187,7 +187,7 @@ class _Loader:
         for name in env_files:
             found = read_env(Path(os.path.abspath(name)), self.environ, required=True, wanted_at=None)
             self._take(found)
-            self.world.env_files.update(found.values)
+            self.world.given.update(found.values)
 
     def _env_files_of(self, root: Map, into: dict[str, str]) -> None:
         """Those that a file has at its top level."""

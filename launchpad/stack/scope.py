@@ -93,6 +93,8 @@ class World:
     name: str = ""
     env_files: dict[str, str] = field(default_factory=dict)
     """Of the top level; launchpad's own environment wins over them."""
+    given: dict[str, str] = field(default_factory=dict)
+    """Of env files that are named on the command line: these win over those of any file."""
     vars: dict[str, Node] = field(default_factory=dict)
     set_vars: Mapping[str, str] = field(default_factory=dict)
     symbols: dict[str, Symbol] = field(default_factory=dict)
@@ -110,13 +112,13 @@ class World:
         """As a file sees it: its own env files win over those around it."""
         if name in self.environ:
             return Piece(self.environ[name], split=True, secret=looks_secret(name))
-        for values in (*reversed(env_files_around(home)), self.env_files):
+        for values in (self.given, *reversed(env_files_around(home)), self.env_files):
             if name in values:
                 return Piece(values[name], split=True, secret=True)
         return None
 
     def near(self, name: str) -> str:
-        return did_you_mean(name, [*self.env_files, *self.environ])
+        return did_you_mean(name, [*self.given, *self.env_files, *self.environ])
 
     def var(self, name: str) -> tuple[Piece, ...]:
         """The value of `${vars.name}`. Raises Problem."""

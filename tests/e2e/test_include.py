@@ -139,6 +139,23 @@ def test_a_bad_included_file_changes_nothing(stack: Stack, how: str) -> None:
     stack.down()
 
 
+def test_an_included_file_that_is_cut_off_waits(stack: Stack) -> None:
+    stack.start("up")
+    stack.wait_up()
+    whole, file = INFRA + "  last:\n    command: PRETEND --name last-one\n", infra(stack) / "llm.yaml"
+    save(file, whole)
+    stack.wait_state("infra-last", "ready")
+    before = pids(stack)
+    save(file, whole.removesuffix("-one\n"))
+    told = stack.wait_for(lambda s: bool(s.stale))
+    assert [one.code for one in told.diagnostics] == ["E612"]
+    assert pids(stack) == before
+    save(file, whole)
+    stack.wait_for(lambda s: not s.stale)
+    assert pids(stack) == before
+    stack.down()
+
+
 def test_a_file_that_is_included_later_is_watched(stack: Stack) -> None:
     stack.start("up")
     stack.wait_up()

@@ -181,7 +181,7 @@ def test_what_was_scaled_outlives_the_supervisor_and_ends_with_the_stack(make_st
 @pytest.mark.heavy
 def test_the_file_has_the_last_word_when_its_number_changes(make_stack: Make) -> None:
     stack = make_stack(STACK)
-    stack.up()
+    stack.up("--no-watch")
     stack.cli("scale", "llm=1", check=0)
     stack.write(STACK.replace("--name", "--header 'A: b' --name"))
     stack.cli("reload", check=0)
@@ -195,6 +195,22 @@ def test_the_file_has_the_last_word_when_its_number_changes(make_stack: Make) ->
     stack.cli("reload", check=0)
     stack.wait_up()
     assert len(copies(stack)) == 3, "what was asked for once does not come back"
+    stack.cli("scale", "llm=1", check=0)
+    stack.write(replicas(1))
+    stack.cli("reload", check=0)
+    assert memory(stack)["scaled"] == [], "the file says what runs"
+    stack.write(STACK)
+    stack.cli("reload", check=0)
+    stack.wait_up()
+    assert len(copies(stack)) == 3
+    stack.cli("scale", "llm=1", check=0)
+    os.kill(stack.client.status().pid, signal.SIGKILL)
+    stack.write(replicas(2))
+    stack.up("--no-watch")
+    stack.write(STACK)
+    stack.cli("reload", check=0)
+    stack.wait_up()
+    assert len(copies(stack)) == 3
     stack.down()
 
 

@@ -281,3 +281,15 @@ def test_not_without_end(folder: Path) -> None:
     files["20.yaml"] = "servers: {s: {command: x}}\n"
     problems = refused(folder, "include: 0.yaml\n", files)
     assert problems[0].message == f"more than {MOST_FILES} files are included"
+
+
+def test_an_env_file_of_the_command_line_wins_over_those_of_all_files(folder: Path) -> None:
+    files = {
+        "a.yaml": "env_file: a.env\nservers: {a: {command: 'x ${K}'}}\n",
+        "a.env": "K=inner\n", "top.env": "K=outer\n", "given.env": "K=given\n",
+    }  # fmt: skip
+    reading = planned(
+        folder, "include: a.yaml\nenv_file: top.env\n", files, env_files=[str(folder / "given.env")]
+    )
+    assert reading.plan.services[0].command == (("x",), ("given",))
+    assert dict(reading.plan.services[0].environment)["K"] == ("given",)
