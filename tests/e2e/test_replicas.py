@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Make
-from tests.e2e.harness import Stack, environ_of, eventually, fire, get
+from tests.e2e.harness import Stack, environ_of, eventually, fire, free_ports, get
 
 STACK = """
 servers:
@@ -262,4 +262,35 @@ def test_only_what_is_asked_for_of_the_copies(make_stack: Make) -> None:
     stack.cli("scale", "llm=4", check=0)
     eventually(lambda: copies(stack).get("llm-3"), "the new copy is part of what was asked for")
     assert stack.ps()["other"]["pid"] is None
+    stack.down()
+
+
+def test_the_file_says_by_a_save_what_runs_already(make_stack: Make) -> None:
+    """What was asked for is forgotten then, too."""
+    stack = make_stack(STACK)
+    stack.up()
+    stack.cli("scale", "llm=1", check=0)
+    assert memory(stack)["scaled"] == [["llm", 1, 3]]
+    stack.write(replicas(1))
+    eventually(lambda: not memory(stack)["scaled"], "it is forgotten")
+    stack.write(STACK)
+    stack.wait_state("llm-2", "ready")
+    stack.down()
+
+
+def test_what_comes_back_has_the_port_that_it_had(make_stack: Make) -> None:
+    first = free_ports(2)
+    port = f"port: {first}-{first + 1}"
+    a, b = (f'  {name}: {{command: "PRETEND --port ${{self.port}}", {port}}}\n' for name in "ab")
+    text = "servers:\n  c: {command: PRETEND}\n  d: {command: PRETEND}\n  e: {command: PRETEND}\n"
+    stack = make_stack(text + a + b)
+    stack.up("--no-watch")
+    before = stack.ps()
+    assert [before[name]["ports"]["main"] for name in "ab"] == [first, first + 1]
+    for version in (text, text + b + a):
+        stack.write(version)
+        stack.cli("reload", check=0)
+        stack.wait_up()
+    after = stack.ps()
+    assert [after[name]["ports"] for name in "ab"] == [before[name]["ports"] for name in "ab"]
     stack.down()
