@@ -111,13 +111,26 @@ def blocks(page: Path) -> list[Any]:
     return [block for block in found if isinstance(block, dict) and ({"servers", "jobs"} & set(block))]
 
 
+BESIDE = {
+    "common.yaml": "vars: {}\n",
+    "../infra/llm.yaml": "vars: {model: m}\nservers: {llm: {command: x, port: auto}}\n",
+    "../judge/stack.yaml": "servers: {judge: {command: x}}\n",
+}
+"""Files that the guide's stacks are made of."""
+
+
 @pytest.mark.parametrize("index", range(len(blocks(ROOT / "docs/guide.md"))))
 def test_stacks_of_the_guide_are_in_order(
     index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "x")
+    here = tmp_path / "here"
+    here.mkdir()
     for file in (".env", "llm.env"):
-        (tmp_path / file).write_text("")
-    stack = tmp_path / "stack.yaml"
+        (here / file).write_text("")
+    for file, text in BESIDE.items():
+        (here / file).parent.mkdir(exist_ok=True)
+        (here / file).write_text(text)
+    stack = here / "stack.yaml"
     stack.write_text(yaml.safe_dump(blocks(ROOT / "docs/guide.md")[index]))
     read_stack(stack)

@@ -37,16 +37,11 @@ class Exported:
 
 
 EXPANDED = ("uses", "model", "args")
-"""What these stand for is exported."""
+"""What these stand for is exported, as are the copies that `replicas` asks for, each for itself."""
 ALWAYS_LOST = {
     "requirements": "nobody makes the environment there: make it before",
     "python": "nobody makes the environment there: make it before",
 }
-
-
-def base(reading: Reading, name: str) -> str:
-    """The name under which a service is written, which is another one for one of several copies."""
-    return name if name in reading.loaded.trees else name.rpartition("-")[0]
 
 
 class Source:
@@ -97,7 +92,7 @@ class Source:
     def leave(self, service: str, key: str, why: str) -> None:
         """Say that something could not be expressed, at its place."""
         named = f"`{service}.{key}`: " if not why.startswith("is not") else f"`{service}` "
-        self.left.append((self.reading.loaded.span(base(self.reading, service), key), named + why))
+        self.left.append((self.reading.loaded.span(service, key), named + why))
 
     def said(self) -> list[str]:
         """All that was left, in the order of the file."""
@@ -209,11 +204,11 @@ class Source:
 
     def tree(self, name: str) -> Mapping[str, Entry]:
         """The keys of a service as they are written."""
-        return self.reading.loaded.trees[base(self.reading, name)].entries
+        return self.reading.loaded.trees[name].entries
 
     def written(self, one: Service) -> Server | Job:
         """Its model."""
-        return self.reading.loaded.service(base(self.reading, one.name))
+        return self.reading.loaded.service(one.name)
 
     def is_job(self, name: str) -> bool:
         return any(one.name == name and one.kind is Kind.JOB for one in self.services)

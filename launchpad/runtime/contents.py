@@ -12,6 +12,8 @@ import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from launchpad.stack.files import content
+
 MAX_BYTES = 1_000_001
 """One more than what any input may have."""
 F_SETSIG = 10
@@ -29,8 +31,7 @@ def contents(files: Iterable[Path]) -> Contents:
 
 def _bytes(file: Path) -> bytes | None:
     try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES)
+        return content(file, MAX_BYTES)
     except OSError:
         return None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from honcho import environ as dotenv
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack.files import content
 from launchpad.stack.nodes import BREAK
 from launchpad.stack.problems import BOUNDS, ENV_FILE, UNREADABLE, Stop, error, shown
 from launchpad.stack.source import MAX_BYTES, decode, reason
@@ -38,8 +39,7 @@ def read_env(path: Path, environ: Mapping[str, str], *, required: bool, wanted_a
     is taken from `environ`."""
     result = EnvRead(path)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = content(path, MAX_BYTES + 1)
         result.found = True
         if len(data) > MAX_BYTES:
             raise Stop(

@@ -15,6 +15,7 @@ import yaml
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack import syntax
+from launchpad.stack.files import content
 from launchpad.stack.nodes import BREAK, Entry, Map, Node, Scalar, Seq, kind, resolve
 from launchpad.stack.problems import BOUNDS, DUPLICATE, UNREADABLE, UNSUPPORTED_YAML, Stop, error, shown
 
@@ -76,8 +77,7 @@ def _text(path: Path) -> str:
     """The file's text. Raises Stop where it cannot be read, is too large or is not text."""
     file = str(path)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = content(path, MAX_BYTES + 1)
     except FileNotFoundError:
         raise Stop(error(UNREADABLE, f"there is no file `{file}`")) from None
     except OSError as problem:

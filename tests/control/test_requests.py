@@ -22,7 +22,7 @@ from launchpad.control.requests import FIELDS, Malformed, body_of
         ("apply", {"names": [1]}, "`names` is a list of texts"),
         ("diff", {"set_vars": {"a": 1}}, "`set_vars` is a map of names to texts"),
         ("reload", {"yes": "true"}, "`yes` is true or false"),
-        ("reload", {"names": ["llm"]}, "`names` is no part of `reload`; it has yes"),
+        ("reload", {"names": ["llm"]}, "`names` is no part of `reload`; it has yes, again"),
         ("down", {"kill": 1}, "`kill` is true or false"),
         ("down", [], "the request is not a JSON object"),
     ],

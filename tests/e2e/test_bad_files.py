@@ -73,7 +73,7 @@ KINDS = {
     "handover": "servers:\n  llm: {command: x, port: auto, handover: §pass}\n",
     "supervisor policy": "when_supervisor_dies: §explode\nservers:\n  llm: {command: x}\n",
     "primary server": "servers:\n  llm: {command: x, §primary: true}\n",
-    "known, and not built yet": "servers:\n  llm: {command: x, §replicas: 2}\n",
+    "known, and not built yet": "servers:\n  llm: {command: x, §requirements: a.txt}\n",
     "missing venv": "servers:\n  llm: {command: x, venv: §.no-such-venv}\n",
     "YAML tag": "servers:\n  llm: {command: §!!python/object:os.system x}\n",
     "second document": "servers:\n  llm: {command: x}\n§---\nservers: {}\n",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from launchpad.errors import Refused
+from launchpad.plan.read import read_stack
 from tests.faults.fuzzing import TARGETS
 from tests.faults.fuzzing_input import refused_or_read
 
@@ -44,6 +48,25 @@ def test_folders_that_cannot_be(tmp_path: Path, key: str, folder: str) -> None:
     file = tmp_path / "stack.yaml"
     file.write_text(json.dumps({"servers": {"a": {"command": "x", key: folder}}}))
     refused_or_read(file)
+
+
+@pytest.mark.parametrize("file", ["/dev/kmsg", "/dev/zero", "/dev/tty", "pipe", "socket"])
+def test_what_never_ends_is_no_file(tmp_path: Path, file: str) -> None:
+    """The first of these once kept the supervisor busy for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(tmp_path / "socket"))
+        stack = tmp_path / "stack.yaml"
+        stack.write_text(json.dumps({"env_file": file, "servers": {"a": {"command": "x"}}}))
+        with pytest.raises(Refused) as caught:
+            read_stack(stack)
+    assert "cannot be read" in caught.value.diagnostics[0].message
+
+
+def test_no_file_at_all_is_an_empty_one(tmp_path: Path) -> None:
+    stack = tmp_path / "stack.yaml"
+    stack.write_text(json.dumps({"env_file": "/dev/null", "servers": {"a": {"command": "x"}}}))
+    assert read_stack(stack).plan.services
 
 
 def test_what_was_found() -> None:

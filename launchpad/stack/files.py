@@ -1,0 +1,30 @@
+"""Reads a file that somebody names: all of it, never for ever.
+
+Decides what counts as a file. A pipe or a device is none: what reads one may wait for ever, or never come to an end, and
+a file is read again at each save.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+NOT_REGULAR = "it is no regular file"
+
+
+def content(path: Path, most: int) -> bytes:
+    """At most `most` bytes; of /dev/null none. Raises OSError."""
+    fd = os.open(
+        path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    )  # a pipe would wait for a writer already here
+    with os.fdopen(fd, "rb") as stream:
+        found = os.fstat(fd)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if os.path.samestat(found, os.stat(os.devnull)):
+            return b""
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, NOT_REGULAR)
+        return stream.read(most)
