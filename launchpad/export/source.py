@@ -187,10 +187,7 @@ class Source:
         win."""
         loaded = self.reading.loaded
         own = [(self._path(file.path), file.required) for file in self.written(one).env_file]
-        theirs = {self._path(file.path) for name in loaded.order for file in loaded.service(name).env_file}
-        theirs |= {path for made in loaded.made.values() for path, _ in made.files}  # of `requirements`
-        read = [path for path in map(str, loaded.inputs) if not path.endswith((".yaml", ".yml"))]
-        return [*((path, os.path.exists(path)) for path in read if path not in theirs), *own]
+        return [*((str(path), os.path.exists(path)) for path in loaded.env_files[one.name]), *own]
 
     def _path(self, written: str) -> str:
         return os.path.normpath(os.path.join(self.reading.loaded.dir, os.path.expanduser(written)))

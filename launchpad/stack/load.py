@@ -17,7 +17,7 @@ from launchpad.stack.copies import Scaled
 from launchpad.stack.declared import declared, secrets
 from launchpad.stack.envfile import EnvRead, read_env
 from launchpad.stack.environments import Environments, Made
-from launchpad.stack.home import Home, housed
+from launchpad.stack.home import Home, env_files_around, housed
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
@@ -77,6 +77,8 @@ class _Loader:
     before: Loaded | None = None
     problems: list[Diagnostic] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
+    env_paths: dict[int, list[Path]] = field(default_factory=dict)
+    """Where values were read, by the identity of what holds them."""
 
     def load(
         self, set_vars: dict[str, str], env_files: Sequence[str], profiles: tuple[str, ...]
@@ -195,7 +197,7 @@ class _Loader:
         for name in env_files:
             found = read_env(Path(os.path.abspath(name)), self.environ, required=True, wanted_at=None)
             self._take(found)
-            self.world.given.update(found.values)
+            self._into(self.world.given, found)
 
     def _env_files_of(self, root: Map, into: dict[str, str]) -> None:
         """Those that a file has at its top level."""
@@ -204,7 +206,16 @@ class _Loader:
             model, problems = validate(Top, only, Converter(self.world, early=True))
             self.problems += problems
             for index, one in enumerate(model.env_file if model else ()):
-                into.update(self._env_file(one, _item_span(entry, index)).values)
+                self._into(into, self._env_file(one, _item_span(entry, index)))
+
+    def _into(self, values: dict[str, str], found: EnvRead) -> None:
+        values.update(found.values)
+        self.env_paths.setdefault(id(values), []).append(found.path)
+
+    def _around(self, name: str) -> tuple[Path, ...]:
+        """Env files that are not the service's own; later ones win."""
+        levels = (self.world.env_files, *env_files_around(self._home(name)), self.world.given)
+        return tuple(path for values in levels for path in self.env_paths.get(id(values), ()))
 
     def _env_file(self, one: EnvFile, span: Span) -> EnvRead:
         found = read_env(self.path(one.path), self.environ, required=one.required, wanted_at=span)
@@ -344,6 +355,7 @@ class _Loader:
             needs=self.needs,
             jobs=tuple(name for name in trees if name in self.jobs),
             scaled=self.counts.scaled,
+            env_files={name: self._around(name) for name in trees},
             surroundings=None if self.problems else self.surroundings,
             recipes={n: self.recipes.used[o] for n, o in self.origin.items() if o in self.recipes.used},
             made=self.made,

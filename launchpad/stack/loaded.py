@@ -59,6 +59,8 @@ class Loaded:
     """Names of jobs; of `order`, so also of those that have no model."""
     scaled: tuple[Scaled, ...] = ()
     """What was asked for instead of the file's own numbers of copies, and still holds."""
+    env_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Of each service, the env files of the stack and of the file that has it; later ones win, and its own over them."""
     surroundings: Surroundings | None = None
     """What its services are filled from; None where anything was found wrong, so that it is all looked at again."""
     recipes: Mapping[str, Recipe] = field(default_factory=dict)

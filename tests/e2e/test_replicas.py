@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Make
+from tests.e2e.deaths import kill_supervisor
 from tests.e2e.harness import Stack, environ_of, eventually, fire, free_ports, get
 
 STACK = """
@@ -293,4 +294,22 @@ def test_what_comes_back_has_the_port_that_it_had(make_stack: Make) -> None:
         stack.wait_up()
     after = stack.ps()
     assert [after[name]["ports"] for name in "ab"] == [before[name]["ports"] for name in "ab"]
+    stack.down()
+
+
+def test_whoever_takes_over_keeps_the_number(make_stack: Make) -> None:
+    """Any command that somebody has to answer, `scale` among them, goes on from what was asked for before."""
+    stack = make_stack(STACK)
+    stack.up()
+    stack.cli("scale", "llm=2", check=0)
+    before = copies(stack)
+    kill_supervisor(stack)
+    stack.cli("restart", "app", check=0)
+    assert copies(stack) == before
+    assert memory(stack)["scaled"] == [["llm", 2, 3]]
+    kill_supervisor(stack)
+    stack.cli("scale", "llm=4", check=0)
+    after = copies(stack)
+    assert list(after) == ["llm-0", "llm-1", "llm-2", "llm-3"]
+    assert before.items() <= after.items()
     stack.down()
