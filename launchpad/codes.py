@@ -68,12 +68,6 @@ CODES: dict[str, Entry] = {
         ("a block that was begun and not finished", "wrong indentation: the key belongs to another block"),
         ("add the key that the message names",),
     ),
-    "E109": Entry(
-        "known, but not in this version",
-        "The key is planned. It is refused rather than passed over, so that nothing seems to work that does not.",
-        ("a stack file written for a newer launchpad",),
-        ("leave the key out", "install a newer launchpad"),
-    ),
     "E110": Entry(
         "a `${…}` that cannot be read",
         "Something begins like a variable or a reference and does not follow the grammar of either.",
@@ -168,6 +162,7 @@ CODES: dict[str, Entry] = {
         (
             "`--set` with a variable that is not under `vars`",
             "`--profile` with a profile that no service has",
+            "`launchpad scale` with a service that has no `replicas`",
         ),
         ("take a name from the message",),
     ),
@@ -182,6 +177,16 @@ CODES: dict[str, Entry] = {
         "A warning. The stack is used as it is written; what it says often leads to a surprise.",
         ("a port range in which other programs get their ports", "a key that has no effect here"),
         ("follow the hint, or leave it if it is meant",),
+    ),
+    "E126": Entry(
+        "files or services that are made of each other",
+        "A file that is included includes the first one again, or a service extends one that extends it, so there is no "
+        "telling what either of them is.",
+        ("two files that each need something of the other", "`extends` in both of two services"),
+        (
+            "put what both need into a third file and include that",
+            "move common keys into `x-base` and extend that in both",
+        ),
     ),
     "E127": Entry(
         "requirements that cannot be read",

@@ -55,6 +55,9 @@ class _Opened:
         for view in snapshot.services:
             if view.name == name:
                 return view
+        if copies := snapshot.groups.get(name):
+            said = ", ".join(f"`{copy}`" for copy in copies)
+            raise StackError(f"`{name}` has copies, each with a name of its own: {said}", 2)
         known = ", ".join(f"`{view.name}`" for view in snapshot.services)
         raise StackError(f"`{snapshot.stack}` has no server or job `{name}`; it has {known}", 2)
 

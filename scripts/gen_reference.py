@@ -34,6 +34,8 @@ LONG_FORMS = {
     "EnvFile": "[its long form](#env_file-long-form)",
     "Gpus": "[its long form](#gpus-long-form)",
     "Sink": "[its long form](#output-long-form)",
+    "Include": "[its long form](#include-long-form)",
+    "Extends": "[its long form](#extends-long-form)",
 }
 """Models → where their keys are told."""
 DO_NOT_EDIT = "<!-- Written by scripts/gen_reference.py. Do not edit. -->\n"
@@ -60,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 def reference() -> str:
     """Every key of a stack file: what it takes, what it is when left out, an example."""
-    from launchpad.stack import gpus, parts, schema
+    from launchpad.stack import gpus, parts, reuse, schema
 
     common = set(schema.Common.model_fields)
     sections = (
@@ -75,10 +77,11 @@ def reference() -> str:
         ("`backoff`, long form", "", parts.Backoff, ()),
         ("`env_file`, long form", "", parts.EnvFile, ()),
         ("`output`, long form", "", parts.Sink, ()),
+        ("`extends`, long form", "", reuse.Extends, ()),
+        ("`include`, long form", "", reuse.Include, ()),
     )
     body = "\n".join(_section(*section) for section in sections)
-    later = ", ".join(f"`{name}`" for name in dict.fromkeys((*schema.LATER, *schema.LATER_TOP)))
-    return f"{DO_NOT_EDIT}\n{KEYS_HEAD}\n{body}\n{KEYS_TAIL}{later}: {LATER}"
+    return f"{DO_NOT_EDIT}\n{KEYS_HEAD}\n{body}\n{KEYS_TAIL}"
 
 
 KEYS_HEAD = """\
@@ -122,19 +125,14 @@ KEYS_TAIL = """\
 | `${vars.x}` | from `vars`, or `--set x=…` |
 | `${self.name}`, `${self.host}`, `${self.port}`, `${self.url}`, `${self.ports.x}` | this service's own |
 | `${self.gpus}` | its GPUs as CUDA_VISIBLE_DEVICES names them, in `command` and `environment` |
+| `${self.replica}` | which copy it is, from 0, with `replicas` |
 | `${self.fd}` | the descriptor of the listening socket, with `handover: inherit` |
 | `${self.model}`, `${llm.model}` | what the service says as its `model` |
 | `${self.args}` | in a `command`: its `args`, as whole arguments |
 | `${llm.url}`, `${llm.host}`, `${llm.port}`, `${llm.ports.x}` | those of the service `llm` |
-| `${stack.name}`, `${stack.dir}`, `${stack.python}` | the stack's name, the folder of its file, the Python that runs launchpad |
+| `${llm.urls}` | the addresses of all copies of `llm`, with commas between; without `replicas` its own |
+| `${stack.name}`, `${stack.dir}`, `${stack.python}` | the stack's name, the folder of the file that says it, the Python that runs launchpad |
 | `$$` | a dollar |
-
-## Keys that come later
-
-"""
-
-LATER = """\
-known names, refused with a message that says so, so that no file silently means less than it says.
 """
 
 

@@ -13,10 +13,15 @@ import yaml
 from launchpad.cli.group import COMMANDS
 from launchpad.codes import CODES
 from launchpad.plan.read import read_stack
+from tests.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "stacks").rglob("*.md")])
-STACKS = sorted((ROOT / "stacks").glob("*.yaml"))
+STACKS = sorted(
+    path
+    for path in [*(ROOT / "stacks").glob("*.yaml"), *(ROOT / "stacks").glob("*/*.yaml")]
+    if re.search("^(servers|jobs|include):", path.read_text(), re.MULTILINE)
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TEST_FILE = re.compile(r"`((?:tests|launchpad|scripts|docs|stacks)/[\w./-]+)`")
 COMMAND = re.compile(r"(?:^\$ |`| {4})launchpad ([a-z]+)", re.MULTILINE)
@@ -76,7 +81,28 @@ def test_stack_is_in_order(stack: Path) -> None:
 
 def test_every_stack_is_listed() -> None:
     listed = (ROOT / "stacks/README.md").read_text()
-    assert [stack.name for stack in STACKS if f"({stack.name})" not in listed] == []
+    found = [str(stack.relative_to(ROOT / "stacks")) for stack in STACKS]
+    assert [stack for stack in found if f"({stack})" not in listed] == []
+    examples = [stack.parent for stack in STACKS if stack.name == "stack.yaml"]
+    assert examples
+    assert [name(folder) for folder in examples if not (folder / "README.md").exists()] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_has_the_job_that_it_is_run_by(example: str) -> None:
+    shown = EXAMPLES[example]
+    stack = ROOT / "stacks" / shown.file
+    jobs = yaml.safe_load(stack.read_text())["jobs"]
+    assert shown.job in jobs
+    assert f"launchpad run {shown.job} stacks/{shown.file}" in stack.read_text(), "who reads it can run it"
+
+
+def test_the_rehearsal_of_grpo_is_its_stack() -> None:
+    played, real = (read_stack(ROOT / f"stacks/grpo/{file}.yaml").plan for file in ("rehearsal", "stack"))
+    assert [(one.name, one.needs, one.gpus, one.on_change) for one in played.services] == [
+        (one.name, one.needs, one.gpus, one.on_change) for one in real.services
+    ]
+    assert [one.ports for one in played.services] == [one.ports for one in real.services]
 
 
 def blocks(page: Path) -> list[Any]:
@@ -85,13 +111,26 @@ def blocks(page: Path) -> list[Any]:
     return [block for block in found if isinstance(block, dict) and ({"servers", "jobs"} & set(block))]
 
 
+BESIDE = {
+    "common.yaml": "vars: {}\n",
+    "../infra/llm.yaml": "vars: {model: m}\nservers: {llm: {command: x, port: auto}}\n",
+    "../judge/stack.yaml": "servers: {judge: {command: x}}\n",
+}
+"""Files that the guide's stacks are made of."""
+
+
 @pytest.mark.parametrize("index", range(len(blocks(ROOT / "docs/guide.md"))))
 def test_stacks_of_the_guide_are_in_order(
     index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "x")
+    here = tmp_path / "here"
+    here.mkdir()
     for file in (".env", "llm.env"):
-        (tmp_path / file).write_text("")
-    stack = tmp_path / "stack.yaml"
+        (here / file).write_text("")
+    for file, text in BESIDE.items():
+        (here / file).parent.mkdir(exist_ok=True)
+        (here / file).write_text(text)
+    stack = here / "stack.yaml"
     stack.write_text(yaml.safe_dump(blocks(ROOT / "docs/guide.md")[index]))
     read_stack(stack)

@@ -5,11 +5,12 @@ Decides what is said about the result. The supervisor decides everything else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launchpad.cli.screen import complain, say
-from launchpad.cli.target import check_names, locate, not_running
+from launchpad.cli.target import check_names, each, locate, not_running
 from launchpad.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def _ask(client: Client, verb: str, names: tuple[str, ...], wait: bool, timeout_
     from launchpad.cli import settle
 
     before = client.status()
+    names = _each(names, before.groups)
     check_names(names, [view.name for view in before.services], before.stack)
+    if not names:
+        return ExitCode.OK
     if not _said(getattr(client, verb)(names)):
         return ExitCode.REFUSED
     if not wait:
@@ -62,6 +66,14 @@ def _ask(client: Client, verb: str, names: tuple[str, ...], wait: bool, timeout_
     for name in names:
         say(f"`{name}` is not {PAST[verb]}: {bad[name]}" if name in bad else f"`{name}` is {PAST[verb]}")
     return ExitCode.FAILED if bad else ExitCode.OK
+
+
+def _each(names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Every copy; told of a service that has none at present."""
+    for name in names:
+        if groups.get(name) == []:
+            say(f"`{name}` has no copy now; `launchpad scale {name}=1`")
+    return each(names, groups)
 
 
 def _said(reply: Reply) -> bool:

@@ -1,6 +1,6 @@
 """Somebody has to answer: where the supervisor of a stack has died and its services live, another one takes over.
 
-Decides for which commands that is so: those that cannot do without (`start`, `stop`, `restart`, `reload`, `wait`).
+Decides for which commands that is so: those that cannot do without (`start`, `stop`, `restart`, `scale`, `reload`, `wait`).
 What only reads goes without, and `down` ends what lives by itself.
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from launchpad.cli.params import Shaping, reading_options
-from launchpad.cli.screen import print_json
+from launchpad.cli.screen import print_json, say
 from launchpad.cli.target import StackCommand, locate, no_names, read
 
 
@@ -23,7 +23,12 @@ def command(
 ) -> None:
     """The stack as resolved: defaults merged, variables filled in, secrets masked."""
     no_names(names)
-    content = read(locate(given), *shaping).config()
+    from launchpad.views.words import scaled_line
+
+    reading = read(locate(given), *shaping)
+    for one in reading.loaded.scaled:
+        say(scaled_line(one.name, one.count, one.instead_of or 0))
+    content = reading.config()
     if as_json:
         print_json(content)
         return

@@ -8,7 +8,7 @@ import click
 
 from launchpad.cli.params import Shaping, reading_options
 from launchpad.cli.screen import complain, print_json, say
-from launchpad.cli.target import StackCommand, locate, not_running
+from launchpad.cli.target import StackCommand, locate, not_running, running
 from launchpad.errors import ExitCode
 
 
@@ -30,6 +30,7 @@ def command(
 
     from launchpad.runtime.join import compared
     from launchpad.runtime.options import UpOptions
+    from launchpad.views import table
 
     paths = locate(given)
     options = UpOptions(paths.file, names, **shaping._asdict())
@@ -37,6 +38,9 @@ def command(
     if reply is None:
         say(not_running(paths))
         return ExitCode.FAILED
+    if snapshot := running(paths):
+        for line in table.scaled(snapshot):
+            say(line)
     if as_json:
         print_json([asdict(effect) for effect in reply.effects])
     elif all(effect.verb == "keep" for effect in reply.effects):

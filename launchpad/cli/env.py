@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launchpad.cli.params import Shaping, reading_options
-from launchpad.cli.target import StackCommand, check_names, locate, one_name, read, running
+from launchpad.cli.target import StackCommand, check_names, each, locate, one_name, read, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +37,19 @@ def command(
     paths = locate(given)
     reading = read(paths, *shaping)
     services = {service.name: service for service in reading.plan.services}
-    check_names([name], list(services), reading.name)
-    service = services[name]
+    names = each([name], reading.loaded.groups)
+    check_names(names, list(services), reading.name)
     snapshot = running(paths)
     value = _values(services, snapshot)
-    texts = {
-        key: "".join(part if isinstance(part, str) else value(part) for part in parts)
-        for key, parts in service.environment
-    }
-    for key, text in {**texts, **_gpus(service, snapshot)}.items():
-        print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
+    for service in (services[one] for one in names):
+        if name in reading.loaded.groups:
+            print(f"# {service.name}")
+        texts = {
+            key: "".join(part if isinstance(part, str) else value(part) for part in parts)
+            for key, parts in service.environment
+        }
+        for key, text in {**texts, **_gpus(service, snapshot)}.items():
+            print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
 
 
 def _gpus(service: Service, snapshot: Snapshot | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ import click
 
 from launchpad.cli.journal import Journal, earlier
 from launchpad.cli.screen import say
-from launchpad.cli.target import StackCommand, check_names, locate, names_of
+from launchpad.cli.target import StackCommand, check_names, each, groups_of, locate, names_of, running
 from launchpad.paths import StackPaths
 
 
@@ -24,6 +24,8 @@ def command(
     """What happened, one line each: states, probes, ports, goals, problems."""
     paths = locate(given)
     journal = Journal(paths.journal)
+    if names:
+        names = each(names, groups_of(paths, running(paths)))
     old = [event for event in (*earlier(paths), *journal.new()) if _is_about(event, names)]
     _know(names, old, paths)
     for event in old if lines is None else old[max(0, len(old) - lines) :]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from launchpad.cli.params import Shaping, reading_options
-from launchpad.cli.target import StackCommand, check_names, locate, read
+from launchpad.cli.target import StackCommand, check_names, each, locate, read
 
 
 @click.command("graph", cls=StackCommand)
@@ -34,6 +34,7 @@ def command(
         for service in reading.plan.services
     )
     if names:
+        names = each(names, reading.loaded.groups)
         check_names(names, [node.name for node in nodes], reading.name)
         nodes = graph.only(nodes, names)
     draw = {None: graph.tree, "mermaid": graph.mermaid, "dot": graph.dot}[form]

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "start": "Start services of the running stack.",
     "stop": "Stop services; they stay down until `start`.",
     "restart": "Stop services and start them again.",
+    "scale": "Have more or fewer copies of a service with `replicas`.",
     "reload": "Apply the stack file to the running stack, now.",
     "diff": "What applying the file would do, and why.",
     "check": "Validate stack files: all problems at once.",

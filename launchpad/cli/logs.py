@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launchpad.cli.screen import say, wants_color
-from launchpad.cli.target import StackCommand, check_names, locate, names_of, running
+from launchpad.cli.target import StackCommand, check_names, each, groups_of, locate, names_of, running
 from launchpad.errors import Refused
 from launchpad.paths import StackPaths
 
@@ -35,6 +35,8 @@ def command(
 
     paths = locate(given)
     snapshot = running(paths)
+    if names:
+        names = each(names, groups_of(paths, snapshot))
     logs = _logs(paths, snapshot, names)
     if not logs and not follow:
         say(f"nothing has been printed yet ({paths.file})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launchpad.cli.screen import columns, is_terminal, print_json, say, wants_color
-from launchpad.cli.target import StackCommand, check_names, locate, not_running, running
+from launchpad.cli.target import StackCommand, check_names, each, groups_of, locate, not_running, running
 
 if TYPE_CHECKING:
     from launchpad.control.api import Snapshot
@@ -29,6 +29,7 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
         _show_unsupervised(paths, names, as_json)
         return
     if names:
+        names = each(names, snapshot.groups)
         check_names(names, [view.name for view in snapshot.services], snapshot.stack)
         snapshot = replace(snapshot, services=tuple(v for v in snapshot.services if v.name in names))
     if as_json:
@@ -47,6 +48,8 @@ def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool)
     from launchpad.views import table
 
     found = views(paths, time.time())
+    if names:
+        names = each(names, groups_of(paths, None))
     if names and found:
         check_names(names, [view.name for view in found], paths.file.parent.name)
     shown = [view for view in found if view.name in names or not names]
@@ -69,6 +72,8 @@ def _show(snapshot: Snapshot) -> None:
         )
     else:
         say(table.heading(snapshot, time.time()))
+        for line in table.scaled(snapshot):
+            say(line)
         if snapshot.stale:
             say(snapshot.stale)
         for one in snapshot.diagnostics:

@@ -7,7 +7,7 @@ know what a command does with them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,13 +119,30 @@ def read(
 ) -> Reading:
     """The stack file, read; raises Refused with all its problems."""
     from launchpad.plan.read import read_stack
+    from launchpad.runtime.read import scaled
 
     return read_stack(
         paths.file,
         set_vars=dict(set_vars),
         env_files=[str(file) for file in env_files],
         profiles=tuple(profiles),
+        scaled=scaled(paths),
     )
+
+
+def each(names: Iterable[str], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """With the copies of a service (`replicas`) in the place of the name of them all."""
+    return tuple(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
+
+
+def groups_of(paths: StackPaths, snapshot: Snapshot | None) -> Mapping[str, Sequence[str]]:
+    """The copies of each service that has `replicas`: those that run, else those of the file."""
+    if snapshot is not None:
+        return snapshot.groups
+    try:
+        return read(paths).loaded.groups
+    except Refused:
+        return {}
 
 
 def names_of(paths: StackPaths) -> list[str]:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from launchpad.cli.screen import say
-from launchpad.cli.target import StackCommand, check_names, locate, not_running, one_name, read, running
+from launchpad.cli.target import (
+    StackCommand,
+    check_names,
+    each,
+    groups_of,
+    locate,
+    not_running,
+    one_name,
+    read,
+    running,
+)
 from launchpad.errors import ExitCode, Refused
 from launchpad.paths import StackPaths
 
@@ -19,26 +29,36 @@ if TYPE_CHECKING:
 @click.command("url", cls=StackCommand)
 @click.argument("names", nargs=-1, metavar="[STACK] NAME")
 def command(names: tuple[str, ...], given: Path | None) -> int:
-    """The address of a running server; exit 1 while it is not ready."""
-    from launchpad.views.words import state_word, why
-
+    """The address of a running server; exit 1 while it is not ready. Of a server with `replicas`: one line for each
+    copy, once all are ready."""
     name = one_name(names)
     paths = locate(given)
     snapshot = running(paths)
     if snapshot is None:
         _without_supervisor(paths, name)
         return ExitCode.FAILED
-    check_names([name], [view.name for view in snapshot.services], snapshot.stack)
-    view = next(view for view in snapshot.services if view.name == name)
-    if view.url is None and (lack := _lack(paths, view)):
-        say(f"`{name}` has no address: {lack}")
+    names = each([name], snapshot.groups)
+    check_names(names, [view.name for view in snapshot.services], snapshot.stack)
+    urls = [_url(paths, view) for one in names for view in snapshot.services if view.name == one]
+    if None in urls:
         return ExitCode.FAILED
-    if view.state != "ready" or view.url is None:
-        reason = why(view)
-        say(f"`{name}` is not ready: {state_word(view)}" + (f" ({reason})" if reason else ""))
-        return ExitCode.FAILED
-    print(view.url)
+    for url in urls:
+        print(url)
     return ExitCode.OK
+
+
+def _url(paths: StackPaths, view: ServiceView) -> str | None:
+    """None, after saying why, where it has none now."""
+    from launchpad.views.words import state_word, why
+
+    if view.url is None and (lack := _lack(paths, view)):
+        say(f"`{view.name}` has no address: {lack}")
+    elif view.state != "ready" or view.url is None:
+        reason = why(view)
+        say(f"`{view.name}` is not ready: {state_word(view)}" + (f" ({reason})" if reason else ""))
+    else:
+        return view.url
+    return None
 
 
 def _without_supervisor(paths: StackPaths, name: str) -> None:
@@ -48,9 +68,10 @@ def _without_supervisor(paths: StackPaths, name: str) -> None:
     from launchpad.cli.unsupervised import views
 
     say(not_running(paths))
+    names = each([name], groups_of(paths, None))
     for view in views(paths, time.time()):
-        if view.name == name and view.url:
-            say(f"`{name}` was at {view.url}; nobody looks whether it is ready")
+        if view.name in names and view.url:
+            say(f"`{view.name}` was at {view.url}; nobody looks whether it is ready")
 
 
 def _lack(paths: StackPaths, view: ServiceView) -> str:

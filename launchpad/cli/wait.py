@@ -9,7 +9,7 @@ import click
 
 from launchpad.cli.params import timeout_option
 from launchpad.cli.screen import say
-from launchpad.cli.target import StackCommand, check_names, locate, not_running, read
+from launchpad.cli.target import StackCommand, check_names, each, locate, not_running, read
 from launchpad.errors import Diagnostic, ExitCode, Refused
 from launchpad.paths import StackPaths
 
@@ -46,6 +46,7 @@ def command(names: tuple[str, ...], timeout_s: float | None, given: Path | None)
 
 def _jobs(snapshot: Snapshot, names: tuple[str, ...]) -> tuple[str, ...]:
     """The jobs that are meant: those named, else all that are wanted."""
+    names = each(names, snapshot.groups)
     check_names(names, [view.name for view in snapshot.services], snapshot.stack)
     kinds = {view.name: view.kind for view in snapshot.services}
     _refuse_servers([name for name in names if kinds[name] != "job"])
@@ -85,6 +86,7 @@ def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
         return ExitCode.FAILED
     reading = read(paths)
     kinds = {service.name: service.kind.value for service in reading.plan.services}
+    names = each(names, reading.loaded.groups)
     check_names(names, list(kinds), paths.file.parent.name)
     _refuse_servers([name for name in names if kinds[name] != "job"])
     jobs = names or _meant(paths, reading, kinds)

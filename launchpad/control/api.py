@@ -5,6 +5,7 @@ HTTP with JSON bodies over a unix socket. Versioned; fields are only ever added.
     GET  /v1/status?after=REV&timeout=S   a Snapshot; with `after`, when it is newer than REV or S is over
     POST /v1/start    {"names": [...]}    Reply; also `stop`, `restart`
     POST /v1/down     {"kill": false}     Reply at once; the supervisor ends when nothing is alive
+    POST /v1/scale    {"scale": {…}, …}   Reply: so many copies of each service that is named; else like `reload`
     POST /v1/apply    {"names": [...], …} Reply: read the stack file again and apply it, or refuse
     POST /v1/reload   {"yes": false}      Reply: likewise, with the names and options that the stack has; `yes`: also
                                           what waits for a confirmation (`apply` takes it, too)
@@ -116,6 +117,10 @@ class Snapshot:
     """The last few."""
     ends_with: int | None = None
     """The pid of the process with which the stack ends (`up --until-exit`)."""
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The copies of each service that has `replicas`."""
+    scaled: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How many copies somebody asked for, and how many the file says; only where these differ."""
     version: int = VERSION
 
 

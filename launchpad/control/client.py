@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,16 @@ class Client:
                 said = reply.waits
             reply = self._post(action, {**body, "again": True})
         return reply
+
+    def scale(
+        self,
+        counts: Mapping[str, int],
+        *,
+        yes: bool = False,
+        told: Callable[[str], None] = lambda text: None,
+    ) -> Reply:
+        """So many copies of each, and the file applied as with `reload`."""
+        return self._until_done("scale", {"scale": dict(counts), "yes": yes}, told)
 
     def diff(self, **options: Any) -> Reply:
         """What `apply` with these options would do; nothing is done. `retry`: as `up` does it, which tries again

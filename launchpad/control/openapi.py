@@ -18,6 +18,7 @@ SAYS = {
     "down": "End the stack; answered at once",
     "apply": "Read the stack file again and apply it, or refuse",
     "reload": "Likewise, with the names and options that the stack has",
+    "scale": "So many copies of each service that is named; else like `reload`",
     "diff": "What `apply` would do, and why; nothing is done",
 }
 _REF = "#/components/schemas/{model}"

@@ -12,6 +12,8 @@ from typing import Any
 
 MAX_BODY = 1 << 20
 """Bytes."""
+MOST_COPIES = 1_000
+"""Of one service."""
 
 
 class Malformed(ValueError):
@@ -35,6 +37,10 @@ def _is_map(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(n) is int and 0 <= n <= MOST_COPIES for n in value.values())
+
+
 _TEXT = {"type": "string"}
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false", {"type": "boolean"})
 TEXTS = Kind(_is_texts, "a list of texts", {"type": "array", "items": _TEXT})
@@ -44,6 +50,11 @@ NAMES = Kind(
     {"type": "array", "items": _TEXT, "minItems": 1},
 )
 MAP = Kind(_is_map, "a map of names to texts", {"type": "object", "additionalProperties": _TEXT})
+COUNTS = Kind(
+    _is_counts,
+    f"a map of names to numbers from 0 to {MOST_COPIES}",
+    {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0, "maximum": MOST_COPIES}},
+)
 
 _SHAPING = {
     "names": TEXTS,
@@ -62,10 +73,11 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "down": {"kill": FLAG},
     "apply": _SHAPING,
     "reload": {"yes": FLAG, "again": FLAG},
+    "scale": {"scale": COUNTS, "yes": FLAG, "again": FLAG},
     "diff": _SHAPING,
 }
 """Verb → field → kind. Fields are only ever added."""
-REQUIRED = {"start": ("names",), "stop": ("names",), "restart": ("names",)}
+REQUIRED = {"start": ("names",), "stop": ("names",), "restart": ("names",), "scale": ("scale",)}
 
 
 def body_of(verb: str, raw: bytes) -> dict[str, Any]:

@@ -37,16 +37,11 @@ class Exported:
 
 
 EXPANDED = ("uses", "model", "args")
-"""What these stand for is exported."""
+"""What these stand for is exported, as are the copies that `replicas` asks for, each for itself."""
 ALWAYS_LOST = {
     "requirements": "nobody makes the environment there: make it before",
     "python": "nobody makes the environment there: make it before",
 }
-
-
-def base(reading: Reading, name: str) -> str:
-    """The name under which a service is written, which is another one for one of several copies."""
-    return name if name in reading.loaded.trees else name.rpartition("-")[0]
 
 
 class Source:
@@ -97,7 +92,7 @@ class Source:
     def leave(self, service: str, key: str, why: str) -> None:
         """Say that something could not be expressed, at its place."""
         named = f"`{service}.{key}`: " if not why.startswith("is not") else f"`{service}` "
-        self.left.append((self.reading.loaded.span(base(self.reading, service), key), named + why))
+        self.left.append((self.reading.loaded.span(service, key), named + why))
 
     def said(self) -> list[str]:
         """All that was left, in the order of the file."""
@@ -192,9 +187,7 @@ class Source:
         win."""
         loaded = self.reading.loaded
         own = [(self._path(file.path), file.required) for file in self.written(one).env_file]
-        theirs = {self._path(file.path) for name in loaded.order for file in loaded.service(name).env_file}
-        read = [path for path in map(str, loaded.inputs) if not path.endswith((".yaml", ".yml"))]
-        return [*((path, os.path.exists(path)) for path in read if path not in theirs), *own]
+        return [*((str(path), os.path.exists(path)) for path in loaded.env_files[one.name]), *own]
 
     def _path(self, written: str) -> str:
         return os.path.normpath(os.path.join(self.reading.loaded.dir, os.path.expanduser(written)))
@@ -208,11 +201,11 @@ class Source:
 
     def tree(self, name: str) -> Mapping[str, Entry]:
         """The keys of a service as they are written."""
-        return self.reading.loaded.trees[base(self.reading, name)].entries
+        return self.reading.loaded.trees[name].entries
 
     def written(self, one: Service) -> Server | Job:
         """Its model."""
-        return self.reading.loaded.service(base(self.reading, one.name))
+        return self.reading.loaded.service(one.name)
 
     def is_job(self, name: str) -> bool:
         return any(one.name == name and one.kind is Kind.JOB for one in self.services)

@@ -5,19 +5,22 @@ Decides what of it has a counterpart on one machine.
 
 from __future__ import annotations
 
+from launchpad.imports import compose_values as values
 from launchpad.imports.compose_one import One
-from launchpad.imports.compose_reasons import DEPLOY, UNKNOWN, too_early
+from launchpad.imports.compose_reasons import DEPLOY, UNKNOWN
 from launchpad.imports.compose_values import plain
 from launchpad.stack.nodes import Entry, Map, Scalar, Seq
 
 
 def replicas(one: One, entry: Entry) -> None:
-    if plain(entry.value) in (1, None):
+    """Copies of what has ports need free ones to choose from, and who asks for one of them has to say which."""
+    many = plain(entry.value)
+    if many in (1, None):
         return
-    if why := too_early("replicas"):
-        one.leave(entry, why)
+    if values.inner_ports(one.node):
+        one.leave(entry, f"each copy needs a port of its own: make them ranges, then `replicas: {many}`")
     else:
-        one.out["replicas"] = plain(entry.value)
+        one.out["replicas"] = many
 
 
 def deploy(one: One, entry: Entry) -> None:
@@ -56,9 +59,7 @@ def gpus(one: One, entry: Entry) -> None:
     for device in devices:
         if isinstance(device, dict) and device.get("driver", "nvidia") == "nvidia":
             many = device.get("device_ids") or device.get("count", "all")
-    if why := too_early("gpus"):
-        one.leave(entry, why)
-    elif isinstance(many, (int, list)):
+    if isinstance(many, (int, list)):
         one.out["gpus"] = (
             [int(one_) if str(one_).isdigit() else one_ for one_ in many] if isinstance(many, list) else many
         )

@@ -5,8 +5,6 @@ A key that is in neither table here nor in `compose_keys` is listed as unknown.
 
 from __future__ import annotations
 
-from launchpad.stack.schema import LATER
-
 _PATHS = (
     "there is no container: programs see this machine's files, so paths in commands may have to be others"
 )
@@ -69,9 +67,3 @@ TOP: dict[str, str] = {
 """Of the file."""
 
 UNKNOWN = "launchpad has nothing like it"
-TOO_EARLY = "this version of launchpad does not know `{}` yet"
-
-
-def too_early(key: str) -> str:
-    """Why a key of the stack file cannot be written; empty when it can."""
-    return TOO_EARLY.format(key) if key in LATER else ""

@@ -66,6 +66,8 @@ class Planned:
             return False
         names = (name, *was.service(name).depends_on)
         same = all(on in loaded.trees and loaded.service(on) is was.service(on) for on in names)
+        now, then = loaded.needs[name], was.needs[name]
+        same = same and (now.said, now.groups) == (then.said, then.groups)
         return same and loaded.environment[name] == was.environment[name]
 
 

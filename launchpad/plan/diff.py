@@ -67,12 +67,17 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
         if (was := before.get(service.name)) is not None:
             found[service.name] = _drawn_along(found, before, asked, service, now)
     gone = (name for name in before if name not in found)
-    return (*found.values(), *(_gone(name, now) for name in gone))
+    return (*found.values(), *(_gone(name, old, new, now) for name in gone))
 
 
-def _gone(name: str, now: Now) -> Change:
+def _gone(name: str, old: Reading, new: Reading, now: Now) -> Change:
     verb = "stop" if name in now.running else "remove"
-    return Change(name, verb, ("no longer in the stack",))
+    group = old.loaded.origin[name]
+    left = new.loaded.groups.get(group)
+    if left is None or group == name:
+        return Change(name, verb, ("no longer in the stack",))
+    copies = "no copy" if not left else "1 copy" if len(left) == 1 else f"{len(left)} copies"
+    return Change(name, verb, (f"`{group}` has {copies} now",))
 
 
 def _direct(was: Service | None, service: Service, why: Reasons, now: Now) -> Change:

@@ -31,8 +31,13 @@ def environment(
         "LAUNCHPAD_SERVICE": (name,),
         "PYTHONUNBUFFERED": ("1",),
     }
+    said = loaded.needs[name].said
+    if name in loaded.groups.get(group := loaded.origin.get(name, name), ()):
+        found["LAUNCHPAD_REPLICA"] = (name.removeprefix(f"{group}-"),)
     for need in service.depends_on:
-        found.update(_address(loaded, need, ports.get(need, ())))
+        found.update(_address(loaded, need, said.get(need, need), ports.get(need, ())))
+    for copies, called in loaded.needs[name].groups.items():
+        found.update(_addresses(loaded.groups[copies], called, ports))
     found.update(_own_ports(name, ports[name]))
     declared = {variable.name: text(variable.value) for variable in loaded.environment[name]}
     found.update(declared)
@@ -41,15 +46,26 @@ def environment(
     return tuple(found.items())
 
 
-def _address(loaded: Loaded, on: str, ports: Sequence[PortRequest]) -> dict[str, Text]:
+def _address(loaded: Loaded, on: str, called: str, ports: Sequence[PortRequest]) -> dict[str, Text]:
+    """`called`: by whoever needs it."""
     if all(port.name != MAIN for port in ports):
         return {}
-    prefix = shouted(on)
+    prefix = shouted(called)
     return {
         f"{prefix}_URL": (Ref(on, MAIN, "url"),),
         f"{prefix}_HOST": (connectable(loaded.service(on).host),),
         f"{prefix}_PORT": (Ref(on, MAIN, "port"),),
     }
+
+
+def _addresses(
+    copies: Sequence[str], called: str, ports: Mapping[str, tuple[PortRequest, ...]]
+) -> dict[str, Text]:
+    """Of all copies, with commas between."""
+    if any(all(port.name != MAIN for port in ports.get(one, ())) for one in copies):
+        return {}
+    parts = [part for one in copies for part in (",", Ref(one, MAIN, "url"))][1:]
+    return {f"{shouted(called)}_URLS": tuple(parts)}
 
 
 def _own_ports(name: str, ports: Sequence[PortRequest]) -> dict[str, Text]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from launchpad.errors import Diagnostic, Label, Span
+from launchpad.stack.home import Home, known_services
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.nodes import Map, Node, Scalar, Seq
 from launchpad.stack.problems import did_you_mean, error, shown
@@ -28,6 +29,8 @@ class Edge:
     condition: str
     span: Span
     condition_span: Span
+    home: Home | None = None
+    """Of the file in which this is written."""
 
 
 def edges(of: str, tree: Map) -> tuple[Edge, ...]:
@@ -37,11 +40,11 @@ def edges(of: str, tree: Map) -> tuple[Edge, ...]:
     if isinstance(node, Map):
         for name, entry in node.entries.items():
             condition, span = _condition(entry.value, entry.key.span)
-            found[name] = Edge(of, name, condition, entry.key.span, span)
+            found[name] = Edge(of, name, condition, entry.key.span, span, entry.key.home)
     elif node is not None:
         for item in node.items if isinstance(node, Seq) else (node,):
             if isinstance(item, Scalar) and item.text and item.value is not None:
-                found.setdefault(item.text, Edge(of, item.text, "", item.span, item.span))
+                found.setdefault(item.text, Edge(of, item.text, "", item.span, item.span, item.home))
     return tuple(edge for edge in found.values() if "${" not in edge.on and not edge.on.startswith("x-"))
 
 
@@ -55,17 +58,16 @@ def _condition(node: Node, key: Span) -> tuple[str, Span]:
 def problems(loaded: Loaded) -> Iterator[Diagnostic]:
     """Everything that is wrong with `depends_on`."""
     graph = {name: edges(name, loaded.trees[name]) for name in loaded.order}
-    jobs = loaded.root.get("jobs")
-    names_of_jobs = set(jobs.entries) if isinstance(jobs, Map) else set()
     for name, waits in graph.items():
         for edge in waits:
             if edge.on == name:
                 yield error(SELF_NEED, f"`{shown(name)}` waits for itself", edge.span, hint="take it out")
             elif edge.on not in graph:
-                hint = did_you_mean(edge.on, (n for n in graph if n != name))
+                known = [*known_services(edge.home), *(n for n in (*graph, *loaded.groups) if n != name)]
+                hint = did_you_mean(edge.on, known)
                 message = f"`{shown(name)}` depends on `{shown(edge.on)}`, which is not in this stack"
                 yield error(UNKNOWN_NEED, message, edge.span, hint=hint)
-            elif edge.condition == "done" and edge.on not in names_of_jobs:
+            elif edge.condition == "done" and edge.on not in loaded.jobs:
                 message = f"`{shown(name)}` waits until `{edge.on}` is done, but a server runs on and on"
                 yield error(NEVER_DONE, message, edge.condition_span, hint="wait for `ready` or `started`")
     with_port = [name for name in graph if "port" in loaded.trees[name].entries]

@@ -121,9 +121,10 @@ def _folder(loaded: Loaded, name: str, service: Server | Job, there: dict[str, b
 def _same_variables(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnostic]:
     seen: dict[str, str] = {}
     for on in service.depends_on:
-        other = seen.setdefault(shouted(on), on)
+        called = shouted(loaded.needs[name].said.get(on, on))
+        other = seen.setdefault(called, on)
         if other != on:
-            message = f"`{other}` and `{on}` would both be `{shouted(on)}_URL` in the environment of `{name}`"
+            message = f"`{other}` and `{on}` would both be `{called}_URL` in the environment of `{name}`"
             yield error(UNUSUAL, message, loaded.span(name, "depends_on", on), severity="warning")
 
 

@@ -15,6 +15,7 @@ from launchpad.errors import Diagnostic, Label, Refused
 from launchpad.plan.select import closure
 
 if TYPE_CHECKING:
+    from launchpad.stack.copies import Scaled
     from launchpad.stack.loaded import Loaded
     from launchpad.stack.recipe import Trap
 
@@ -74,12 +75,20 @@ class Reading:
         those without a profile or with one that is on, and all that they need. Raises Refused for a name that
         the stack has not."""
         known = {service.name: None for service in self.plan.services}
+        asked, names = names, self.each(names)
         unknown = [name for name in names if name not in known]
         if unknown:
             raise Refused([self._unknown(name, list(known)) for name in dict.fromkeys(unknown)])
+        if asked and not names:
+            return tuple((name, False) for name in known)
         wanted = closure(self.plan, names or self._by_profile(list(known)))
         up = dict.fromkeys(wanted)
         return tuple((name, name in up) for name in known)
+
+    def each(self, names: Collection[str]) -> tuple[str, ...]:
+        """With the copies of a service in the place of the name of them all."""
+        groups = self.loaded.groups
+        return tuple(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
 
     def _by_profile(self, known: Sequence[str]) -> list[str]:
         on = set(self.loaded.profiles)
@@ -89,7 +98,9 @@ class Reading:
     def _unknown(self, name: str, known: Sequence[str]) -> Diagnostic:
         from launchpad.stack.problems import did_you_mean, error, listed, shown
 
-        hint = did_you_mean(name, known) or (f"it has {listed(known, 'and')}" if known else "")
+        hint = did_you_mean(name, [*known, *self.loaded.groups]) or (
+            f"it has {listed(known, 'and')}" if known else ""
+        )
         return error(UNKNOWN_NAME, f"`{self.name}` has no server or job `{shown(name)}`", hint=hint)
 
     def config(self) -> dict[str, Any]:
@@ -106,6 +117,7 @@ def read_stack(
     env_files: Sequence[str] = (),
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
+    scaled: Sequence[Scaled] = (),
     rev: int = 1,
     before: Reading | None = None,
 ) -> Reading:
@@ -118,7 +130,13 @@ def read_stack(
 
     was = before.loaded if before is not None else None
     result = attempt(
-        file, set_vars=set_vars, env_files=env_files, profiles=profiles, environ=environ, before=was
+        file,
+        set_vars=set_vars,
+        env_files=env_files,
+        profiles=profiles,
+        environ=environ,
+        scaled=scaled,
+        before=was,
     )
     loaded = result.loaded
     found = list(result.problems)

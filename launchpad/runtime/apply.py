@@ -6,7 +6,7 @@ stack stays exactly as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
@@ -30,14 +30,16 @@ def goals_of(
     What somebody stopped stays stopped, and what failed and has not changed is tried again only with `retry`,
     unless it is asked for."""
     services = {service.name: service for service in reading.plan.services}
+    known, asked = {**services, **reading.loaded.groups}, reading.each(asked)
     units = supervisor.engine.units
     up = [unit.name for unit in units.values() if unit.wanted and unit.name in services]
-    wanted = {name for name, _ in _up(reading, names, services, asked)}
-    wanted.update(name for name, _ in _up(reading, tuple(up), services, ()))
+    wanted = {name for name, _ in _up(reading, names, known, asked)}
+    wanted.update(name for name, _ in _up(reading, tuple(up), known, ()))
     return tuple(
         (name, True)
         for name, service in services.items()
-        if name in wanted and (name in asked or not _rests(units.get(name), service, retry))
+        if name in wanted
+        and (name in asked or not (_rests(units.get(name), service, retry) or _is_held(reading, name, units)))
     )
 
 
@@ -54,6 +56,13 @@ def _rests(unit: Unit | None, service: Service, retry: bool) -> bool:
         return False
     same = (unit.pending or unit.service) == service
     return unit.held_down or (unit.phase is Phase.FAILED and not retry and same)
+
+
+def _is_held(reading: Reading, name: str, units: Mapping[str, Unit]) -> bool:
+    """It is another copy of what somebody stopped, all of it."""
+    copies = reading.loaded.groups.get(reading.loaded.origin[name], ())
+    known = [units[one] for one in copies if one in units]
+    return name in copies and any(one.held_down for one in known) and not any(one.wanted for one in known)
 
 
 async def apply(

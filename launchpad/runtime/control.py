@@ -18,14 +18,14 @@ class Control:
         return await self._supervisor.status(after, timeout_s)
 
     async def ask(self, verb: str, body: dict[str, Any]) -> Reply:
-        """Carry out `start`, `stop`, `restart`, `down`, `apply`, `reload` or `diff`. Raises Refused."""
+        """Carry out `start`, `stop`, `restart`, `down`, `apply`, `reload`, `scale` or `diff`. Raises Refused."""
         supervisor = self._supervisor
         if verb == "down":
             return supervisor.ask_down(body.get("kill") is True)
         names = tuple(body.get("names", ()))
-        if verb in ("apply", "reload"):
+        if verb in ("apply", "reload", "scale"):
             return await self._reloader.asked(body, names, retry=verb == "apply")
         if verb == "diff":
             return await self._reloader.compare(body, names)
         asks = {"start": supervisor.ask_start, "stop": supervisor.ask_stop, "restart": supervisor.ask_restart}
-        return asks[verb](names)
+        return asks[verb](supervisor.reading.each(names))

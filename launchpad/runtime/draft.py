@@ -82,5 +82,6 @@ def _read(
             set_vars=dict(options.set_vars),
             env_files=[str(file) for file in options.env_files],
             profiles=options.profiles,
+            scaled=options.scaled,
         )
         return None, refused.diagnostics, again.inputs

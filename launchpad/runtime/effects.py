@@ -5,7 +5,7 @@ Decides nothing: puts together how the stack stands, for `plan.diff` and `plan.c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from launchpad.control.api import EffectView
 from launchpad.core.model import Phase
@@ -44,8 +44,18 @@ def views(changes: Iterable[Change]) -> tuple[EffectView, ...]:
     return tuple(EffectView(one.service, one.verb, one.because) for one in changes)
 
 
-def held(supervisor: Supervisor, new: Reading, changes: Iterable[Change]) -> Diagnostic | None:
-    """Says why this is not done without a confirmation; None where it may be."""
+def held(
+    supervisor: Supervisor, new: Reading, changes: Iterable[Change], scaled: Collection[str] = ()
+) -> Diagnostic | None:
+    """Says why this is not done without a confirmation; None where it may be. That there are to be fewer copies is
+    plain enough by itself, and none where that was asked for (`scaled`)."""
+    fewer = [
+        copy
+        for group, copies in supervisor.reading.loaded.groups.items()
+        if group in scaled or new.loaded.groups.get(group)
+        for copy in copies
+    ]
+    changes = [one for one in changes if one.service not in fewer]
     running = [u.service for u in supervisor.engine.units.values() if u.is_alive and u.wanted]
     why = too_much(running, new.plan.services, changes)
     return waits(why) if why else None

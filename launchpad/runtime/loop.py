@@ -90,7 +90,9 @@ class Driver:
             batch -= 1
         answer: asyncio.Future[LeaseAnswer] = self._loop.create_future()
         self._asked[batch] = answer
-        self._host.submit([LeasePorts(batch, requests)])
+        known = self.engine.state.known_ports
+        before = (known.get((one.service, one.name)) for one in requests if not one.beside)
+        self._host.submit([LeasePorts(batch, requests, tuple(one for one in before if one is not None))])
         return await answer
 
     async def prepare(self, environment: Environment, told: Callable[[str], None]) -> PrepareAnswer:

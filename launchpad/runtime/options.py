@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launchpad.stack.copies import Scaled
 
 from launchpad.runtime.store import Asked
 
@@ -14,8 +18,9 @@ class UpOptions:
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
     `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `until_exit`: the
-    pid of the process with which the stack ends; `color`: colours may be used; `tty`: the console is a terminal on
-    which things may move; `resumes`: a supervisor has died, and nothing is asked for but what it was asked for."""
+    pid of the process with which the stack ends; `scaled`: numbers of copies instead of those of the file; `color`: colours
+    may be used; `tty`: the console is a terminal on which things may move; `resumes`: a supervisor has died, and nothing is
+    asked for but what it was asked for."""
 
     file: Path
     names: tuple[str, ...] = ()
@@ -31,6 +36,7 @@ class UpOptions:
     until_exit: int | None = None
     job: str = ""
     job_args: tuple[str, ...] = ()
+    scaled: tuple[Scaled, ...] = ()
     color: bool = False
     tty: bool = False
     resumes: bool = False

@@ -8,12 +8,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launchpad.core.model import Kind, Service, Text
 from launchpad.errors import Diagnostic, Refused
+from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading, read_stack
+from launchpad.runtime import store
 from launchpad.runtime.options import UpOptions
+
+if TYPE_CHECKING:
+    from launchpad.stack.copies import Scaled
 
 _PARAMETER = re.compile(r"\$\{?[@*1-9]")
 
@@ -25,14 +30,24 @@ def read(options: UpOptions, rev: int = 1, before: Reading | None = None) -> Rea
         set_vars=dict(options.set_vars),
         env_files=[str(file) for file in options.env_files],
         profiles=options.profiles,
+        scaled=options.scaled,
         rev=rev,
         before=before,
     )
     return with_job(reading, options.job, options.job_args) if options.job else reading
 
 
+def scaled(paths: StackPaths) -> tuple[Scaled, ...]:
+    """The numbers of copies that the stack has instead of those of its file."""
+    from launchpad.stack.copies import Scaled
+
+    return tuple(Scaled(*one) for one in store.remembered(paths).scaled)
+
+
 def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
     """The same stack, in which `job`, with `args` after its command, decides when all is over."""
+    if (copies := reading.loaded.groups.get(job)) is not None:
+        raise Refused([_one_of(job, copies)])
     reading.goals((job,))  # refuses unknown names
     services = []
     for service in reading.plan.services:
@@ -52,6 +67,12 @@ def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
                 ]
             )
     return replace(reading, plan=replace(reading.plan, services=tuple(services)), as_written=reading.plan)
+
+
+def _one_of(job: str, copies: tuple[str, ...]) -> Diagnostic:
+    message = f"`{job}` has {len(copies)} copies, and `run` runs one job"
+    hint = f"launchpad run {copies[0]}" if copies else ""
+    return Diagnostic("E606", message, consequence="nothing was started", hint=hint)
 
 
 def _as_primary(service: Service, args: tuple[str, ...], shell: bool) -> Service:
@@ -83,4 +104,14 @@ def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
             raise Refused([Diagnostic("E602", "no file has such a name", consequence="nothing was done")])
     if "set_vars" in body:
         changes["set_vars"] = tuple({**dict(options.set_vars), **body["set_vars"]}.items())
+    if "scale" in body:
+        changes["scaled"] = _scaled(options, body["scale"])
     return replace(options, **changes)
+
+
+def _scaled(options: UpOptions, asked: Mapping[str, int]) -> tuple[Scaled, ...]:
+    """What was asked for before, but for what is asked for now."""
+    from launchpad.stack.copies import Scaled
+
+    before = (one for one in options.scaled if one.name not in asked)
+    return (*before, *(Scaled(name, count) for name, count in asked.items()))

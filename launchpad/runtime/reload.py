@@ -27,6 +27,8 @@ from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import override
 from launchpad.runtime.supervisor import Supervisor
 
+STACK_SUFFIXES = (".yaml", ".yml")
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -115,8 +117,7 @@ class Reloader:
             raise Refused([question])
         if waits := self._begin(meaning, again=body.get("again") is True):
             return Reply(True, waits=waits)
-        said = await self._apply(draft, meaning)
-        self._options = options
+        said = await self._apply(draft, meaning, options)
         self._supervisor.asked_with(options.asked())
         return Reply(True, changes=said, effects=effects.views(meaning.changes))
 
@@ -139,7 +140,9 @@ class Reloader:
         meaning = self._meaning(draft, base, names, retry=retry)
         if meaning is None:
             raise Refused(_told_unchanged(draft.problems))
-        return meaning, effects.held(self._supervisor, meaning.reading, meaning.changes)
+        return meaning, effects.held(
+            self._supervisor, meaning.reading, meaning.changes, body.get("scale", ())
+        )
 
     # --- when a save is finished -------------------------------------------------------------------
 
@@ -172,14 +175,16 @@ class Reloader:
         meaning = self._meaning(draft, self._supervisor.names)
         if meaning is None:
             return self._patience.broken_s
-        if caution.is_cut_off(*self._before_and_now(draft)) and caution.disturbs(meaning.changes):
+        cut = any(caution.is_cut_off(*versions) for versions in self._before_and_now(draft))
+        if cut and caution.disturbs(meaning.changes):
             return self._patience.cut_s
         return self._patience.ending_s if caution.ends(meaning.changes) else self._patience.settle_s
 
-    def _before_and_now(self, draft: Draft) -> tuple[bytes | None, bytes | None]:
-        """The stack file as it was applied, and as it stands there."""
-        file = self._options.file
-        return (self._applied or {}).get(file), draft.contents.get(file)
+    def _before_and_now(self, draft: Draft) -> list[tuple[bytes | None, bytes | None]]:
+        """Each stack file, also those that are included, as it was applied, and as it stands there."""
+        before, file = self._applied or {}, self._options.file
+        files = [one for one in draft.contents if one == file or one.suffix in STACK_SUFFIXES]
+        return [(before.get(one), draft.contents[one]) for one in files]
 
     # --- what it means, and whether it may ---------------------------------------------------------
 
@@ -206,10 +211,11 @@ class Reloader:
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
         if draft.contents == self._applied or self._is_what_runs(meaning):
             self._applied = draft.contents
+            self._options = replace(self._options, scaled=meaning.reading.loaded.scaled)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
-        cut = caution.is_cut_within_a_line(*self._before_and_now(draft))
+        cut = any(caution.is_cut_within_a_line(*versions) for versions in self._before_and_now(draft))
         if question is None and cut and caution.disturbs(meaning.changes):
             why = "it ends in the middle of a line, and is nothing but the beginning of what runs"
             question = effects.waits(why)
@@ -219,7 +225,7 @@ class Reloader:
             if self._begin(meaning, again=True):
                 self._waits_for, self._awaiting = self._missing(meaning), draft.contents
             else:
-                await self._apply(draft, meaning)
+                await self._apply(draft, meaning, self._options)
         except Refused as refused:
             self._refuse(f"{file} cannot be applied", refused.diagnostics)
         return None
@@ -259,7 +265,8 @@ class Reloader:
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
         self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
-    async def _apply(self, draft: Draft, meaning: _Meaning) -> tuple[str, ...]:
+    async def _apply(self, draft: Draft, meaning: _Meaning, options: UpOptions) -> tuple[str, ...]:
+        """`options`: those that it was read with."""
         supervisor = self._supervisor
         keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
@@ -268,6 +275,7 @@ class Reloader:
             supervisor.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
+        self._options = replace(options, scaled=meaning.reading.loaded.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said

@@ -65,6 +65,8 @@ class Memory:
     counted: dict[str, Counted] = field(default_factory=dict)
     beside: tuple[int, ...] = ()
     asked: Asked = Asked()
+    scaled: tuple[tuple[str, int, int], ...] = ()
+    """Of which service how many copies are wanted, instead of how many that the file said."""
 
 
 def take_lock(paths: StackPaths) -> int | None:
@@ -155,10 +157,9 @@ def load(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -
     return fresh
 
 
-def replacements(paths: StackPaths) -> tuple[int, ...]:
-    """The attempts that did not serve yet. None are known where the state makes no sense."""
-    memory = last_memory(paths)
-    return () if memory is None else memory.beside
+def remembered(paths: StackPaths) -> Memory:
+    """What the supervisor that runs, or the last one, has written down; nothing where that makes no sense."""
+    return last_memory(paths) or Memory()
 
 
 def last_memory(paths: StackPaths) -> Memory | None:
@@ -207,6 +208,7 @@ def _memory(raw: dict[str, Any]) -> Memory:
             tuple(map(str, asked.get("env_files", ()))),
             asked.get("watch", True) is True,
         ),
+        tuple((str(name), int(n), int(was)) for name, n, was in raw.get("scaled", ())),
     )
 
 

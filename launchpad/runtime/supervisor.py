@@ -163,7 +163,7 @@ class Supervisor:
         """Should this supervisor die, the next one goes on from here."""
         known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
         shift = time.time() - self._loop.time()
-        memory = takeover.remember(self.engine, shift, self.asked)
+        memory = takeover.remember(self.engine, shift, self.asked, self.reading)
         stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
         if stored != self._stored:
             self._save(stored)
@@ -286,10 +286,9 @@ class Supervisor:
 
     def snapshot(self) -> Snapshot:
         now, wall = self._loop.time(), time.time()
-        views = [
-            service_view(self.engine, unit, self.paths, now, wall) for unit in self.engine.units.values()
-        ]
-        found = [self._problem(unit) for unit in self.engine.units.values() if not unit.removed]
+        units = self.engine.units.values()
+        views = [service_view(self.engine, unit, self.paths, now, wall) for unit in units]
+        found = [self._problem(unit) for unit in units if not unit.removed]
         return Snapshot(
             rev=self.rev,
             stack=self.reading.name,
@@ -304,6 +303,8 @@ class Supervisor:
             stale=self.stale,
             notices=self._notices,
             ends_with=self.ends_with,
+            groups=dict(self.reading.loaded.groups),
+            scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.loaded.scaled},
         )
 
     def _sink_problems(self) -> list[Diagnostic]:
@@ -382,6 +383,7 @@ class Supervisor:
     def adopt_reading(self, reading: Reading, names: tuple[str, ...]) -> None:
         """From now on the stack is this (see `apply.apply`, which makes sure that it can be)."""
         self.reading, self.names = reading, names
+        self._remember()
         self._route()
         self.on_adopted()
 

@@ -118,7 +118,8 @@ def goals(
 
 def held(reading: Reading, names: tuple[str, ...], memory: Memory | None) -> tuple[str, ...]:
     """What somebody stopped, and nobody asks for now."""
-    down = {} if memory is None else dict.fromkeys(name for name in memory.held_down if name not in names)
+    asked = reading.each(names)
+    down = {} if memory is None else dict.fromkeys(name for name in memory.held_down if name not in asked)
     return tuple(service.name for service in reading.plan.services if service.name in down)
 
 
@@ -126,7 +127,7 @@ def held_fact(names: tuple[str, ...]) -> list[Fact]:
     return [GoalsSet(tuple((name, False) for name in names))] if names else []
 
 
-def remember(engine: Engine, shift: float, asked: Asked) -> Memory:
+def remember(engine: Engine, shift: float, asked: Asked, reading: Reading) -> Memory:
     """What the next supervisor has to know should this one die; `shift` makes the core's time seconds since the epoch."""
     units = [unit for unit in engine.units.values() if not unit.removed]
     return Memory(
@@ -139,6 +140,7 @@ def remember(engine: Engine, shift: float, asked: Asked) -> Memory:
         },
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
         asked=asked,
+        scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.loaded.scaled),
     )
 
 

@@ -19,7 +19,7 @@ from launchpad.runtime import store
 from launchpad.runtime.made_before import made_before_takeover
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.owner import Owner
-from launchpad.runtime.read import read
+from launchpad.runtime.read import read, scaled
 from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def up(options: UpOptions) -> int:
     """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused."""
     paths = stack_paths(options.file)
     owner = None if options.until_exit is None else Owner(options.until_exit)
+    options = replace(options, scaled=scaled(paths))
     reading = _read(options, paths)
+    options = replace(options, scaled=reading.loaded.scaled)  # the file may say another number by now
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
@@ -144,7 +146,7 @@ def _survey(paths: StackPaths, reading: Reading) -> Survey:
     from launchpad.hosts.local.survey import end_strays, survey
 
     made_before_takeover(paths, reading)
-    found = survey(paths, store.replacements(paths))
+    found = survey(paths, store.remembered(paths).beside)
     if found.strays.all:
         from launchpad.hosts.local.tree import describe
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from launchpad.errors import Refused
-from launchpad.stack.load import Attempt, attempt, local_file
+from launchpad.stack.load import Attempt, attempt
 from launchpad.stack.loaded import Loaded
+from launchpad.stack.whole import local_file
 
 __all__ = ["Attempt", "Loaded", "attempt", "json_schema", "load", "local_file"]
 

@@ -20,7 +20,7 @@ class Surroundings:
     directory: str
     name: str
     environ: Mapping[str, str]
-    env_files: Mapping[str, str]
+    env_files: Mapping[str, object]
     set_vars: Mapping[str, str]
     vars: Mapping[str, object]
     symbols: Mapping[str, object]
@@ -31,7 +31,7 @@ def surroundings(world: World) -> Surroundings:
         world.directory,
         world.name,
         dict(world.environ),
-        dict(world.env_files),
+        {**world.env_files, "--env-file": dict(world.given)},
         dict(world.set_vars),
         {name: _plain(node) for name, node in world.vars.items()},
         {name: _outside(symbol) for name, symbol in world.symbols.items()},
@@ -41,24 +41,26 @@ def surroundings(world: World) -> Surroundings:
 def _outside(symbol: Symbol) -> object:
     """What others can say of it."""
     told = (symbol.node.get(key) for key in ("host", "model"))
-    return symbol.kind, symbol.ports, symbol.fd, [None if node is None else _plain(node) for node in told]
+    said = (symbol.kind, symbol.ports, symbol.fd, symbol.replica, symbol.copies)
+    return said, [None if node is None else _plain(node) for node in told]
 
 
 def _plain(node: Node) -> object:
     """Equal for nodes that are written alike."""
     if isinstance(node, Scalar):
-        return node.text, node.style, type(node.value), node.value
+        return node.text, node.style, type(node.value), node.value, node.home
     if isinstance(node, Seq):
         return [_plain(item) for item in node.items]
     return [(name, _plain(entry.value)) for name, entry in node.entries.items()]
 
 
 def alike(one: Node, other: Node) -> bool:
-    """Whether they are written alike, wherever they stand."""
+    """Whether they are written alike, wherever they stand, and their words mean the same."""
     if type(one) is not type(other) or one.size != other.size:
         return False
     if isinstance(one, Scalar) and isinstance(other, Scalar):
-        return one.text == other.text and one.style == other.style and _same_value(one, other)
+        written = one.text == other.text and one.style == other.style and _same_value(one, other)
+        return written and (one.home is other.home or one.home == other.home)
     if isinstance(one, Seq) and isinstance(other, Seq):
         return len(one.items) == len(other.items) and all(map(alike, one.items, other.items))
     if isinstance(one, Map) and isinstance(other, Map) and list(one.entries) == list(other.entries):

@@ -17,11 +17,13 @@ from pydantic import PlainValidator
 
 from launchpad.errors import Diagnostic, Span
 from launchpad.paths import may_lead
-from launchpad.stack.fields import Line, schema, wrong
+from launchpad.stack import fields
+from launchpad.stack.fields import Form, schema, wrong
 from launchpad.stack.files import content
 from launchpad.stack.interpreters import Interpreter, installer, interpreter
 from launchpad.stack.nodes import Map, kind_of, span_at
 from launchpad.stack.problems import CONFLICT, REQUIREMENTS, VALUE, VENV, error, shown
+from launchpad.stack.reuse import base_of, placed
 from launchpad.stack.source import reason
 from launchpad.stack.words import Word
 
@@ -52,7 +54,7 @@ def _requirements(value: object) -> File | tuple[str, ...]:
             f"`{shown(value)}` is read as the path of a file",
             hint=f'a line of requirements goes into a list: `["{shown(value)}"]`',
         )
-    return File(str(value))
+    return File(placed(str(value), base_of(value)))
 
 
 def _kind(value: object) -> str:
@@ -66,7 +68,13 @@ def _line(index: int, item: object) -> str:
         raise wrong(VALUE, f"a line of requirements is text, and this is {_kind(item)}", path=[index])
     if "\n" in item:
         raise wrong(VALUE, "a line of requirements is one line", path=[index])
-    return str(item).strip()
+    base = base_of(item)
+    return absolute(str(item).strip(), Path(base)) if base else str(item).strip()
+
+
+def _python(value: object) -> str:
+    text = fields.line(value)
+    return placed(text, base_of(value)) if "/" in text else text
 
 
 Requirements = Annotated[
@@ -76,7 +84,7 @@ Requirements = Annotated[
         {"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}
     ),
 ]
-Python = Line
+Python = Annotated[str, Form(_python, ({"type": "string", "minLength": 1},))]
 
 
 @dataclass(frozen=True, slots=True)

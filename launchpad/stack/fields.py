@@ -87,7 +87,7 @@ def _word(text: str) -> Word:
     return Word.of(node, (Piece(text, literal=True),) if text else ())
 
 
-def _line(value: object) -> str:
+def line(value: object) -> str:
     word = _scalar(value, "text")
     if not isinstance(word.value, str):
         raise wrong(
@@ -268,7 +268,7 @@ def choice(*allowed: str, meant: Mapping[str, str] | None = None) -> Callable[[o
 
 
 def _pattern(value: object) -> str:
-    text = _line(value)
+    text = line(value)
     return compiled(text)
 
 
@@ -283,7 +283,7 @@ def compiled(text: str) -> str:
 
 
 def _name(value: object) -> str:
-    text = _line(value)
+    text = line(value)
     if not NAME.match(text):
         raise wrong(VALUE, f"{said(text)} is not a name", hint="letters, digits, `_` and `-`, a letter first")
     return text
@@ -328,7 +328,7 @@ _DURATION_SCHEMA = ({"type": "string", "pattern": _LONG}, {"type": "number", "mi
 _SIZE_SCHEMA = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?[KMGTkmgt]?i?[Bb]?$"}
 _PORT_SCHEMA = {"type": "string", "pattern": r"^([0-9]{1,5}( *- *[0-9]{1,5})?|auto)$"}
 
-Line = Annotated[str, PlainValidator(_line), schema({"type": "string", "minLength": 1})]
+Line = Annotated[str, PlainValidator(line), schema({"type": "string", "minLength": 1})]
 """Text, not empty."""
 Loose = Annotated[str, PlainValidator(_loose), schema(SCALAR)]
 """Any single value, as it is written."""

@@ -16,10 +16,8 @@ NOT_REGULAR = "it is no regular file"
 
 def content(path: Path, most: int) -> bytes:
     """At most `most` bytes; of /dev/null none. Raises OSError."""
-    fd = os.open(
-        path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    )  # a pipe would wait for a writer already here
-    with os.fdopen(fd, "rb") as stream:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for a writer
+    try:
         found = os.fstat(fd)
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -27,4 +25,7 @@ def content(path: Path, most: int) -> bytes:
             return b""
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, NOT_REGULAR)
-        return stream.read(most)
+        with open(fd, "rb", closefd=False) as stream:
+            return stream.read(most)
+    finally:
+        os.close(fd)

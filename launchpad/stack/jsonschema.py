@@ -1,8 +1,7 @@
 """The JSON schema of stack files, for editors: what the models say, in draft 2020-12.
 
-Decides only what pydantic cannot know: that `x-` names are free in `servers` and `jobs`, that a recipe has a command, and which
-recipes there are. It cannot say that servers
-and jobs share one set of names, nor what `${…}` will be.
+Decides only what pydantic cannot know: that `x-` names are free in `servers` and `jobs`, that a recipe and what is extended have a
+command, and which recipes there are. It cannot say that servers and jobs share one set of names, nor what `${…}` will be.
 """
 
 from __future__ import annotations
@@ -39,6 +38,6 @@ def json_schema() -> dict[str, Any]:
         form["propertyNames"] = made["properties"][group].pop("propertyNames")
     for one in (made["$defs"]["Server"], made["$defs"]["Job"]):
         one["required"].remove("command")
-        one["anyOf"] = [{"required": ["command"]}, {"required": ["uses"]}]
+        one["anyOf"] = [{"required": [key]} for key in ("command", "uses", "extends")]
         one["properties"]["uses"]["anyOf"] = [{"enum": list(names())}, {"type": "string", "minLength": 1}]
     return made

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
-from launchpad.stack import rules
+from launchpad.stack import copies, rules
 from launchpad.stack.again import alike, surroundings
+from launchpad.stack.copies import Scaled
+from launchpad.stack.declared import declared, secrets
 from launchpad.stack.envfile import EnvRead, read_env
 from launchpad.stack.environments import Environments, Made
-from launchpad.stack.loaded import Loaded, Variable
-from launchpad.stack.merge import overlay, under, with_environment_map
+from launchpad.stack.home import Home, env_files_around, housed
+from launchpad.stack.loaded import Loaded
+from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
 from launchpad.stack.parts import EnvFile
 from launchpad.stack.problems import (
-    LATER,
     SET,
     VALUE,
     did_you_mean,
@@ -30,16 +32,13 @@ from launchpad.stack.problems import (
     unique,
 )
 from launchpad.stack.recipes import Recipes
-from launchpad.stack.schema import JOB_ONLY, LATER_TOP, Common, Defaults, Job, Server, Stack, Top
-from launchpad.stack.scope import World, looks_secret, symbols
-from launchpad.stack.source import read
+from launchpad.stack.schema import JOB_ONLY, Common, Defaults, Job, Server, Stack, Top
+from launchpad.stack.scope import World, symbols
 from launchpad.stack.template import Piece, Problem
 from launchpad.stack.validate import Converter, validate
-from launchpad.stack.words import Secret, Template
+from launchpad.stack.whole import read_whole
 
 FILE_KEYS = ("env_file", "venv", "requirements", "python")
-MIN_SECRET = 6
-"""Shorter values are hidden where they are used, but not searched for in other texts."""
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,27 @@ def attempt(
     env_files: Sequence[str] = (),
     profiles: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
+    scaled: Iterable[Scaled] = (),
     before: Loaded | None = None,
 ) -> Attempt:
-    """Load as much as can be loaded. Never raises for what the user wrote. `before` is an earlier reading: what
-    means the same is taken from there."""
+    """Load as much as can be loaded. Never raises for what the user wrote. `scaled` are numbers of copies that somebody
+    asked for. `before` is an earlier reading: what means the same is taken from there."""
     path = Path(os.path.abspath(file))
-    loader = _Loader(path, dict(os.environ if environ is None else environ), before)
+    loader = _Loader(path, dict(os.environ if environ is None else environ), tuple(scaled), before)
     loaded = loader.load(dict(set_vars or {}), env_files, tuple(profiles))
     return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
-
-
-def local_file(file: Path) -> Path:
-    """The personal file beside a stack file."""
-    return file.with_name(f"{file.stem}.local{file.suffix}")
 
 
 @dataclass
 class _Loader:
     file: Path
     environ: dict[str, str]
+    scaled: tuple[Scaled, ...] = ()
     before: Loaded | None = None
     problems: list[Diagnostic] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
+    env_paths: dict[int, list[Path]] = field(default_factory=dict)
+    """Where values were read, by the identity of what holds them."""
 
     def load(
         self, set_vars: dict[str, str], env_files: Sequence[str], profiles: tuple[str, ...]
@@ -91,51 +89,31 @@ class _Loader:
         self.root = root
         groups = {key: self._group(key) for key in ("servers", "jobs", "vars", "defaults")}
         trees = self._trees(groups)
-        self._world(groups, trees, set_vars)
+        self._world(groups, set_vars)
         self._top_env_files(env_files)
+        trees = self._copies(trees)
         top = self._top()
         self.surroundings = surroundings(self.world)
         if self.before is not None and self.before.surroundings != self.surroundings:
             self.before = None
         self.environments = Environments(self.file.parent, self.path, self.environ)
-        services = {name: self._service(name, trees[name], name in self.jobs) for name in trees}
+        services = {
+            name: None
+            if self.origin[name] in self.whole.heirless
+            else self._service(name, trees[name], name in self.jobs)
+            for name in trees
+        }
         for name, tree in self.doubles:
             self._service(name, tree, True)
         self.made = self._made()
         return self._loaded(top, trees, services, profiles)
 
     def _read(self) -> Map | None:
-        """The file with its local file merged over it."""
-        first = read(self.file)
-        self.problems += first.problems
-        if first.root is None:
-            return None
-        self.inputs.append(self.file)
-        root = self._normal(first.root)
-        local = local_file(self.file)
-        if not os.path.isfile(local):
-            return root
-        self.inputs.append(local)
-        second = read(local, empty_ok=True)
-        self.problems += second.problems
-        return overlay(root, self._normal(second.root)) if second.root else root
-
-    def _normal(self, root: Map) -> Map:
-        """`environment` as a map everywhere, so that it merges whichever way it was written."""
-        entries = dict(root.entries)
-        for key in ("servers", "jobs"):
-            group = root.get(key)
-            if isinstance(group, Map):
-                inner = {name: self._normal_one(entry) for name, entry in group.entries.items()}
-                entries[key] = Entry(entries[key].key, Map(group.span, inner, group.size, group.height))
-        if "defaults" in entries:
-            entries["defaults"] = self._normal_one(entries["defaults"])
-        return Map(root.span, entries, root.size, root.height)
-
-    def _normal_one(self, entry: Entry) -> Entry:
-        if not isinstance(entry.value, Map):
-            return entry
-        return Entry(entry.key, with_environment_map(entry.value, self.problems))
+        """The stack as one tree."""
+        self.whole = whole = read_whole(self.file, self.environ)
+        self.problems += whole.problems
+        self.inputs += whole.inputs
+        return whole.root
 
     def _group(self, key: str) -> Map:
         node = self.root.get(key)
@@ -147,6 +125,7 @@ class _Loader:
         self.problems += rules.names(groups["servers"], groups["jobs"])
         self.jobs: set[str] = set()
         self.names: dict[str, Span] = {}
+        self.homes: dict[str, Home | None] = {}
         self.doubles: list[tuple[str, Map]] = []
         trees: dict[str, Map] = {}
         self.recipes = Recipes(self.file.parent, groups["defaults"], self.problems, self.inputs)
@@ -157,20 +136,28 @@ class _Loader:
                 if not isinstance(entry.value, Map):
                     self.problems.append(_no_service(name, entry))
                     continue
-                tree = under(self.recipes.defaults, entry.value, JOB_ONLY if group == "servers" else ())
-                tree = self.recipes.beneath(name, tree, group == "jobs")
+                tree = self._layered(name, entry.value, group == "jobs")
                 if name in trees:
                     self.doubles.append((name, tree))
                     continue
                 trees[name] = tree
                 self.names[name] = entry.key.span
+                self.homes[name] = entry.key.home
                 if group == "jobs":
                     self.jobs.add(name)
         if not trees and not self.problems:
             self.problems.append(rules.nothing(self.root.span))
         return trees
 
-    def _world(self, groups: Mapping[str, Map], trees: Mapping[str, Map], set_vars: dict[str, str]) -> None:
+    def _layered(self, name: str, tree: Map, is_job: bool) -> Map:
+        """A service with the defaults beneath it, and its recipe beneath both. Those of an included file lie there already."""
+        if name not in self.whole.foreign:
+            tree = under(self.recipes.defaults, tree, () if is_job else JOB_ONLY)
+        if name not in self.whole.heirless:
+            tree = self.recipes.beneath(name, tree, is_job)
+        return housed(tree)
+
+    def _world(self, groups: Mapping[str, Map], set_vars: dict[str, str]) -> None:
         variables = {name: entry.value for name, entry in groups["vars"].entries.items()}
         for name in set_vars:
             if name not in variables:
@@ -179,29 +166,56 @@ class _Loader:
                     hint = f"there is {listed(variables, 'and')}"
                 message = f"`--set {shown(name)}=…`: there is no variable `{shown(name)}` in `vars`"
                 self.problems.append(error(SET, message, hint=hint))
-        servers = {name: tree for name, tree in trees.items() if name not in self.jobs}
-        jobs = {name: tree for name, tree in trees.items() if name in self.jobs}
         self.world = World(
             str(self.file.parent),
             self.environ,
             vars=variables,
             set_vars=set_vars,
-            symbols=symbols(servers, jobs),
             problems=self.problems,
         )
 
+    def _copies(self, trees: dict[str, Map]) -> dict[str, Map]:
+        """Every service with its copies in its place; from here on `${…}` may speak of them."""
+        counts = copies.Counts(self.world, trees, self.scaled)
+        found = copies.expand(trees, counts.of, self.names)
+        self.problems += [*found.problems, *counts.problems()]
+        self.groups, self.counts = found.groups, counts
+        self.origin = found.origin
+        self.jobs |= {copy for name in self.jobs & set(found.groups) for copy in found.groups[name]}
+        self.names.update({name: self.names[was] for name, was in found.origin.items() if was in self.names})
+        self.needs = {
+            name: copies.needs(tree, found.groups, counts.name) for name, tree in found.trees.items()
+        }
+        trees = {name: one.tree for name, one in self.needs.items()}
+        self.world.symbols = symbols(trees, self.jobs, found.groups)
+        return trees
+
     def _top_env_files(self, env_files: Sequence[str]) -> None:
-        entry = self.root.entries.get("env_file")
-        if entry:
-            only = Map(self.root.span, {"env_file": entry})
-            model, problems = validate(Top, only, Converter(self.world, early=True))
-            self.problems += problems
-            for index, one in enumerate(model.env_file if model else ()):
-                self.world.env_files.update(self._env_file(one, _item_span(entry, index)).values)
+        self._env_files_of(self.root, self.world.env_files)
+        for home, root in self.whole.homes:
+            self._env_files_of(root, home.env_files)
         for name in env_files:
             found = read_env(Path(os.path.abspath(name)), self.environ, required=True, wanted_at=None)
             self._take(found)
-            self.world.env_files.update(found.values)
+            self._into(self.world.given, found)
+
+    def _env_files_of(self, root: Map, into: dict[str, str]) -> None:
+        """Those that a file has at its top level."""
+        if entry := root.entries.get("env_file"):
+            only = Map(root.span, {"env_file": entry})
+            model, problems = validate(Top, only, Converter(self.world, early=True))
+            self.problems += problems
+            for index, one in enumerate(model.env_file if model else ()):
+                self._into(into, self._env_file(one, _item_span(entry, index)))
+
+    def _into(self, values: dict[str, str], found: EnvRead) -> None:
+        values.update(found.values)
+        self.env_paths.setdefault(id(values), []).append(found.path)
+
+    def _around(self, name: str) -> tuple[Path, ...]:
+        """Env files that are not the service's own; later ones win."""
+        levels = (self.world.env_files, *env_files_around(self._home(name)), self.world.given)
+        return tuple(path for values in levels for path in self.env_paths.get(id(values), ()))
 
     def _env_file(self, one: EnvFile, span: Span) -> EnvRead:
         found = read_env(self.path(one.path), self.environ, required=one.required, wanted_at=span)
@@ -222,14 +236,15 @@ class _Loader:
         self._name()
         for name, entry in self._group("vars").entries.items():
             self._var(name, entry)
-        for key in LATER_TOP:
-            if later := self.root.entries.get(key):
-                message = f"`{key}` is not supported in this version"
-                self.problems.append(error(LATER, message, later.key.span))
-        rest = self.root.without("servers", "jobs", "vars", "defaults", "env_file", "name", *LATER_TOP)
+        for _, root in self.whole.homes:
+            self._rest(root.without("include"))
+        return self._rest(self.root) or Top.model_validate({})
+
+    def _rest(self, root: Map) -> Top | None:
+        rest = root.without("servers", "jobs", "vars", "defaults", "env_file", "name")
         model, problems = validate(Top, rest, Converter(self.world))
         self.problems += problems
-        return model or Top.model_validate({})
+        return model
 
     def _name(self) -> None:
         self.world.name = self.file.parent.name or "stack"
@@ -315,7 +330,11 @@ class _Loader:
             servers=servers,
             jobs=jobs,
         )
-        environment = {name: self._environment(one, trees[name]) for name, one in services.items() if one}
+        environment = {
+            name: declared(self.world, self._home(name), self._env_files(one, trees[name]), one, trees[name])
+            for name, one in services.items()
+            if one is not None
+        }
         warnings = tuple(self._profile_warnings(profiles, usable))
         return Loaded(
             name=self.world.name,
@@ -324,50 +343,33 @@ class _Loader:
             model=model,
             warnings=warnings,
             inputs=tuple(self.inputs),
-            secrets=self._secrets(environment, usable),
+            secrets=secrets(self.world, [home for home, _ in self.whole.homes], environment, usable),
             profiles=profiles,
             environment=environment,
             environ=self.environ,
             root=self.root,
             trees=trees,
             order=tuple(trees),
+            origin=self.origin,
+            groups=self.groups,
+            needs=self.needs,
+            jobs=tuple(name for name in trees if name in self.jobs),
+            scaled=self.counts.scaled,
+            env_files={name: self._around(name) for name in trees},
             surroundings=None if self.problems else self.surroundings,
-            recipes=self.recipes.used,
+            recipes={n: self.recipes.used[o] for n, o in self.origin.items() if o in self.recipes.used},
             made=self.made,
         )
+
+    def _home(self, name: str) -> Home | None:
+        """Of the file that has this service."""
+        return self.homes[self.origin[name]]
 
     def _quiet_var(self, name: str) -> Sequence[Piece]:
         try:
             return self.world.var(name)
         except Problem:
             return ()
-
-    def _environment(self, service: Server | Job, tree: Map) -> tuple[Variable, ...]:
-        """Later wins: the stack's env files (over which launchpad's own environment wins), the service's own,
-        its `environment`. A name without a value that is set nowhere changes nothing."""
-        found: dict[str, Variable] = {}
-        for name, value in self.world.env_files.items():
-            found[name] = _hidden(name, (self.environ.get(name, value),))
-        for read_file in self._env_files(service, tree):
-            found.update({name: _hidden(name, (value,)) for name, value in read_file.values.items()})
-        for name, given in service.environment.items():
-            if given is None:
-                piece = self.world.variable(name)
-                if piece is None:
-                    continue
-                given = (Secret(piece.text),) if piece.secret else (piece.text,)
-            secret = looks_secret(name) or any(isinstance(part, Secret) for part in given)
-            found[name] = _hidden(name, given) if looks_secret(name) else Variable(name, given, secret)
-        return tuple(found.values())
-
-    def _secrets(
-        self, environment: Mapping[str, Iterable[Variable]], services: Iterable[Server | Job]
-    ) -> tuple[str, ...]:
-        templates = [variable.value for one in environment.values() for variable in one]
-        templates += [argument for service in services for argument in service.command]
-        found = {str(part) for one in templates for part in one if isinstance(part, Secret)}
-        found |= set(self.world.env_files.values())
-        return tuple(sorted((s for s in found if len(s) >= MIN_SECRET), key=lambda s: (-len(s), s)))
 
     def _profile_warnings(
         self, profiles: Sequence[str], services: Iterable[Server | Job]
@@ -377,11 +379,6 @@ class _Loader:
             if profile not in known:
                 message = f"no server and no job has the profile `{shown(profile)}`"
                 yield error(SET, message, hint=did_you_mean(profile, known), severity="warning")
-
-
-def _hidden(name: str, value: Template) -> Variable:
-    """The variable with every stretch of its value marked as secret."""
-    return Variable(name, tuple(Secret(part) if isinstance(part, str) else part for part in value), True)
 
 
 def _no_service(name: str, entry: Entry) -> Diagnostic:

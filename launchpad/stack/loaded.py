@@ -8,6 +8,7 @@ from pathlib import Path
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
+from launchpad.stack.copies import Needs, Scaled
 from launchpad.stack.environments import Made
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.recipe import Recipe
@@ -48,6 +49,18 @@ class Loaded:
     """Each service as it is written, defaults merged in."""
     order: tuple[str, ...]
     """All names, in the file's order; some of them have no model where the file was refused."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Each service → the name under which the file has it: that of all copies, where it is one of several."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The copies of each service that has `replicas`."""
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    """Of each service, what it needs, and how it calls that."""
+    jobs: tuple[str, ...] = ()
+    """Names of jobs; of `order`, so also of those that have no model."""
+    scaled: tuple[Scaled, ...] = ()
+    """What was asked for instead of the file's own numbers of copies, and still holds."""
+    env_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Of each service, the env files of the stack and of the file that has it; later ones win, and its own over them."""
     surroundings: Surroundings | None = None
     """What its services are filled from; None where anything was found wrong, so that it is all looked at again."""
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
@@ -75,6 +88,7 @@ class Loaded:
 
     def name_span(self, service: str) -> Span | None:
         """Where the service's name stands."""
+        service = self.origin.get(service, service)
         for group in ("servers", "jobs"):
             node = self.root.get(group)
             if isinstance(node, Map) and service in node.entries:

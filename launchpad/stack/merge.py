@@ -63,6 +63,26 @@ def under(defaults: Map, service: Map, drop: tuple[str, ...] = ()) -> Map:
     return _map(service.span, overlay(base, service, null_removes=False).entries)
 
 
+def normal(root: Map, problems: list[Diagnostic]) -> Map:
+    """`environment` as a map everywhere, so that it merges whichever way it was written."""
+    entries = dict(root.entries)
+    for key in ("servers", "jobs"):
+        group = root.get(key)
+        if isinstance(group, Map):
+            inner = {name: normal_one(entry, problems) for name, entry in group.entries.items()}
+            entries[key] = Entry(entries[key].key, Map(group.span, inner, group.size, group.height))
+    if "defaults" in entries:
+        entries["defaults"] = normal_one(entries["defaults"], problems)
+    return Map(root.span, entries, root.size, root.height)
+
+
+def normal_one(entry: Entry, problems: list[Diagnostic]) -> Entry:
+    """Of one service."""
+    if not isinstance(entry.value, Map):
+        return entry
+    return Entry(entry.key, with_environment_map(entry.value, problems))
+
+
 def with_environment_map(node: Map, problems: list[Diagnostic]) -> Map:
     """The same with `environment` as a map, so that it can be merged whichever way it was written."""
     entry = node.entries.get("environment")

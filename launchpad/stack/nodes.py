@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launchpad.errors import Span
+
+if TYPE_CHECKING:
+    from launchpad.stack.home import Home
 
 BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """Where YAML begins a new line."""
@@ -55,6 +58,8 @@ class Scalar:
     raw: str = ""
     size: int = 1
     height: int = 0
+    home: Home | None = None
+    """Of which other file it is, if it is not of the stack's own."""
 
     def place(self, offset: int, length: int = 1) -> Span:
         """Where character `offset` of the text stands in the file; the whole scalar if that cannot be told

@@ -31,7 +31,6 @@ from launchpad.stack.fields import (
     Bool,
     Duration,
     Factor,
-    Line,
     Loose,
     Short,
     Size,
@@ -46,6 +45,7 @@ from launchpad.stack.fields import (
 )
 from launchpad.stack.nodes import kind_of
 from launchpad.stack.problems import VALUE, closest, shown
+from launchpad.stack.reuse import Place
 from launchpad.stack.strict import Args, Argv, Command, Exec, Strict
 from launchpad.stack.words import Word
 
@@ -93,7 +93,7 @@ DependsOn = Annotated[
 
 
 class EnvFile(Strict):
-    path: Line = Field(description="The file, relative to the stack file.", examples=[".env"])
+    path: Place = Field(description="The file, relative to the stack file.", examples=[".env"])
     required: Bool = Field(True, description="Whether a missing file is an error.", examples=[False])
 
 
@@ -156,12 +156,12 @@ RestartField = Annotated[Restart, Short(_restart, ({"enum": list(_POLICIES)}, IN
 class Sink(Strict):
     """Where output goes besides the run's own log: `file` or `jsonl`."""
 
-    file: Line | None = Field(
+    file: Place | None = Field(
         None,
         description="Plain lines, into this file, relative to the stack file.",
         examples=["logs/train.log"],
     )
-    jsonl: Line | None = Field(
+    jsonl: Place | None = Field(
         None,
         description="One JSON object a line, into this file, relative to the stack file.",
         examples=["logs/train.jsonl"],

@@ -24,8 +24,6 @@ UNKNOWN_KEY = "E106"
 VALUE = "E107"
 """A value of the wrong kind, or one that is not among the allowed ones."""
 MISSING = "E108"
-LATER = "E109"
-"""A key that is known but not built yet."""
 TEMPLATE = "E110"
 """A `${` expression that cannot be read."""
 UNSET = "E111"
@@ -57,6 +55,9 @@ REQUIREMENTS = "E127"
 """Requirements that cannot be read."""
 INTERPRETER = "E128"
 """No such Python."""
+
+REUSE = "E126"
+"""Files that include each other, services that extend each other."""
 
 
 class Stop(Exception):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack.home import Home, settled
 from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq, scalars
 from launchpad.stack.problems import (
@@ -33,16 +34,12 @@ class Recipes:
     def __init__(
         self, directory: Path, defaults: Map, problems: list[Diagnostic], inputs: list[Path]
     ) -> None:
-        self.folder = directory / FOLDER
+        self._directory = directory
         self.used: dict[str, Recipe] = {}
         """By service."""
         self._problems, self._inputs = problems, inputs
-        self._read: dict[str, Recipe | None] = {}
-        self.defaults = defaults.without(*OWN)
-        for key in OWN:
-            if entry := defaults.entries.get(key):
-                message = f"`{key}` belongs to one server or job, not into `defaults`"
-                problems.append(error(CONFLICT, message, entry.key.span))
+        self._read: dict[tuple[str, str], Recipe | None] = {}
+        self.defaults = for_all(defaults, problems)
 
     def beneath(self, name: str, tree: Map, is_job: bool) -> Map:
         """The service with its recipe beneath it. Where that is not right, with something in its place, so that what
@@ -58,6 +55,8 @@ class Recipes:
         self.used[name] = recipe
         self._problems += _misfits(recipe, name, tree, uses, is_job)
         base = at(recipe.service, uses.span) if recipe.packaged else recipe.service
+        if isinstance(uses.value, Scalar) and uses.value.home is not None:
+            base = settled(base, uses.value.home)  # what it says means what it would mean there
         ports = tree.get("ports")
         if isinstance(ports, Map) and "main" in ports.entries:
             base = base.without("port")
@@ -77,24 +76,49 @@ class Recipes:
             message = f"`uses` is the name of a recipe, written out, and this is `{shown(node.text)}`"
             self._problems.append(error(VALUE, message, node.span, hint="`launchpad recipes` lists them"))
             return None
-        if node.text not in self._read:
-            self._read[node.text] = self._find(node)
-        return self._read[node.text]
+        key = (node.home.base if node.home is not None else "", node.text)
+        if key not in self._read:
+            self._read[key] = self._find(node)
+        return self._read[key]
 
     def _find(self, node: Scalar) -> Recipe | None:
-        file = self.folder / f"{node.text}.yaml"
-        self._inputs.append(file)  # also where it is not there: it may appear
-        if os.path.isfile(file):
-            recipe, problems = load(file)
-            self._problems += problems
-            return recipe
-        if (found := packaged(node.text)) is not None:
-            return found
-        hint = did_you_mean(node.text, names(self.folder)) or "`launchpad recipes` lists them"
-        notes = [f"neither in `{self.folder}` nor among launchpad's own"]
+        """A file means what it means alone: its own folder, then launchpad's; what is in neither, the files around it
+        may have."""
+        own, *around = (folder / FOLDER for folder in self._folders(node.home))
+        for folder in (own, None, *around):
+            if folder is None:
+                if (found := packaged(node.text)) is not None:
+                    return found
+                continue
+            file = folder / f"{node.text}.yaml"
+            if file not in self._inputs:
+                self._inputs.append(file)  # also where it is not there: it may appear
+            if os.path.isfile(file):
+                recipe, problems = load(file)
+                self._problems += problems
+                return recipe
+        hint = did_you_mean(node.text, names(own)) or "`launchpad recipes` lists them"
+        notes = [f"neither in `{own}` nor among launchpad's own"]
         message = f"there is no recipe `{shown(node.text)}`"
         self._problems.append(error(RECIPE, message, node.span, notes=notes, hint=hint))
         return None
+
+    def _folders(self, home: Home | None) -> list[Path]:
+        """Of the file that says it, and of those around it."""
+        found = []
+        while home is not None:
+            found.append(Path(home.base) if home.base else self._directory)
+            home = home.outer
+        return list(dict.fromkeys((*found, self._directory)))
+
+
+def for_all(defaults: Map, problems: list[Diagnostic]) -> Map:
+    """`defaults` without what belongs to one service, which is told."""
+    for key in OWN:
+        if entry := defaults.entries.get(key):
+            message = f"`{key}` belongs to one server or job, not into `defaults`"
+            problems.append(error(CONFLICT, message, entry.key.span))
+    return defaults.without(*OWN)
 
 
 def _without(tree: Map) -> Iterator[Diagnostic]:

@@ -12,10 +12,9 @@ from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.fields import NAME
 from launchpad.stack.nodes import Map, Node, Scalar, kind
 from launchpad.stack.parts import ALIVE_KINDS, READY_KINDS, SINK_WORDS
-from launchpad.stack.problems import CHECK, CONFLICT, LATER, NOTHING, VALUE, error, listed, shown
+from launchpad.stack.problems import CHECK, CONFLICT, NOTHING, VALUE, error, listed, shown
 from launchpad.stack.problems import NAME as BAD_NAME
 from launchpad.stack.schema import JOB_ONLY
-from launchpad.stack.schema import LATER as LATER_KEYS
 from launchpad.stack.scope import RESERVED
 
 MAY_BE_NULL = ("environment", "output")
@@ -49,9 +48,6 @@ def nothing(span: Span) -> Diagnostic:
 
 def service(name: str, is_job: bool, node: Map) -> Iterator[Diagnostic]:
     """What is wrong between the keys of one server or job."""
-    for key in LATER_KEYS:
-        if entry := node.entries.get(key):
-            yield error(LATER, f"`{key}` is not supported in this version", entry.key.span)
     if not is_job:
         for key in JOB_ONLY:
             if entry := node.entries.get(key):

@@ -1,7 +1,6 @@
 """The keys of a stack file: what they are called, what they take, what they are when left out.
 
-Decides the shape of what `load` returns. Rules that span several keys are in `rules`; keys that are known but
-not built yet are in `LATER`.
+Decides the shape of what `load` returns. Rules that span several keys are in `rules`.
 """
 
 from __future__ import annotations
@@ -48,11 +47,10 @@ from launchpad.stack.parts import (
     Vars,
     _sink,
 )
+from launchpad.stack.reuse import ExtendsField, Including, Place
 from launchpad.stack.strict import NotHere
 
-LATER = ("replicas", "extends")
-"""Keys of a service that are known, and not built yet."""
-LATER_TOP = ("include",)
+MOST_COPIES = 1_000
 JOB_ONLY = ("retries", "primary")
 
 
@@ -68,6 +66,13 @@ _Profiles = Annotated[tuple[Name, ...], many()]
 class Common(Strict):
     """What servers and jobs have in common."""
 
+    extends: ExtendsField | None = Field(
+        None,
+        description="Another server or job whose keys lie beneath those that are written here: a name, or `{file: …, "
+        "service: …}` for one of another file. Maps are merged, anything else is replaced, as with `defaults`, which lie "
+        "beneath both. It may extend another one itself.",
+        examples=["llm", "x-base", {"file": "base.yaml", "service": "llm"}],
+    )
     uses: Line | None = Field(
         None,
         description="The name of a recipe: how a well-known program is started, which ports it takes, when it is ready. "
@@ -183,10 +188,13 @@ class Common(Strict):
         "these names.",
         examples=[False, ["HF_HOME", "CUDA_HOME"]],
     )
-    working_dir: Line = Field(
-        ".", description="The folder it runs in, relative to the stack file.", examples=["reward"]
+    working_dir: Place = Field(
+        ".",
+        description="The folder it runs in, relative to the stack file; by default the folder of the file that says its "
+        "`command`.",
+        examples=["reward"],
     )
-    venv: Line | None = Field(
+    venv: Place | None = Field(
         None,
         description="A virtual environment, relative to the stack file: its `bin` comes first on PATH and "
         "VIRTUAL_ENV is set. With `requirements` it is made, and is a link to what launchpad has made.",
@@ -218,7 +226,14 @@ class Common(Strict):
         "started needs it.",
         examples=[["debug"]],
     )
-    watch: Annotated[tuple[Line, ...], many()] = Field(
+    replicas: Annotated[int | None, whole(0, MOST_COPIES)] = Field(
+        None,
+        description="So many copies of it: `llm-0`, `llm-1`…, each with ports, output and environment of its own "
+        "(`${self.name}`, `${self.replica}`, LAUNCHPAD_REPLICA). `llm` then means all of them: in `depends_on`, in "
+        "commands, in `${llm.urls}`; whoever depends on it has LLM_URLS. `launchpad scale llm=N` has another number.",
+        examples=[3],
+    )
+    watch: Annotated[tuple[Place, ...], many()] = Field(
         (),
         description="Globs, relative to the stack file: a change of such a file counts as one of the definition, "
         "see `on_change`. After more than 10 within a minute they are not looked at until it is started, stopped or "
@@ -306,7 +321,7 @@ class Top(Strict):
     )
 
 
-class Stack(Top):
+class Stack(Including, Top):
     """A stack file of launchpad."""
 
     vars: Annotated[Vars, Short(_names, ({"type": "null"},))] = Field(

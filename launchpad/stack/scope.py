@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
-from launchpad.errors import Diagnostic
+from launchpad.errors import Diagnostic, Span
+from launchpad.stack.home import Home, env_files_around, holder, known_services, service_name, var_name
 from launchpad.stack.nodes import Map, Node, Scalar
-from launchpad.stack.problems import LATER, VAR_CYCLE, closest, did_you_mean, error, listed, shown
+from launchpad.stack.problems import VAR_CYCLE, closest, did_you_mean, error, listed, shown
 from launchpad.stack.template import ARGS, Piece, Problem, Reference, fill, unknown
 from launchpad.stack.words import Word
 
+NOWHERE = Span("", 1, 1, 1, 1)
 RESERVED = ("self", "stack", "vars")
 MAIN = "main"
 
@@ -54,11 +56,23 @@ class Symbol:
     ports: tuple[str, ...]
     fd: bool
     """Its listening socket is passed to it."""
+    replica: str = ""
+    """Which of several copies it is, from 0."""
+    copies: tuple[str, ...] | None = None
+    """It is not one service: these are."""
 
 
-def symbols(servers: Mapping[str, Map], jobs: Mapping[str, Map]) -> dict[str, Symbol]:
-    named = [("server", n, m) for n, m in servers.items()] + [("job", n, m) for n, m in jobs.items()]
-    return {name: _symbol(name, kind, node) for kind, name, node in named}
+def symbols(
+    trees: Mapping[str, Map], jobs: Container[str], groups: Mapping[str, tuple[str, ...]]
+) -> dict[str, Symbol]:
+    """Of every service, and of all copies of one under their common name."""
+    found = {name: _symbol(name, "job" if name in jobs else "server", node) for name, node in trees.items()}
+    for group, names in groups.items():
+        found.update({name: replace(found[name], replica=str(index)) for index, name in enumerate(names)})
+        kind = "job" if group in jobs else "server"
+        one = found[names[0]] if names else _symbol(group, kind, Map(NOWHERE))
+        found[group] = replace(one, name=group, replica="", copies=names)
+    return found
 
 
 def _symbol(name: str, kind: str, node: Map) -> Symbol:
@@ -79,6 +93,8 @@ class World:
     name: str = ""
     env_files: dict[str, str] = field(default_factory=dict)
     """Of the top level; launchpad's own environment wins over them."""
+    given: dict[str, str] = field(default_factory=dict)
+    """Of env files that are named on the command line: these win over those of any file."""
     vars: dict[str, Node] = field(default_factory=dict)
     set_vars: Mapping[str, str] = field(default_factory=dict)
     symbols: dict[str, Symbol] = field(default_factory=dict)
@@ -90,14 +106,19 @@ class World:
 
     def variable(self, name: str) -> Piece | None:
         """Blanks of a variable separate the words of a command."""
+        return self.variable_at(name, None)
+
+    def variable_at(self, name: str, home: Home | None) -> Piece | None:
+        """As a file sees it: its own env files win over those around it."""
         if name in self.environ:
             return Piece(self.environ[name], split=True, secret=looks_secret(name))
-        if name in self.env_files:
-            return Piece(self.env_files[name], split=True, secret=True)
+        for values in (self.given, *reversed(env_files_around(home)), self.env_files):
+            if name in values:
+                return Piece(values[name], split=True, secret=True)
         return None
 
     def near(self, name: str) -> str:
-        return did_you_mean(name, [*self.env_files, *self.environ])
+        return did_you_mean(name, [*self.given, *self.env_files, *self.environ])
 
     def var(self, name: str) -> tuple[Piece, ...]:
         """The value of `${vars.name}`. Raises Problem."""
@@ -105,32 +126,40 @@ class World:
             return (Piece(self.set_vars[name], split=True, secret=looks_secret(name)),)
         if name not in self.vars:
             raise unknown(f"there is no variable `{name}` in `vars`", did_you_mean(name, self.vars))
-        if name in self._open:
-            raise Problem(VAR_CYCLE, f"the variables refer to each other: {self._circle(name)}")
-        if name not in self._filled:
-            self._fill_var(name)
-        return self._filled[name] or ()
+        return self._worth(name, name, self.vars[name])
 
-    def _circle(self, name: str) -> str:
-        return " -> ".join([*self._open[self._open.index(name) :], name])
+    def var_of(self, home: Home, name: str) -> tuple[Piece, ...]:
+        """A variable that only one file knows."""
+        return self._worth(f"{id(home)}.{name}", name, home.values[name])
 
-    def _fill_var(self, name: str) -> None:
+    def _worth(self, key: str, name: str, node: Node) -> tuple[Piece, ...]:
+        if key in self._open:
+            raise Problem(VAR_CYCLE, f"the variables refer to each other: {self._circle(key)}")
+        if key not in self._filled:
+            self._fill_var(key, name, node)
+        return self._filled[key] or ()
+
+    def _circle(self, key: str) -> str:
+        names = (one.rpartition(".")[2] for one in [*self._open[self._open.index(key) :], key])
+        return " -> ".join(names)
+
+    def _fill_var(self, key: str, name: str, node: Node) -> None:
         """A variable's own problem is told once, at its own place; whoever uses it sees nothing."""
-        node = self.vars[name]
-        self._filled[name] = None
+        self._filled[key] = None
         if not isinstance(node, Scalar) or node.value is None:
             return
-        self._open.append(name)
+        self._open.append(key)
         word = self.fill(node, View(self))
         self._open.pop()
         if word is not None:
             secret = looks_secret(name)
-            self._filled[name] = tuple(
+            self._filled[key] = tuple(
                 replace_piece(piece, secret=piece.secret or secret) for piece in word.pieces
             )
 
     def fill(self, node: Scalar, view: View) -> Word | None:
         """The scalar with its expressions replaced; None, and the problem noted, where one cannot be."""
+        view = view if node.home is None else replace(view, home=node.home)
         try:
             return Word.of(node, fill(node.text, view))
         except Problem as problem:
@@ -149,9 +178,8 @@ class World:
             raise Circle(VAR_CYCLE, f"the addresses refer to each other: {circle}")
         self._asked.append(name)
         try:
-            return str(
-                ip_address(str(Word.of(node, fill(node.text, View(replace(self, problems=[]), name)))))
-            )
+            view = View(replace(self, problems=[]), name, home=node.home)
+            return str(ip_address(str(Word.of(node, fill(node.text, view)))))
         except Circle:
             raise
         except (Problem, ValueError):
@@ -170,7 +198,7 @@ class World:
             raise Problem(VAR_CYCLE, f"the models refer to each other: {self._circle(key)}")
         self._open.append(key)
         try:
-            pieces = fill(node.text, View(replace(self, problems=[]), name, naming=True))
+            pieces = fill(node.text, View(replace(self, problems=[]), name, naming=True, home=node.home))
         except Problem as problem:
             if loud and problem.code == VAR_CYCLE:
                 raise
@@ -203,15 +231,17 @@ class View:
     """Within `ready` and `alive`, `${self.host}` is where launchpad can connect to."""
     early: bool = False
     """Before the env files are read: only the environment and the stack's folder are known."""
+    home: Home | None = None
+    """Where it is written, if not in the stack's own file."""
 
     def variable(self, name: str) -> Piece | None:
-        return self.world.variable(name)
+        return self.world.variable_at(name, self.home)
 
     def near(self, name: str) -> str:
         return self.world.near(name)
 
     def is_service(self, name: str) -> bool:
-        return name in self.world.symbols
+        return service_name(self.home, name) in self.world.symbols
 
     def reference(self, path: Sequence[str]) -> Sequence[Piece]:
         first, *rest = path
@@ -222,16 +252,30 @@ class View:
         if first == "vars":
             if len(rest) != 1:
                 raise unknown("a variable has no parts")
-            return self.world.var(rest[0])
+            return self._var(rest[0])
         if first == "self":
             return self._self(rest)
-        if first not in self.world.symbols:
-            known = [*self.world.symbols, *RESERVED]
+        name = service_name(self.home, first)
+        if name not in self.world.symbols:
+            known = [*known_services(self.home), *self.world.symbols, *RESERVED]
             raise unknown(f"there is no server or job `{shown(first)}`", _meant(first, rest, known))
-        return self._service(self.world.symbols[first], rest, connectable(self.world.host(first)))
+        return self._service(self.world.symbols[name], rest, connectable(self.world.host(name)))
+
+    def _var(self, name: str) -> Sequence[Piece]:
+        """A name that the file does not know is told in its own words."""
+        if (home := holder(self.home, name)) is not None:
+            if isinstance(node := home.values[name], Scalar) and node.value is None:
+                raise unknown(f"the variable `{name}` has no value")
+            return self.world.var_of(home, name)
+        known = var_name(self.home, name)
+        if known not in self.world.vars and known not in self.world.set_vars and self.home is not None:
+            near = did_you_mean(name, [*self.home.vars, *self.world.vars])
+            raise unknown(f"there is no variable `{name}` in `vars`", near)
+        return self.world.var(known)
 
     def _stack(self, rest: list[str]) -> str:
-        known = {"dir": self.world.directory, "name": self.world.name, "python": sys.executable}
+        folder = self.home.base if self.home is not None and self.home.base else self.world.directory
+        known = {"dir": folder, "name": self.world.name, "python": sys.executable}
         if len(rest) != 1 or rest[0] not in known or (rest[0] == "name" and not self.world.name):
             raise _no_part("stack", rest, known)
         return known[rest[0]]
@@ -248,10 +292,12 @@ class View:
             return (Piece(reference=self._args(symbol)),)
         if rest == ["gpus"]:
             return (Piece(reference=self._gpus(symbol)),)
+        if rest == ["replica"]:
+            return (Piece(_replica(symbol)),)
         host = self.world.host(symbol.name)
         if rest == ["host"]:
             return (Piece(connectable(host) if self.probing else host),)
-        return self._service(symbol, rest, connectable(host), "self", ("name", "fd", "gpus", ARGS))
+        return self._service(symbol, rest, connectable(host), "self", ("name", "fd", "replica", "gpus", ARGS))
 
     def _args(self, symbol: Symbol) -> Reference:
         if not self.commanding or "uses" not in symbol.node.entries:
@@ -287,15 +333,25 @@ class View:
             raise unknown(
                 f"the GPUs of `{symbol.name}` are its own", "`${self.gpus}` are those of this service"
             )
-        if rest[0] == "urls":
-            raise Problem(LATER, f"`{said}.{rest[0]}` is not supported in this version")
         if rest == ["model"]:
             return self.world.model(symbol.name, loud=self.naming)
+        if rest == ["urls"]:
+            return self._urls(symbol, said)
+        if symbol.copies is not None:
+            raise _of_all(symbol, rest)
         if rest[0] == "ports" and len(rest) == 2:
             return self._port(symbol, rest[1], "port", said)
         if len(rest) == 1 and rest[0] in ("port", "url"):
             return self._port(symbol, MAIN, rest[0], said)
-        raise _no_part(said, rest, ["port", "url", "host", "ports.NAME", "model", *more])
+        raise _no_part(said, rest, ["port", "url", "urls", "host", "ports.NAME", "model", *more])
+
+    def _urls(self, symbol: Symbol, said: str) -> Sequence[Piece]:
+        """Of all copies, or its own; with commas between."""
+        pieces: list[Piece] = []
+        for name in (symbol.name,) if symbol.copies is None else symbol.copies:
+            pieces += [Piece(",")] * bool(pieces)
+            pieces += self._port(self.world.symbols[name], MAIN, "url", said)
+        return pieces
 
     def _port(self, symbol: Symbol, port: str, form: str, said: str) -> Sequence[Piece]:
         if port in symbol.ports:
@@ -307,6 +363,21 @@ class View:
         if not hint and symbol.ports:
             hint = f"it has {listed(symbol.ports, 'and')}"
         raise unknown(f"`{symbol.name}` has no port `{shown(port)}`", hint)
+
+
+def _replica(symbol: Symbol) -> str:
+    if not symbol.replica:
+        raise unknown("`${self.replica}` is there only with `replicas`")
+    return symbol.replica
+
+
+def _of_all(symbol: Symbol, rest: Sequence[str]) -> Problem:
+    """One address is asked of several."""
+    part = ".".join(rest)
+    hint = f"`${{{symbol.name}.urls}}` is all of them"
+    if symbol.copies:
+        hint += f", `${{{symbol.copies[0]}.{part}}}` the first"
+    return unknown(f"`{symbol.name}` has `replicas`, and each copy a `{shown(part)}` of its own", hint)
 
 
 def _no_port(symbol: Symbol, said: str) -> Problem:

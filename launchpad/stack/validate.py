@@ -15,7 +15,8 @@ from launchpad.stack.gpus import Gpus
 from launchpad.stack.nodes import Map, Node, Scalar, Seq, kind, kind_of, span_at, walk
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.problems import MISSING, UNKNOWN_KEY, VALUE, closest, error, shown
-from launchpad.stack.schema import LATER, LATER_TOP, Defaults, Job, Server, Stack, Top
+from launchpad.stack.reuse import Extends, Include, Including
+from launchpad.stack.schema import Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import View, World
 from launchpad.stack.words import Word
 
@@ -31,6 +32,8 @@ _INSIDE: dict[str, type[BaseModel]] = {
     "output": Sink,
     "depends_on": Dependency,
     "gpus": Gpus,
+    "include": Include,
+    "extends": Extends,
 }
 _MEANT = {
     "env": "environment",
@@ -179,14 +182,12 @@ def _missing(node: Map, path: Sequence[str | int], name: Span | None) -> Diagnos
 
 
 def _unknown(model: type[BaseModel], node: Map, path: Sequence[str | int]) -> Iterator[Diagnostic]:
-    """An unknown key, at the key. Keys that are known for later are told by `rules`."""
+    """An unknown key, at the key."""
     key = str(path[-1])
     inside = (
         next((_INSIDE[step] for step in reversed(path[:-1]) if step in _INSIDE), None) if path[1:] else None
     )
-    target = inside or (Stack if model is Top else model)
-    if (target in (Server, Job, Defaults) and key in LATER) or (target is Stack and key in LATER_TOP):
-        return
+    target = inside or (Stack if model in (Top, Including) else model)
     if target is Server and key in ("retries", "primary"):
         return
     if target is Alive and key in ("log", "notify"):

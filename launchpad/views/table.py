@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from launchpad.control.api import ServiceView, Snapshot
-from launchpad.views.words import GLYPHS, LIVE_STATES, STYLES, duration, plain, ports_text, state_word, why
+from launchpad.views.words import (
+    GLYPHS,
+    LIVE_STATES,
+    STYLES,
+    duration,
+    plain,
+    ports_text,
+    scaled_line,
+    state_word,
+    why,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -49,6 +59,11 @@ def heading(snapshot: Snapshot, now: float) -> str:
     return f"{snapshot.stack}: {snapshot.phase}, supervisor {snapshot.pid}, for {up}, {snapshot.file}"
 
 
+def scaled(snapshot: Snapshot) -> list[str]:
+    """What has another number of copies than the file says."""
+    return [scaled_line(name, count, written) for name, (count, written) in snapshot.scaled.items()]
+
+
 def plain_table(snapshot: Snapshot, now: float) -> str:
     """Aligned columns without colour; nothing is cut off, so that it can be searched and cut."""
     rows = [row(view, now) for view in snapshot.services]
@@ -76,6 +91,8 @@ def print_table(snapshot: Snapshot, out: TextIO, *, width: int, color: bool, now
     console.print(_heading(snapshot, now), no_wrap=True, overflow="ellipsis", crop=True)
     for line in _lines([(view, row(view, now)) for view in snapshot.services], width):
         console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+    for text in scaled(snapshot):
+        console.print(plain(text), style="yellow", markup=False, soft_wrap=True)
     if snapshot.stale:
         console.print(plain(snapshot.stale), style="yellow", markup=False, soft_wrap=True)
     for diagnostic in snapshot.diagnostics:

@@ -109,3 +109,9 @@ def ports_text(view: ServiceView) -> str:
         parts.append(str(main))
     parts += [f"{name}:{number}" for name, number in view.ports.items() if name != "main"]
     return " ".join(parts)
+
+
+def scaled_line(name: str, count: int, written: int) -> str:
+    """Another number of copies than the file says."""
+    copies = "1 copy" if count == 1 else f"{count} copies"
+    return f"`{name}` has {copies} (`launchpad scale`), the file says {written}"

@@ -286,3 +286,29 @@ def test_interrupted_at_random_it_is_right_in_the_end(
     assert said(stack, "new") == "version 2.0"
     assert [view.state for view in stack.client.status().services] == ["ready"] * 3
     stack.down()
+
+
+def test_copies_share_one_and_scale_waits_for_it(make_stack: Make) -> None:
+    stack = two(
+        make_stack,
+        f"""
+        servers:
+          new:
+            command: [python, -c, "{SAYS}"]
+            requirements: [--no-index, --find-links wheels, tiny>=2]
+            ready: {{log: version}}
+            replicas: 0
+          plain: {{command: PRETEND}}
+        """,
+    )
+    stack.up()
+    assert not list(environments(stack).glob("*/bin"))
+    stack.cli("scale", "new=2", check=0)
+    assert [said(stack, name) for name in ("new-0", "new-1")] == ["version 2.0"] * 2
+    assert len(list(environments(stack).glob("*/bin"))) == 1
+    stack.write(stack.file.read_text().replace("tiny>=2", "tiny<2"))
+    stack.cli("scale", "new=3", check=0)
+    names = [f"new-{index}" for index in range(3)]
+    eventually(lambda: [said(stack, name) for name in names] == ["version 1.5"] * 3, "all have the other one")
+    assert len(list(environments(stack).glob("*/bin"))) == 2
+    stack.down()

@@ -310,3 +310,20 @@ def test_they_are_asked_for_in_the_file_only_as_they_can_be(make_stack: Make) ->
         "`${self.gpus}` can be used in `command` and `environment`",
     ):
         assert text in said, (text, said)
+
+
+def test_each_copy_has_gpus_of_its_own(make_stack: Make, machine: Machine) -> None:
+    text = "servers: {llm: {command: PRETEND, gpus: 1, replicas: 2}, app: {command: PRETEND, depends_on: [llm]}}\n"
+    stack = machine.stack(make_stack, text)
+    stack.up()
+    names = machine.names
+    assert seen(stack) == {"llm-0": names[0], "llm-1": names[1]}
+    first = stack.ps()["llm-0"]["pid"]
+    stack.cli("scale", "llm=4", check=0)
+    assert seen(stack) == {f"llm-{index}": names[index] for index in range(4)}
+    refused = stack.cli("scale", "llm=5", check=2)
+    assert "llm-4" in refused.stderr
+    assert stack.ps()["llm-0"]["pid"] == first
+    stack.cli("scale", "llm=1", check=0)
+    eventually(lambda: machine.free() == [1, 2, 3], "the others are free")
+    stack.down()

@@ -95,6 +95,20 @@ def test_what_cannot_be_answered_is_told_by_name(make: Make) -> None:
             stack.wait("index")
 
 
+def test_copies_are_asked_one_by_one_and_restarted_together(make: Make) -> None:
+    made = make("servers: {llm: {command: 'PRETEND --port ${self.port}', port: auto, replicas: 2}}\n")
+    with launchpad.Stack(made.file) as stack:
+        urls = [stack.url(name) for name in ("llm-0", "llm-1")]
+        assert len(set(urls)) == 2
+        with pytest.raises(
+            StackError, match="`llm` has copies, each with a name of its own: `llm-0`, `llm-1`"
+        ):
+            stack.url("llm")
+        before = [stack.service(name).pid for name in ("llm-0", "llm-1")]
+        stack.restart("llm")
+        assert not set(before) & {stack.service(name).pid for name in ("llm-0", "llm-1")}
+
+
 def test_a_start_that_fails_is_told_as_up_tells_it(make: Make) -> None:
     made = make(BROKEN)
     with pytest.raises(StackError) as failed, launchpad.Stack(made.file):

@@ -20,8 +20,13 @@ KEYS = list(CASES)
 GROUPS = [KEYS[at : at + AT_ONCE] for at in range(0, len(KEYS), AT_ONCE)]
 
 
-def name(key: str) -> str:
+def written(key: str) -> str:
     return key.replace(".", "-").replace("_", "-")
+
+
+def name(key: str) -> str:
+    """As the plan has it."""
+    return written(key) + CASES[key].suffix
 
 
 def text(keys: list[str], after: bool) -> str:
@@ -31,8 +36,8 @@ def text(keys: list[str], after: bool) -> str:
     for key in keys:
         case = CASES[key]
         mine = {**(JOB if case.job else BASE), **(case.after if after else case.before)}
-        (jobs if case.job else servers)[name(key)] = mine
-    return json.dumps({"servers": servers, "jobs": jobs}, indent=1)
+        (jobs if case.job else servers)[written(key)] = mine
+    return json.dumps({"x-mine": {}, "servers": servers, "jobs": jobs}, indent=1)
 
 
 def lay(folder: Path, files: dict[str, str]) -> None:

@@ -238,10 +238,11 @@ def test_slurm_script_is_in_order(stack: Path) -> None:
     )
 
 
-STACKS = sorted((HERE.parent.parent / "stacks").glob("*.yaml"))
+FOLDER = HERE.parent.parent / "stacks"
+STACKS = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("*/stack.yaml")])
 
 
-@pytest.mark.parametrize("file", STACKS, ids=lambda one: one.stem)
+@pytest.mark.parametrize("file", STACKS, ids=lambda one: f"{one.parent.name}-{one.stem}")
 def test_the_stacks_of_the_repository(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,7 +266,9 @@ def test_the_stacks_of_the_repository(
     assert server.process_group_configs
 
 
-@pytest.mark.parametrize("file", [HERE / "stack.yaml", *STACKS], ids=lambda one: one.stem)
+@pytest.mark.parametrize(
+    "file", [HERE / "stack.yaml", *STACKS], ids=lambda one: f"{one.parent.name}-{one.stem}"
+)
 def test_what_compose_is_given_can_be_taken_back(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +283,16 @@ def test_what_compose_is_given_can_be_taken_back(
     assert [
         (one.stop.signal, [(need.on, need.bound) for need in one.needs]) for one in after.services
     ] == kept
+
+
+def test_a_file_of_requirements_is_no_env_file(stack: Path) -> None:
+    (stack / "requirements.txt").write_text("-r more.txt\n")
+    (stack / "more.txt").write_text("uvicorn\n")
+    (stack / "stack.yaml").write_text("jobs: {a: {command: 'true', requirements: requirements.txt}}\n")
+    for format_ in ASKED:
+        assert guarded(["export", format_, "-o", format_, *ASKED[format_][:2]]) == 0
+        for file in (stack / format_).iterdir():
+            assert ".txt" not in file.read_text()
 
 
 # --- what is asked ---------------------------------------------------------------------------------------
@@ -319,3 +332,50 @@ def test_names_that_would_be_one(stack: Path, capsys: pytest.CaptureFixture[str]
 def test_an_export_starts_nothing(stack: Path) -> None:
     exported("systemd")
     assert not (stack / ".launchpad").exists()
+
+
+# --- copies, and files in files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", ["systemd", "supervisord", "compose", "kubernetes"])
+def test_copies_are_written_one_by_one(format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("stack.yaml").write_text(
+        "servers: {llm: {command: 'x ${self.port} ${self.replica}', port: 29000-29099, replicas: 2},"
+        " app: {command: 'y ${llm.urls}', depends_on: [llm]}}\n"
+    )
+    whole = "\n".join(exported(format_).values())
+    assert "llm-0" in whole
+    assert "llm-1" in whole
+    assert "29000" in whole
+    assert "29001" in whole
+
+
+def test_replicas_are_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("stack.yaml").write_text(
+        "x-a: {stop_grace: 3s}\nservers: {llm: {command: x, extends: x-a, replicas: 2}}\n"
+    )
+    services = yaml.safe_load(exported("compose")["compose.yaml"])["services"]
+    assert list(services) == ["llm-0", "llm-1"]
+    said = capsys.readouterr().err
+    assert ".replicas`" not in said
+    assert "extends" not in said
+
+
+def test_an_env_file_is_for_the_services_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("inner").mkdir()
+    for name in ("top.env", "inner/inner.env", "more.env"):
+        Path(name).write_text("A=not-to-be-seen\n")
+    Path("req.txt").write_text("a\n")
+    Path("inner/a.yaml").write_text("env_file: inner.env\nservers: {in: {command: x}}\n")
+    Path("stack.yaml").write_text(
+        "include: inner/a.yaml\nenv_file: top.env\nservers: {out: {command: x, requirements: req.txt}}\n"
+    )
+    services = yaml.safe_load(exported("compose", "--env-file", "more.env")["compose.yaml"])["services"]
+    files = {name: [one["path"] for one in service["env_file"]] for name, service in services.items()}
+    top, inner, more = (f"../{name}" for name in ("top.env", "inner/inner.env", "more.env"))
+    assert files == {"in": [top, inner, more], "out": [top, more]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ import pytest
 
 from launchpad.errors import Refused
 from launchpad.plan.read import read_stack
+from launchpad.stack.files import content
 from tests.faults.fuzzing import TARGETS
 from tests.faults.fuzzing_input import refused_or_read
 
@@ -61,6 +63,15 @@ def test_what_never_ends_is_no_file(tmp_path: Path, file: str) -> None:
         with pytest.raises(Refused) as caught:
             read_stack(stack)
     assert "cannot be read" in caught.value.diagnostics[0].message
+
+
+def test_what_is_no_file_is_let_go_of(tmp_path: Path) -> None:
+    """A folder once cost a descriptor each time it was read."""
+    before = os.listdir("/proc/self/fd")
+    for path in (tmp_path, Path("/dev/null"), Path("/dev/zero"), tmp_path / "none"):
+        with contextlib.suppress(OSError):
+            content(path, 10)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_no_file_at_all_is_an_empty_one(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_nothing_is_dropped_without_a_word(
                 "healthcheck": "ready",
                 "stop_grace_period": "stop_grace",
             }
-            counterparts |= {"expose": "port", "ports": "port"}
+            counterparts |= {"expose": "port", "ports": "port", "scale": "replicas"}
             if key not in here[ours] and counterparts.get(key) not in here[ours]:
                 named = f"`{name}.{key}" in err or (key == "depends_on" and f"`{name}.depends_on." in err)
                 assert named or (key == "deploy" and f"`{name}." in err), (name, key)
@@ -94,7 +94,6 @@ def test_a_key_is_taken_or_explained_and_not_both() -> None:
 def test_keys_that_this_version_knows_are_carried_over(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compose_reasons, "LATER", ())
     file = tmp_path / "compose.yaml"
     device = "{resources: {reservations: {devices: [{driver: nvidia, count: 2, capabilities: [gpu]}]}}}"
     file.write_text(

@@ -83,10 +83,38 @@ CASES: dict[str, Case] = {
     "number-for-text": Case(server("command: x", "venv: 3.11"), ("E107 4:11",)),
     "list-for-a-map": Case(server("command: x", "environment: 5"), ("E107 4:18",)),
     "map-for-a-list": Case(server("command: x", "watch: {a: b}"), ("E107 4:12",)),
-    "later-keys": Case(
-        "include: [a.yaml]\n" + server("command: x", "replicas: 2", "extends: base"),
-        ("E109 1:1", "E109 5:5", "E109 6:5"),
+    # --- several files, and copies ------------------------------------------------------------------------
+    "no-included-file": Case("include: [a.yaml]\n" + server("command: x ${db.url}"), ("E101 1:11",)),
+    "included-by-itself": Case(
+        "include: a.yaml\n" + server("command: x"),
+        ("E126 1:10",),
+        files={"a.yaml": "include: b.yaml\n", "b.yaml": "include: a.yaml\n"},
     ),
+    "included-name-twice": Case(
+        "include: a.yaml\nvars: {model: x}\n" + server("command: x", name="llm"),
+        ("E114 2:8", "E114 4:3"),
+        files={"a.yaml": "vars: {model: y}\nservers:\n  llm: {command: y}\n"},
+    ),
+    "mistake-in-an-included-file": Case(
+        "include: {file: a.yaml, prefix: infra-}\n" + server("command: x"),
+        ("E112 2:25", "E202 2:50"),
+        files={
+            "a.yaml": "servers:\n  api: {command: 'serve ${lm.url}', depends_on: [lm]}\n  llm: {command: y, port: auto}\n"
+        },
+    ),
+    "extends-nothing": Case(server("extends: x-bse", "command: x") + "x-base: {}\n", ("E112 3:14",)),
+    "extends-itself": Case(
+        "servers:\n  a: {extends: b, command: x}\n  b: {extends: a, command: y}\n", ("E126 2:16",)
+    ),
+    "address-of-copies": Case(
+        "servers:\n  llm: {command: x, port: auto, replicas: 2}\n  b: {command: 'x ${llm.url}'}\n",
+        ("E112 3:19",),
+    ),
+    "copies-in-one-file": Case(
+        server("command: x", "replicas: 2", "output: {file: logs/a.log}"), ("E124 5:20",)
+    ),
+    "name-of-a-copy": Case("servers:\n  a: {command: x, replicas: 2}\n  a-1: {command: y}\n", ("E114 3:3",)),
+    "bad-replicas": Case(server("command: x", "replicas: two"), ("E107 4:15",)),
     "bad-duration": Case(server("command: x", "stop_grace: 5 minutes"), ("E116 4:17",)),
     "no-time-at-all": Case(
         server("command: x", "port: auto", "ready: {http: /, timeout: 0}"), ("E116 5:31",)

@@ -18,9 +18,12 @@ JOB: dict[str, Any] = {"command": "PRETEND"}
 EVENTS = ".launchpad/stack.yaml/events.jsonl"
 LOG = ".launchpad/stack.yaml/logs/{}-file.log"
 """Two files that are younger than the process."""
+ONE = "servers: {b: {command: PRETEND, port: auto}}"
 BARE = "{title: bare, kinds: [server, job], model: {example: m, means: any}, service: {command: x}}"
 FILES = {
     "recipes/bare.yaml": BARE,
+    "one.yaml": ONE,
+    "two.yaml": f"# the same\n{ONE}",
     "c.env": "A=1\n",
     "a.env": "A=1\n",
     "b.env": "A=2\n",
@@ -38,13 +41,15 @@ class Case:
     job: bool = False
     files: dict[str, str] = field(default_factory=dict)
     """Written with the second version."""
+    suffix: str = ""
+    """What the service is called in the plan, after its name in the file."""
 
     def text(self, after: bool, command: str = "PRETEND") -> str:
         """The stack file, as JSON, which is YAML."""
         mine = {**(JOB if self.job else BASE), **(self.after if after else self.before)}
         other = {"command": "PRETEND --port ${self.port}", "port": "auto"}
         servers: dict[str, Any] = {"b": other, **({} if self.job else {"a": mine})}
-        stack = {"servers": servers, "jobs": {"a": mine} if self.job else {}}
+        stack = {"x-mine": {}, "servers": servers, "jobs": {"a": mine} if self.job else {}}
         return json.dumps(stack, indent=1).replace("PRETEND", command)
 
 
@@ -103,6 +108,11 @@ CASES: dict[str, Case] = {
     "depends_on": Case({}, {"depends_on": ["b"]}),
     "depends_on.condition": value("depends_on", {"b": "started"}, {"b": "ready"}),
     "depends_on.restart": value("depends_on", {"b": {"restart": False}}, {"b": {"restart": True}}),
+    "extends": value("extends", "b", "x-mine"),
+    "extends.file": value(
+        "extends", {"service": "b", "file": "one.yaml"}, {"service": "b", "file": "two.yaml"}
+    ),
+    "extends.service": value("extends", {"service": "b"}, {"service": "x-mine"}),
     **checks("ready"),
     "ready.log": Case({"ready": {"log": "hell"}}, {"ready": {"log": "hello"}}),
     "ready.notify": Case({}, {"ready": {"notify": True}}),
@@ -133,6 +143,7 @@ CASES: dict[str, Case] = {
     "output.rotate": value("output", {"file": "a.log"}, {"file": "a.log", "rotate": "1MB"}),
     "output.keep": value("output", {"file": "a.log", "keep": 1}, {"file": "a.log", "keep": 2}),
     "profiles": Case({}, {"profiles": ["p"]}),
+    "replicas": Case({"replicas": 1}, {"replicas": 2}, suffix="-0"),
     "watch": Case({}, {"watch": ["w/*"]}),
     "on_change": value("on_change", "restart", "keep"),
 }

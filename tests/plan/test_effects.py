@@ -15,6 +15,7 @@ from launchpad.plan.effects import SERVICE, TOP, Effect, effect
 from launchpad.plan.read import Reading
 from launchpad.stack.gpus import Gpus
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
+from launchpad.stack.reuse import Extends
 from launchpad.stack.schema import Defaults, Job, Server, Stack
 from tests.plan.keys import CASES, FILES, Case
 from tests.stack.writing import planned
@@ -27,6 +28,7 @@ MAPS: dict[str, type[BaseModel]] = {
     "restart": Restart,
     "backoff": Backoff,
     "output": Sink,
+    "extends": Extends,
     "gpus": Gpus,
 }
 
@@ -72,8 +74,8 @@ def read(folder: Path, key: str, after: bool) -> Reading:
     return planned(folder, case.text(after), files)
 
 
-def service(reading: Reading) -> Service:
-    return next(one for one in reading.plan.services if one.name == "a")
+def service(reading: Reading, key: str) -> Service:
+    return next(one for one in reading.plan.services if one.name == f"a{CASES[key].suffix}")
 
 
 def now(reading: Reading) -> Now:
@@ -84,7 +86,7 @@ def now(reading: Reading) -> Now:
 
 @pytest.mark.parametrize("key", CASES)
 def test_the_digest_agrees(tmp_path: Path, key: str) -> None:
-    before, after = (service(read(tmp_path, key, after)) for after in (False, True))
+    before, after = (service(read(tmp_path, key, after), key) for after in (False, True))
     assert (before.digest != after.digest) == (SERVICE[key] is Effect.REPLACE)
 
 
@@ -93,7 +95,7 @@ def test_the_diff_agrees_and_says_why(tmp_path: Path, key: str) -> None:
     before, after = (read(tmp_path, key, after) for after in (False, True))
     found = {change.service: change for change in diff(before, after, now(before))}
     verb = {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(SERVICE[key], "keep")
-    change = found["a"]
+    change = found[f"a{CASES[key].suffix}"]
     assert change.verb == verb
     assert bool(change.because) == (verb != "keep")
     assert all(why and why != "its definition changed" for why in change.because)
@@ -117,8 +119,11 @@ def test_what_is_replaced_and_what_is_not(tmp_path: Path, key: str) -> None:
     before = planned(tmp_path, texts[0], FILES)
     after = planned(tmp_path, texts[1], {**FILES, **case.files})
     found = {one.service: one for one in diff(before, after, replace(now(before), served=("a", "b")))}
-    assert found["a"].verb == {Effect.REPLACE: "replace", Effect.IN_PLACE: "update"}.get(SERVICE[key], "keep")
+    name = f"a{case.suffix}"
+    assert found[name].verb == {Effect.REPLACE: "replace", Effect.IN_PLACE: "update"}.get(
+        SERVICE[key], "keep"
+    )
     started = {one.service: one for one in diff(before, after, now(before))}
-    assert started["a"].verb == {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(
+    assert started[name].verb == {Effect.REPLACE: "restart", Effect.IN_PLACE: "update"}.get(
         SERVICE[key], "keep"
     )

@@ -10,11 +10,14 @@ import pytest
 from launchpad.errors import Refused
 from launchpad.plan.read import Reading, read_stack
 from launchpad.stack.again import alike
+from launchpad.stack.copies import Scaled
 from launchpad.stack.nodes import Map
 from launchpad.stack.source import read
 
 FILE = """\
 name: demo
+include: [common.yaml, {file: inner/infra.yaml, prefix: infra-, vars: {size: "${vars.model}"}}]
+x-base: {stop_signal: INT}
 env_file: top.env
 vars:
   model: small
@@ -31,6 +34,16 @@ servers:
     command: api --llm ${llm.url} --from ${llm.host} --key ${KEY:-none}
     environment: {MODEL: "${vars.where}", TOP: }
     depends_on: [llm, load]
+  copy:
+    command: copy ${self.replica} ${infra-db.url}
+    port: auto
+    replicas: 2
+  front:
+    command: front ${copy.urls}
+    depends_on: [copy, infra-db]
+  heir:
+    extends: x-base
+    command: heir
   idle:
     command: sleep 1000
     env_file: own.env
@@ -44,6 +57,19 @@ jobs:
     command: load ${stack.name}
 """
 
+FILES = {
+    "common.yaml": "servers: {common: {command: common}}\n",
+    "inner/infra.yaml": """\
+vars: {size: small}
+env_file: infra.env
+servers:
+  db: {command: "db ${vars.size} ${KEY:-} ${stack.dir}", port: auto, environment: {KEY: }}
+  user: {command: "user ${db.url}", depends_on: [db]}
+  heir: {extends: {file: ../more.yaml, service: one}}
+""",
+    "inner/infra.env": "KEY=one\n",
+    "more.yaml": "vars: {v: 1}\nservers: {one: {command: 'one ${vars.v} ${db.port}'}}\n",
+}
 RECIPE = """\
 title: NAME
 model: {example: m, means: any}
@@ -83,6 +109,18 @@ EDITS = {
     "a passed socket": ("    host: 127.0.0.1\n", "    host: 127.0.0.1\n    handover: inherit\n"),
     "a port of another name": ("    port: 20000-20010\n", "    port: auto\n    ports: {extra: auto}\n"),
     "a port that others speak of is gone": ("    port: 20000-20010\n", "    ports: {extra: auto}\n"),
+    "more copies": ("replicas: 2", "replicas: 3"),
+    "no copies any more": ("    replicas: 2\n", ""),
+    "a need of each copy": ("depends_on: [copy, infra-db]", "depends_on: [copy-0, copy-1, infra-db]"),
+    "a prefix": ("prefix: infra-", "prefix: other-"),
+    "a variable of an included file": ('size: "${vars.model}"', "size: tiny"),
+    "what is extended": ("stop_signal: INT", "stop_signal: HUP"),
+    "what is extended is another one": ("extends: x-base", "extends: idle"),
+    "one file less": ("common.yaml, ", ""),
+    "a name that an included file does not know": (
+        "  api:\n",
+        "  around: {command: x, port: auto}\n  api:\n",
+    ),
     "a warning": ("sleep 1000", "curl localhost"),
     "a mistake": ("sleep 1000", "sleep ${vars.nothing}"),
     "a mistake between services": ("depends_on: [llm, load]", "depends_on: [llm, loud]"),
@@ -93,6 +131,9 @@ EDITS = {
 def file(tmp_path: Path) -> Path:
     (tmp_path / "top.env").write_text("TOP=one\n")
     (tmp_path / "own.env").write_text("OWN=one\n")
+    (tmp_path / "inner").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "env" / "bin").mkdir(parents=True)
     (tmp_path / "recipes").mkdir()
     for name in ("echo", "ache"):
@@ -211,6 +252,46 @@ def test_an_env_file_changes(file: Path, name: str) -> None:
     assert fresh != got_of(before)
 
 
+EDITS_BESIDE = {
+    "a command": ("common.yaml", "command: common", "command: other"),
+    "a variable that is given another value": ("inner/infra.yaml", "size: small", "size: large"),
+    "a variable of an env file": ("inner/infra.env", "one", "two"),
+    "one more": ("common.yaml", "}\n", "}\njobs: {more: {command: more}}\n"),
+    "a variable of what is extended": ("more.yaml", "v: 1", "v: 2"),
+    "a name that was another one's": (
+        "inner/infra.yaml",
+        "  user:",
+        "  idle: {command: x, port: auto}\n  user:",
+    ),
+    "another folder's file": ("inner/infra.yaml", "../more.yaml", "more.yaml"),
+    "a mistake": ("inner/infra.yaml", "db.url", "bd.url"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS_BESIDE)
+def test_an_edit_of_another_file(file: Path, edit: str) -> None:
+    name, was, now = EDITS_BESIDE[edit]
+    (file.parent / "inner/more.yaml").write_text(FILES["more.yaml"])
+    before, beside = read_before(file), file.parent / name
+    assert was in beside.read_text()
+    beside.write_text(beside.read_text().replace(was, now))
+    fresh = got(file)
+    assert got(file, before) == fresh
+    assert (fresh == got_of(before)) == (edit == "a variable that is given another value")
+    beside.write_text(FILES[name])
+    assert got(file, before) == got(file) == got_of(before)
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_another_number_of_copies_is_asked_for(file: Path, count: int) -> None:
+    before = read_before(file)
+    scaled = [Scaled("copy", count)]
+    fresh = got(file, scaled=scaled)
+    assert got(file, before, scaled=scaled) == fresh
+    after = read_stack(file, environ={"PATH": "/bin"}, scaled=scaled)
+    assert got(file, after) == got(file)
+
+
 def test_a_virtual_environment_is_looked_at_again(file: Path) -> None:
     before = read_before(file)
     (file.parent / "env" / "bin").rename(file.parent / "env" / "Scripts")
@@ -227,11 +308,11 @@ def test_what_did_not_change_is_not_made_again(file: Path) -> None:
     file.write_text("# above\n" + FILE.replace("sleep 1000", "sleep 1001"))
     after = read_stack(file, before=before, environ={"PATH": "/bin"})
     old = {service.name: service for service in before.plan.services}
-    same = [service.name for service in after.plan.services if service is old[service.name]]
-    assert sorted(same) == ["api", "llm", "load", "made", "other"]
+    again = [service.name for service in after.plan.services if service is not old[service.name]]
+    assert sorted(again) == ["folder", "idle"]
     assert after.loaded.service("llm") is before.loaded.service("llm")
-    again = read_stack(file, before=after, environ={"PATH": "/bin"})
-    assert next(s for s in again.plan.services if s.name == "idle") in after.plan.services
+    third = read_stack(file, before=after, environ={"PATH": "/bin"})
+    assert next(s for s in third.plan.services if s.name == "idle") in after.plan.services
 
 
 def test_alike_is_what_is_written(tmp_path: Path) -> None:

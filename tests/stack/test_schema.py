@@ -15,10 +15,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from launchpad.errors import Refused
 from launchpad.stack import json_schema
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
-from launchpad.stack.schema import LATER, Job, Server, Stack
+from launchpad.stack.reuse import Extends, Include
+from launchpad.stack.schema import Job, Server, Stack
 from tests.messages.bad_files import CASES
 from tests.stack.test_mutations import REALISTIC
 from tests.stack.writing import ENVIRON, loaded
@@ -106,7 +106,7 @@ SHAPES = [
     "map-for-a-list", "bad-duration", "bad-size", "negative-retries", "bad-sink", "bad-name", "reserved-name",
     "empty-command", "map-as-argument", "mapped-port", "bad-range", "port-zero", "port-70000", "ports-as-a-list",
     "localhost", "not-a-path", "bad-status", "bad-condition", "top-level-list", "a-folder-of-keys",
-    "job-key-on-a-server", "key-of-another-tool", "key-at-the-wrong-level", "later-keys", "list-with-shell",
+    "job-key-on-a-server", "key-of-another-tool", "key-at-the-wrong-level", "list-with-shell",
 ]  # fmt: skip
 
 
@@ -138,7 +138,10 @@ MODELS: dict[type[BaseModel], str] = {
     Dependency: "depends_on",
     EnvFile: "env_file",
     Sink: "output",
+    Include: "include",
+    Extends: "extends",
 }
+INCLUDED = {"file": "common.yaml"}
 MATES = {
     "status": {"http": "/"},
     "body": {"http": "/"},
@@ -149,6 +152,8 @@ MATES = {
     "required": {"path": "no.env"},
     "model": {"uses": "vllm"},
     "args": {"uses": "vllm"},
+    "prefix": {"file": "common.yaml"},
+    "vars": {"file": "common.yaml"},
 }
 ANY = "{title: any, kinds: [server, job], model: {example: m, means: any}, service: {command: x}}"
 """A team's own `vllm`, for whatever kind."""
@@ -170,6 +175,10 @@ def whole(model: type[BaseModel], key: str, example: Any) -> dict[str, Any]:
     service: dict[str, Any] = {"command": "x", "port": "auto"}
     if model in (Server, Job):
         service.update(inside)
+    elif model is Include:
+        return {"servers": {"web": service}, "include": [{**INCLUDED, **inside}]}
+    elif model is Extends:
+        service["extends"] = {"service": "llm", **inside}
     elif model is Dependency:
         service["depends_on"] = {"llm": inside}
     else:
@@ -189,10 +198,20 @@ def whole(model: type[BaseModel], key: str, example: Any) -> dict[str, Any]:
 def test_examples_of_the_documentation(
     tmp_path: Path, model: type[BaseModel], key: str, example: Any
 ) -> None:
-    data = whole(model, key, example)
+    data = {"x-base": {}, **whole(model, key, example)}
     assert problems(data) == []
+    tmp_path = tmp_path / "here"
+    tmp_path.mkdir()
     (tmp_path / ".venvs" / "reward" / "bin").mkdir(parents=True)
-    files = {".env": "A=1\n", "recipes/vllm.yaml": ANY, "reward/requirements.txt": "", "base.txt": ""}
+    common = "vars: {model: m}\nservers: {llm: {command: x}}"
+    others = dict.fromkeys(("base.yaml", "../infra/llm.yaml", "common.yaml"), common)
+    files = {
+        ".env": "A=1\n",
+        "recipes/vllm.yaml": ANY,
+        "reward/requirements.txt": "",
+        "base.txt": "",
+        **others,
+    }
     environ = {**ENVIRON, "API_KEY": "k", "HF_TOKEN": "t"}
     loaded(tmp_path, yaml.safe_dump(data, sort_keys=False), files, environ=environ)
 
@@ -202,11 +221,3 @@ def test_every_key_is_described_and_has_an_example() -> None:
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
             assert field.examples, f"{model.__name__}.{name}"
-
-
-@pytest.mark.parametrize("key", LATER)
-def test_keys_for_later_have_an_error_of_their_own(tmp_path: Path, key: str) -> None:
-    with pytest.raises(Refused) as caught:
-        loaded(tmp_path, f"servers: {{a: {{command: x, {key}: 1}}}}\n")
-    (problem,) = caught.value.diagnostics
-    assert (problem.code, problem.message) == ("E109", f"`{key}` is not supported in this version")
