@@ -38,7 +38,9 @@ def _is_map(value: Any) -> bool:
 
 
 def _is_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(type(n) is int and 0 <= n <= MOST_COPIES for n in value.values())
+    """To JSON, 3.0 is a whole number as well."""
+    known = range(MOST_COPIES + 1)
+    return isinstance(value, dict) and all(n in known and not isinstance(n, bool) for n in value.values())
 
 
 _TEXT = {"type": "string"}

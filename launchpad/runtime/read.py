@@ -109,9 +109,9 @@ def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
     return replace(options, **changes)
 
 
-def _scaled(options: UpOptions, asked: Mapping[str, int]) -> tuple[Scaled, ...]:
+def _scaled(options: UpOptions, asked: Mapping[str, float]) -> tuple[Scaled, ...]:
     """What was asked for before, but for what is asked for now."""
     from launchpad.stack.copies import Scaled
 
     before = (one for one in options.scaled if one.name not in asked)
-    return (*before, *(Scaled(name, count) for name, count in asked.items()))
+    return (*before, *(Scaled(name, int(count)) for name, count in asked.items()))

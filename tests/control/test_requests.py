@@ -23,6 +23,13 @@ from launchpad.control.requests import FIELDS, Malformed, body_of
         ("diff", {"set_vars": {"a": 1}}, "`set_vars` is a map of names to texts"),
         ("reload", {"yes": "true"}, "`yes` is true or false"),
         ("reload", {"names": ["llm"]}, "`names` is no part of `reload`; it has yes, again"),
+        ("scale", {}, "`scale` needs `scale`: a map of names to numbers from 0 to 1000"),
+        ("scale", {"scale": {"llm": True}}, "`scale` is a map of names to numbers from 0 to 1000"),
+        ("scale", {"scale": {"llm": 1.5}}, "`scale` is a map of names to numbers from 0 to 1000"),
+        ("scale", {"scale": {"llm": 1001}}, "`scale` is a map of names to numbers from 0 to 1000"),
+        ("scale", {"scale": {"llm": -1}}, "`scale` is a map of names to numbers from 0 to 1000"),
+        ("scale", {"scale": {"llm": "2"}}, "`scale` is a map of names to numbers from 0 to 1000"),
+        ("scale", {"scale": 2}, "`scale` is a map of names to numbers from 0 to 1000"),
         ("down", {"kill": 1}, "`kill` is true or false"),
         ("down", [], "the request is not a JSON object"),
     ],
@@ -31,6 +38,16 @@ def test_malformed(verb: str, body: Any, says: str) -> None:
     with pytest.raises(Malformed) as caught:
         body_of(verb, json.dumps(body).encode())
     assert str(caught.value) == says
+
+
+def test_a_whole_number_is_one_however_it_is_written() -> None:
+    assert body_of("scale", b'{"scale": {"llm": 3.0}}') == {"scale": {"llm": 3}}
+
+
+@pytest.mark.parametrize("verb", ["apply", "reload", "scale"])
+def test_what_takes_minutes_is_asked_again(verb: str) -> None:
+    body = {"again": True, **({"scale": {}} if verb == "scale" else {})}
+    assert body_of(verb, json.dumps(body).encode()) == body
 
 
 def test_no_body_is_none_of_the_fields() -> None:
