@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ class Fake:
 @pytest.fixture
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Fake:
     return Fake(tmp_path_factory.mktemp("nvml"))
+
+
+def test_a_zombie_has_ended(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its end and the moment in which somebody waits for it, a process counted neither as a member of its tree
+    nor as one that holds memory: the next start came too early."""
+    monkeypatch.syspath_prepend(fake.folder)
+    monkeypatch.delitem(__import__("sys").modules, "pynvml", raising=False)
+    monkeypatch.setenv("LAUNCHPAD_NVML", "1")
+    ended = subprocess.Popen(["true"])
+    try:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        fake.set({ended.pid: GIB})
+        gpus = GpuMemory()
+        assert gpus.opened.wait(20)
+        assert gpus.held([ended.pid]) == f"GPU 0 still has 1.0 GiB of pid {ended.pid}, which has ended"
+    finally:
+        ended.wait()
 
 
 def test_what_is_told(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ class GpuMemory:
         return "; ".join(
             f"GPU {index} still has {size / GIB:.1f} GiB of pid {pid}, which has ended"
             for pid in sorted(found.keys() & set(pids))
-            if process.stat(pid) is None
+            if (one := process.stat(pid)) is None or not one.lives
             for index, size in sorted(found[pid].items())
         )
 
