@@ -19,6 +19,8 @@ from tests.e2e.deaths import kill_supervisor, pids
 from tests.e2e.harness import Stack, alive, eventually
 from tests.wheels import wheel
 
+TIMES = int(os.environ.get("LAUNCHPAD_INTERRUPTIONS", "8"))
+"""Twenty take a minute."""
 SAYS = "import time, tiny; print('version', tiny.VERSION, flush=True); time.sleep(10000)"
 TWO = """
     servers:
@@ -263,7 +265,7 @@ def test_nothing_of_the_installer_survives(make_stack: Make, how: str) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("nth", range(20))
+@pytest.mark.parametrize("nth", range(TIMES))
 def test_interrupted_at_random_it_is_right_in_the_end(
     make_stack: Make, nth: int, pytestconfig: pytest.Config
 ) -> None:

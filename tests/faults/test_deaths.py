@@ -11,7 +11,7 @@ from tests.e2e.conftest import Make
 from tests.faults.dying import STACK, Deaths
 from tests.faults.table import Case, Row, cases
 
-UPS = int(os.environ.get("LAUNCHPAD_DEATHS", "28"))
+UPS = int(os.environ.get("LAUNCHPAD_DEATHS", "12"))
 """How often, all parts together; `down` half as often. `scripts/deaths` asks for more."""
 PARTS = 4
 HOW = "SIGKILL within a start, a reload, a stop, a `down`, a rotation, or in peace"
