@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant("kept with the new ports", changes._shaped_as, "ports=old.ports", "ports=new.ports"),
     Mutant("kept with a check of ports that it has not", changes._speaks_of, "ref.port in ports", "True"),
     Mutant("the port of what is kept goes", ports.sort_out, "(runs_on or key not in state.leases)", "key not in state.leases"),
-    Mutant("a port that waits ends the stack", rules.close_if_over, " or unit.pending is not None", ""),
+    Mutant("a port that waits ends the stack", rules._may_come, " or unit.pending is not None", ""),
     Mutant("ports that wait are there", holds._ports_to_come, "other.pending is not None", "False"),
     Mutant("told before it is ready", changes.send_signal, "(Phase.READY, Phase.UNREADY)", "(Phase.STARTING, Phase.READY, Phase.UNREADY)"),
     Mutant("told on its way out", changes.send_signal, " or doomed(state, unit)", ""),
