@@ -33,10 +33,7 @@ from launchpad.core.wishes import Forget, ReleasePorts
 
 
 def settle(state: State, now: float) -> None:
-    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends. A step in
-    which nothing moved, as most are that send probes, costs the same however large the stack is."""
-    if not state.dirty and not state.leases_changed:
-        return
+    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends."""
     if state.leases_changed:
         ports.sort_out(state)
     asked: dict[str, None] = {}
