@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from launchpad.core import environments, ports, ticks
 from launchpad.core.facts import Fact
 from launchpad.core.fold import fold
-from launchpad.core.holds import all_holds
+from launchpad.core.holds import holds
 from launchpad.core.model import Hold, Lease
 from launchpad.core.rules import settle
 from launchpad.core.state import State, Unit
@@ -57,8 +57,8 @@ class Engine:
     def units(self) -> dict[str, Unit]:
         return self.state.units
 
-    def holds(self, name: str, now: float) -> list[Hold]:
-        return all_holds(self.state, self.state.units[name], now)
+    def holds(self, now: float) -> dict[str, list[Hold]]:
+        return holds(self.state, now)
 
     def verdict(self) -> Verdict:
         return verdict(self.state)

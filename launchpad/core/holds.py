@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from launchpad.core import gpus
-from launchpad.core.identity import doomed, has_ports, moved, stale_definition
-from launchpad.core.model import RUNNING, Condition, Hold, Lease, Need, OnChange, Phase, Service
+from launchpad.core.identity import doomed, has_ports, moved
+from launchpad.core.model import Hold, Lease, OnChange, Phase, Service
 from launchpad.core.state import Role, State, Unit
+from launchpad.core.stuck import Names, is_being_replaced, need_hold, ports_to_come, stuck
 
 
-def holds(state: State, unit: Unit) -> list[Hold]:
-    """What keeps a service with goal up from being started; empty means: start it."""
-    found = [hold for need in unit.service.needs if (hold := _need(state, need))]
-    found += _ports_to_come(state, unit)
+def is_held(state: State, unit: Unit) -> bool:
+    """Whether anything keeps a service with goal up from being started."""
+    return bool(_holds(state, unit, {}))
+
+
+def holds(state: State, now: float) -> dict[str, list[Hold]]:
+    """For people: for each service every reason why it is not where its goal is."""
+    known = stuck(state)
+    return {unit.name: _all(state, unit, known, now) for unit in state.units.values()}
+
+
+def _holds(state: State, unit: Unit, known: Names) -> list[Hold]:
+    found = [hold for need in unit.service.needs if (hold := need_hold(state, need, known))]
+    found += ports_to_come(state, unit)
     if not has_ports(state, unit):
         found.append(gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports"))
     found += _environment(state, unit)
@@ -45,80 +56,7 @@ def _before_it(state: State, unit: Unit) -> list[Hold]:
     return found
 
 
-def satisfied(state: State, need: Need) -> bool:
-    dep = state.units.get(need.on)
-    if dep is None or doomed(state, dep):
-        return False
-    if dep.phase is Phase.DONE:
-        return not stale_definition(dep)
-    if need.condition is Condition.STARTED:
-        return dep.phase in RUNNING
-    if need.condition is Condition.READY:
-        return dep.phase is Phase.READY
-    return False
-
-
-def _need(state: State, need: Need) -> Hold | None:
-    if satisfied(state, need):
-        return None
-    dep = state.units.get(need.on)
-    if dep is None:
-        return Hold("failed-need", need.on, f"`{need.on}` is not part of the stack")
-    if dep.phase is Phase.FAILED:
-        return Hold("failed-need", need.on, f"cannot start: `{need.on}` failed")
-    if not dep.wanted:
-        return Hold("failed-need", need.on, f"cannot start: `{need.on}` is stopped")
-    if dep.phase is Phase.IDLE and is_blocked(state, dep):
-        return Hold("failed-need", need.on, f"cannot start: `{need.on}` cannot")
-    return Hold("need", need.on, f"waits for `{need.on}` to be {need.condition.value}")
-
-
-def _ports_to_come(state: State, unit: Unit) -> list[Hold]:
-    """Ports that another service has only in the definition that it has not taken yet."""
-    found = []
-    for name, port in unit.service.refs:
-        other = state.units.get(name)
-        waits = other is not None and other.pending is not None
-        if other is None or not waits or any(own.name == port for own in other.service.ports):
-            continue
-        if is_being_replaced(state, other):
-            found.append(
-                Hold("need", name, f"waits for `{name}` to be replaced: it has no port `{port}` yet")
-            )
-        else:
-            text = f"cannot start: `{name}` has no port `{port}` until it is restarted"
-            found.append(Hold("failed-need", name, text))
-    return found
-
-
-def is_being_replaced(state: State, unit: Unit) -> bool:
-    """A replacement of it is to come, or on its way up."""
-    beside = state.beside.get(unit.name)
-    return unit.replace_due or (beside is not None and beside.role is Role.NEXT)
-
-
-def is_blocked(state: State, unit: Unit) -> bool:
-    """Nothing that is under way now can bring this service up."""
-    if unit.phase is not Phase.IDLE:
-        return False
-    needs = [hold for need in unit.service.needs if (hold := _need(state, need))]
-    return any(hold.kind == "failed-need" for hold in (*needs, *_ports_to_come(state, unit)))
-
-
-def blocked_by(state: State, unit: Unit, name: str) -> bool:
-    """It cannot start because this one failed, directly or by way of others."""
-    if unit.phase is not Phase.IDLE:
-        return False
-    for need in unit.service.needs:
-        hold, dep = _need(state, need), state.units.get(need.on)
-        held = hold is not None and hold.kind == "failed-need"
-        if held and dep is not None and (need.on == name or blocked_by(state, dep, name)):
-            return True
-    return False
-
-
-def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:
-    """For people: every reason why this service is not where its goal is."""
+def _all(state: State, unit: Unit, known: Names, now: float) -> list[Hold]:
     if unit.phase is Phase.BACKOFF and unit.deadline is not None:
         wait = max(0.0, unit.deadline - now)
         return [Hold("backoff", unit.name, f"starts again in {wait:.1f} s (restart {len(unit.deaths)})")]
@@ -127,29 +65,29 @@ def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:
     if unit.is_alive and doomed(state, unit) and unit.is_running:
         return [Hold("order", unit.name, "stops when what depends on it is gone")]
     if unit.is_running or unit.phase in (Phase.DONE, Phase.FAILED):
-        return [*_beside(state, unit), *_stale(state, unit)]
+        return [*_beside(state, unit, known), *_stale(state, unit)]
     if unit.phase is not Phase.IDLE:
         return []
     if not unit.wanted:
         return [Hold("goal", unit.name, "stopped")]
-    return holds(state, unit)
+    return _holds(state, unit, known)
 
 
-def _beside(state: State, unit: Unit) -> list[Hold]:
+def _beside(state: State, unit: Unit, known: Names) -> list[Hold]:
     """What its other process is about."""
     other = state.beside.get(unit.name)
     if other is None:
         return []
     numbers = [str(lease.number) for lease in _told(other)]
-    known = [f"pid {other.handle.pid}"] if other.handle is not None else []
-    known += [f"port{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"] if numbers else []
-    which = f" ({', '.join(known)})" if known else ""
+    facts = [f"pid {other.handle.pid}"] if other.handle is not None else []
+    facts += [f"port{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"] if numbers else []
+    which = f" ({', '.join(facts)})" if facts else ""
     if other.role is Role.LEAVER:
         what = f"another process of it{which} "
         what += "stops when what depends on it is gone" if other.is_running else "is being stopped"
         return [Hold("replace", unit.name, what + (f": {other.held_by}" if other.held_by else ""))]
     if not other.attempt:
-        reasons = "; ".join(hold.text for hold in holds(state, other))
+        reasons = "; ".join(hold.text for hold in _holds(state, other, known))
         return [Hold("replace", unit.name, f"its replacement is held up: {reasons}")]
     ends = other.phase in (Phase.STOPPING, Phase.KILLING)
     why = other.leaving.text if ends and other.leaving else other.sights[-1].text if other.sights else ""

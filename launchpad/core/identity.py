@@ -5,6 +5,7 @@ Hot reload, `restart`, dependents with `restart: true` and adoption are all this
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from launchpad.core.model import Identity, Lease, OnChange, Phase, PortRequest
@@ -116,11 +117,7 @@ def stale_definition(unit: Unit) -> bool:
 
 def doomed(state: State, unit: Unit) -> bool:
     """It lives and has to go: on its way already, not wanted, to be replaced, or bound to something that is."""
-    if not unit.is_alive:
-        return False
-    if unit.phase in (Phase.STOPPING, Phase.KILLING):
-        return True
-    return unit.leaving is not None or called_for(state, unit)
+    return unit.is_alive and (_is_going(unit) or called_for(state, unit))
 
 
 def called_for(state: State, unit: Unit) -> bool:
@@ -128,7 +125,22 @@ def called_for(state: State, unit: Unit) -> bool:
     if not unit.wanted or stale(state, unit):
         return True
     return any(
-        need.bound and doomed(state, state.units[need.on])
-        for need in unit.service.needs
-        if need.on in state.units
+        _is_going(other) or not other.wanted or stale(state, other) for other in _lives_with(state, unit)
     )
+
+
+def _is_going(unit: Unit) -> bool:
+    return unit.phase in (Phase.STOPPING, Phase.KILLING) or unit.leaving is not None
+
+
+def _lives_with(state: State, unit: Unit) -> Iterator[Unit]:
+    """What lives and it is bound to, directly or by way of others; each once."""
+    queue = [unit.service]
+    known: dict[str, None] = {}
+    for service in queue:
+        for need in service.needs:
+            other = state.units.get(need.on)
+            if need.bound and need.on not in known and other is not None and other.is_alive:
+                known[need.on] = None
+                queue.append(other.service)
+                yield other

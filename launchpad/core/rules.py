@@ -24,11 +24,12 @@ from collections.abc import Callable
 
 from launchpad.core import environments, gpus, moves, ports
 from launchpad.core.changes import send_signal, take_definition
-from launchpad.core.holds import holds, is_blocked
+from launchpad.core.holds import is_held
 from launchpad.core.identity import doomed, stale_definition, uses
 from launchpad.core.model import Lease, Phase
 from launchpad.core.replacement import look_beside
 from launchpad.core.state import Role, State, Unit
+from launchpad.core.stuck import stuck
 from launchpad.core.wishes import Forget, ReleasePorts
 
 
@@ -115,7 +116,7 @@ def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
         return False
     if state.batch_open is not None and state.is_untouched:
         return False  # nothing of the stack is started before it has all its ports
-    if holds(state, unit):
+    if is_held(state, unit):
         return False
     moves.start(state, unit, now)
     return True
@@ -162,7 +163,7 @@ def close_if_over(state: State, now: float) -> bool:
         if not unit.service.primary or not unit.wanted:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)
-        if over or (is_blocked(state, unit) and not _may_come(state)):
+        if over or (unit.phase is Phase.IDLE and unit.name in stuck(state) and not _may_come(state)):
             why = f"`{unit.name}` {'ended' if over else 'cannot start'}, the stack ends"
             moves.close(state, now, exit_code(unit) if over else 1, why)
             return True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launchpad.core.holds import is_blocked
 from launchpad.core.model import Phase
 from launchpad.core.state import State, Unit
+from launchpad.core.stuck import stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Verdict:
 def verdict(state: State) -> Verdict:
     wanted = [unit for unit in state.units.values() if unit.wanted]
     failed = tuple(u.name for u in state.units.values() if u.phase is Phase.FAILED and not u.removed)
-    blocked = tuple(unit.name for unit in wanted if is_blocked(state, unit))
+    known = stuck(state)
+    blocked = tuple(unit.name for unit in wanted if unit.name in known)
     alive = any(unit.is_alive for unit in state.everyone())
     if not alive and state.closing is not None:
         return Verdict("finished", state.closing, failed, blocked)
@@ -33,8 +34,8 @@ def verdict(state: State) -> Verdict:
     if not alive and wanted and _is_over(state, wanted, blocked):
         return Verdict("finished", int(bool(failed or blocked)), failed, blocked)
     missing = [unit for unit in wanted if not _is_up(unit)]
-    stuck = all(unit.phase is Phase.FAILED or unit.name in blocked for unit in missing)
-    phase = "up" if not missing else "degraded" if stuck else "starting"
+    over = all(unit.phase is Phase.FAILED or unit.name in blocked for unit in missing)
+    phase = "up" if not missing else "degraded" if over else "starting"
     return Verdict(phase, None, failed, blocked)
 
 

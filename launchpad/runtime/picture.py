@@ -5,18 +5,24 @@ Decides nothing; times become wall-clock times here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from launchpad.control.api import HoldView, ServiceView
 from launchpad.core.engine import Engine
 from launchpad.core.identity import fits
-from launchpad.core.model import ALIVE, Phase
+from launchpad.core.model import ALIVE, Hold, Phase
 from launchpad.core.render import address, gpus_of
 from launchpad.core.state import Unit
 from launchpad.paths import StackPaths
 
 
-def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall: float) -> ServiceView:
+def service_views(engine: Engine, paths: StackPaths, now: float, wall: float) -> tuple[ServiceView, ...]:
     """`wall - now` is what turns the core's time into seconds since the epoch."""
-    shift = wall - now
+    held = engine.holds(now)
+    return tuple(_view(engine, unit, held[unit.name], paths, wall - now) for unit in engine.units.values())
+
+
+def _view(engine: Engine, unit: Unit, held: Sequence[Hold], paths: StackPaths, shift: float) -> ServiceView:
     ports, gpus = _ports(engine, unit), gpus_of(unit.name, engine.state.leases)
     alive = unit.phase in ALIVE and unit.handle is not None
     service = unit.service
@@ -36,7 +42,7 @@ def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall
         exit_code=last.code if last is not None else None,
         outcome=last.text if last is not None else "",
         seen=unit.sights[-1].text if unit.sights else "",
-        holds=tuple(HoldView(h.kind, h.on, h.text) for h in engine.holds(unit.name, now)),
+        holds=tuple(HoldView(h.kind, h.on, h.text) for h in held),
         needs=tuple(need.on for need in service.needs),
         console=any(sink.kind == "console" for sink in service.output),
         log=str(paths.log(unit.name)),

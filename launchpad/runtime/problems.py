@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
-from launchpad.core.holds import blocked_by
 from launchpad.core.model import Check, CheckKind, Outcome, Phase
 from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
+from launchpad.core.stuck import stuck_because_of
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
 from launchpad.runtime import environments
@@ -254,9 +254,8 @@ def _unknown(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
 
 def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     """What did not happen because of it, and what goes on."""
-    waiting = [
-        u.name for u in engine.units.values() if _was_wanted(u) and blocked_by(engine.state, u, unit.name)
-    ]
+    behind = stuck_because_of(engine.state, unit.name)
+    waiting = [u.name for u in engine.units.values() if _was_wanted(u) and u.name in behind]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []
     if waiting:

@@ -40,7 +40,7 @@ from launchpad.plan.read import Reading
 from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
-from launchpad.runtime.picture import service_view
+from launchpad.runtime.picture import service_views
 from launchpad.runtime.problems import problem
 from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
@@ -287,7 +287,6 @@ class Supervisor:
     def snapshot(self) -> Snapshot:
         now, wall = self._loop.time(), time.time()
         units = self.engine.units.values()
-        views = [service_view(self.engine, unit, self.paths, now, wall) for unit in units]
         found = [self._problem(unit) for unit in units if not unit.removed]
         return Snapshot(
             rev=self.rev,
@@ -298,7 +297,7 @@ class Supervisor:
             phase=self._verdict.phase,
             code=self._verdict.code,
             failed=self._verdict.failed,
-            services=tuple(views),
+            services=service_views(self.engine, self.paths, now, wall),
             diagnostics=(*filter(None, found), *self._sink_problems(), *self._unapplied, *self._extra),
             stale=self.stale,
             notices=self._notices,

@@ -193,7 +193,7 @@ class Teller:
         for unit in self.world.engine.units.values():
             pid = f"pid {unit.handle.pid}" if unit.handle is not None else "-"
             attempt = short(unit.attempt) if unit.attempt else "-"
-            holds = "; ".join(hold.text for hold in self.world.engine.holds(unit.name, self.world.now))
+            holds = "; ".join(hold.text for hold in self.world.engine.holds(self.world.now)[unit.name])
             words = (unit.name, unit.phase.value, attempt, pid, f"restarts {unit.restarts}", holds)
             found.append("  ".join(word for word in words if word))
         return found
