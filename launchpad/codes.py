@@ -291,6 +291,19 @@ CODES: dict[str, Entry] = {
         ("the same stack runs from another folder", "a program of an earlier session still holds it"),
         ("widen the range", "end what holds it: the message names it", "`launchpad ps` of the other stack"),
     ),
+    "E303": Entry(
+        "a service does not share its port",
+        "A warning. launchpad keeps a port until the program listens, and this program cannot bind beside that: it sets no SO_REUSEADDR, "
+        "or looks first whether the port is free. It was started again at once, with the port let go of just before. No restart was counted.",
+        (
+            "Python's `socketserver`, or `socket` used by hand",
+            "a program that looks for a free port by itself",
+        ),
+        (
+            "`handover: release` says so from the start",
+            "let it set SO_REUSEADDR: then nobody else can come in between",
+        ),
+    ),
     "E310": Entry(
         "two services ask for the same port",
         "Both want exactly one number, and it is the same one, so only one of them could have it.",

@@ -55,9 +55,9 @@ PROCESSES: dict[str, Entry] = {
         ("mend the requirements: a save is tried at once", "`launchpad restart NAME` tries it again"),
     ),
     "E509": Entry(
-        "a service failed as its recipe knows",
-        "A warning. Its process ended, is to be started again, and the last lines of its output are those of a known trap of the "
-        "recipe that it uses. If GPU memory was missing, the message says who held it at that moment.",
+        "a service failed in a known way",
+        "A warning. Its process ended, is to be started again, and the last lines of its output are those of a known trap: of the "
+        "recipe that it uses, or of whatever has a port. If GPU memory was missing, the message says who held it at that moment.",
         ("too little GPU memory", "a model that cannot be fetched", "a port that is taken"),
         ("follow the hint", "`launchpad recipes NAME` lists the traps of a recipe"),
     ),

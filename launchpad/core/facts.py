@@ -102,13 +102,15 @@ class SpawnFailed:
 class Exited:
     """The main process ended; `code` is the exit code, or minus the signal number, or None where nobody can say.
     `left` are the other processes of its tree that still live. `note` is what the host knows besides ("out of
-    memory")."""
+    memory"). `shut_out`: it could not bind beside the hold on its ports. `lost`: its ports on which a stranger listens."""
 
     service: str
     attempt: int
     code: int | None
     left: int = 0
     note: str = ""
+    shut_out: bool = False
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from launchpad.core import changes, environments, facts, gpus, moves, ports, probes, replacement
@@ -196,6 +197,13 @@ def _exited(state: State, fact: facts.Exited, now: float) -> None:
         kind = "exit" if fact.code is not None else "unknown"
         unit.leaving = Outcome(kind, now, fact.code, exit_text(fact.code, lived, fact.note), lived)
         unit.final = unit.final or (fact.code is None and unit.is_job)  # it may have done its work
+        if fact.shut_out and unit.name not in state.let_go:
+            state.let_go[unit.name] = None
+            text = (
+                f"{unit.leaving.text}: it does not share its port, which is let go of before it starts again"
+            )
+            unit.leaving = replace(unit.leaving, kind=moves.SHUT_OUT, text=text)
+        ports.lose(state, unit, fact.lost)
     elif unit.leaving is not None and unit.leaving.code is None:
         lived = now - unit.spawned_at
         unit.leaving = Outcome(unit.leaving.kind, unit.leaving.at, fact.code, unit.leaving.text, lived)

@@ -21,6 +21,8 @@ RESWEEP_S = 1.0
 SIGKILL = 9
 SIGTERM = 15
 HISTORY = 10
+SHUT_OUT = "shut-out"
+"""The kind of an end that was launchpad's own doing: it starts at once again, and no restart is counted."""
 
 
 def enter(state: State, unit: Unit, phase: Phase, now: float, text: str = "") -> None:
@@ -52,7 +54,8 @@ def start(state: State, unit: Unit, now: float) -> None:
     enter(state, unit, Phase.SPAWNING, now)
     unit.deadline = now + SPAWN_S
     own = {(unit.name, port): lease for port, lease in unit.leases.items()}
-    launch = render.launch(unit.service, {**state.leases, **own} if unit.role is Role.NEXT else state.leases)
+    leases = {**state.leases, **own} if unit.role is Role.NEXT else state.leases
+    launch = render.launch(unit.service, leases, let_go=unit.name in state.let_go)
     state.wishes.append(Spawn(unit.name, unit.attempt, unit.identity, launch))
 
 
@@ -180,7 +183,7 @@ def die(state: State, unit: Unit, outcome: Outcome, now: float) -> None:
         state.touch(unit.name)
     if unit.role is Role.NEXT:
         enter(state, unit, Phase.FAILED, now, outcome.text)  # one try: `replacement` sees to what follows
-    elif not unit.wanted or outcome.kind == "stopped":
+    elif not unit.wanted or outcome.kind in ("stopped", SHUT_OUT):
         enter(state, unit, Phase.IDLE, now, outcome.text)
     elif is_success(unit, outcome) and not wants_restart(unit, outcome):
         if stale_definition(unit):  # what ended was another service, perhaps not even a job

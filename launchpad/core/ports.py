@@ -177,6 +177,18 @@ def take(state: State, lease: Lease) -> None:
     touch_users(state, lease.service)
 
 
+def lose(state: State, unit: Unit, names: Iterable[str]) -> None:
+    """Somebody else has come in through an open door: another number of the range, where there is one, for the next start."""
+    ranges = {port.name: port for port in unit.service.ports if port.low != port.high}
+    for name in names:
+        lease = state.leases.get((unit.name, name))
+        if unit.role is Role.SERVICE and name in ranges and lease is not None:
+            del state.leases[unit.name, name]
+            state.known_ports.pop((unit.name, name), None)
+            _let_go(state, lease)
+            touch_users(state, unit.name)
+
+
 def refused(state: State, fact: PortsRefused, now: float) -> None:
     """Whoever waited for a port of the batch has failed, unless the port is about to be let go."""
     requests = state.asked.pop(fact.batch, ())

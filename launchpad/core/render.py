@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from launchpad.core.model import Check, CheckKind, Kind, Launch, Lease, Probing, Ref, Service, Text
+from launchpad.core.model import (
+    Check,
+    CheckKind,
+    Handover,
+    Kind,
+    Launch,
+    Lease,
+    PortRequest,
+    Probing,
+    Ref,
+    Service,
+    Text,
+)
 
 Leases = Mapping[tuple[str, str], Lease]
 
@@ -54,7 +66,8 @@ def _value(ref: Ref, leases: Leases) -> str:
     return f"http://{where}" if ref.form == "url" else where
 
 
-def launch(service: Service, leases: Leases) -> Launch:
+def launch(service: Service, leases: Leases, *, let_go: bool = False) -> Launch:
+    """`let_go`: a port that would be shared is let go of just before the start."""
     gpus = tuple(leases[service.name, gpu.name] for gpu in service.gpus)
     return Launch(
         argv=tuple(text(part, leases) for part in service.command),
@@ -62,13 +75,17 @@ def launch(service: Service, leases: Leases) -> Launch:
         inherit=service.inherit,
         working_dir=service.working_dir,
         ports=tuple(leases[service.name, port.name] for port in service.ports),
-        handovers=tuple((port.name, port.handover) for port in service.ports),
+        handovers=tuple((port.name, _handover(port, let_go)) for port in service.ports),
         notify=service.ready is not None and service.ready.kind is CheckKind.NOTIFY,
         stop=service.stop,
         needs=tuple(need.on for need in service.needs),
         job=service.kind is Kind.JOB,
         gpus=gpus,
     )
+
+
+def _handover(port: PortRequest, let_go: bool) -> Handover:
+    return Handover.RELEASE if let_go and port.handover is Handover.SHARED else port.handover
 
 
 def _environment(service: Service, leases: Leases, gpus: Sequence[Lease]) -> tuple[tuple[str, str], ...]:

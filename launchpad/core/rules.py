@@ -131,6 +131,7 @@ def forget_removed(state: State, unit: Unit, now: float) -> bool:
         for lease in held:
             del state.leases[lease.service, lease.name]
     del state.units[unit.name]
+    state.let_go.pop(unit.name, None)
     state.rebuild_dependents()
     state.wishes.append(Forget(unit.name))
     return False

@@ -226,6 +226,8 @@ class State:
     """What was refused is about to be let go: do not ask before that."""
     gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
     """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
+    let_go: dict[str, None] = field(default_factory=dict)
+    """Services whose programs cannot bind beside a hold: their ports are let go of just before each start."""
     leases_changed: bool = False
     has_environments: bool = False
     """Some service of some plan so far has one: most stacks have none, and are not looked through for them."""

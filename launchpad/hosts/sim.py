@@ -169,7 +169,7 @@ class SimHost:
         nth = self.spawns.get(wish.service, 0)
         self.spawns[wish.service] = nth + 1
         behaviour = self.behave(wish.service, nth)
-        process = Process(wish.service, wish.attempt, wish.identity, behaviour, stop=wish.launch.stop)
+        process = Process(wish.service, wish.attempt, wish.identity, behaviour, wish.launch)
         self.processes[wish.attempt] = process
         self._after(behaviour.spawn_s, lambda: self._born(process))
 
@@ -187,8 +187,8 @@ class SimHost:
         p.main, p.children, p.sweeps, p.born_at = True, b.children, b.sweeps, self.now
         self.last[p.service] = p.attempt
         self._answer(Spawned(p.service, p.attempt, p.handle))
-        if b.exit_s is not None:
-            self._after(b.exit_s, lambda: self._main_ends(p, b.code))
+        if (exit_s := p.exit_s) is not None:
+            self._after(exit_s, lambda: self._main_ends(p, p.exit_code))
         if b.ready_s is not None:
             self._after(b.ready_s, lambda: self._event_happened(p))
 
@@ -196,7 +196,8 @@ class SimHost:
         if not p.main:
             return
         p.main, p.code = False, code
-        self._answer(Exited(p.service, p.attempt, code, p.children))
+        self.taken.update((lease.number, "a stranger") for lease in p.robbed_of)
+        self._answer(p.exited())
 
     def _signal(self, wish: Signal) -> None:
         p = self.processes.get(wish.attempt)
@@ -310,10 +311,9 @@ class SimHost:
     def _lease(self, wish: LeasePorts) -> None:
         preferred = {(lease.service, lease.name): lease.number for lease in wish.preferred}
         granted: dict[Lease, None] = {}
-        refused: list[Refusal] = []
         gpus = [request for request in wish.requests if request.gpu is not None]
         devices, no_gpus, waiting = self.gpus.grant(gpus, self.leases, wish.preferred)
-        refused += no_gpus
+        refused = list(no_gpus)
         for request in (one for one in wish.requests if one.gpu is None):
             had = preferred.get((request.service, request.name))
             number = free_number(request, had, [*self.leases], [*granted], self.taken)
@@ -394,7 +394,7 @@ class SimHost:
                 continue
             if p.lives or (ended_too and not p.told):
                 age_s = self.now - p.born_at
-                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s, p.stop))
+                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s, p.launch.stop))
                 if not p.main:
                     found.append(Exited(p.service, p.attempt, p.code, p.children))
         return found

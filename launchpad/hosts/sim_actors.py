@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from launchpad.core.facts import Fact
-from launchpad.core.model import Handle, Identity, Stop
+from launchpad.core.facts import Exited, Fact
+from launchpad.core.model import Handle, Handover, Identity, Launch, Lease
 from launchpad.core.wishes import HostWish, Probe
 
 
@@ -47,6 +47,10 @@ class Behaviour:
     """What a probe sees cannot get better (`Seen.final`)."""
     busy_until_s: float = 0.0
     """Until then there are signs of life."""
+    shares: bool = True
+    """It can bind beside a hold."""
+    robbed: bool = False
+    """When it ends, strangers listen on its ports."""
 
 
 class Faults(Protocol):
@@ -67,7 +71,8 @@ class NoFaults:
         return (0.0,)
 
 
-STOP = Stop()
+SHUT_OUT_S = 0.02
+"""So long it takes until a program sees that it does not get its port."""
 
 
 @dataclass(slots=True)
@@ -78,6 +83,7 @@ class Process:
     attempt: int
     identity: Identity
     behaviour: Behaviour
+    launch: Launch
     born_at: float = 0.0
     handle: Handle | None = None
     pending: bool = True
@@ -92,7 +98,6 @@ class Process:
     busy: bool | None = None
     signals: list[int] = field(default_factory=list)
     """Those that it got and that do not end it."""
-    stop: Stop = STOP
     told: bool = False
     """The core has been told that the main process ended."""
     passed: int = 0
@@ -101,11 +106,32 @@ class Process:
     """Probes for an event that has not happened yet."""
 
     @property
+    def shut_out(self) -> bool:
+        """A hold keeps it from its ports."""
+        return not self.behaviour.shares and any(how is Handover.SHARED for _, how in self.launch.handovers)
+
+    @property
+    def exit_s(self) -> float | None:
+        return SHUT_OUT_S if self.shut_out else self.behaviour.exit_s
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.shut_out else self.behaviour.code
+
+    @property
+    def robbed_of(self) -> tuple[Lease, ...]:
+        return self.launch.ports if self.behaviour.robbed and not self.lives else ()
+
+    def exited(self) -> Exited:
+        lost = tuple(lease.name for lease in self.robbed_of)
+        return Exited(self.service, self.attempt, self.code, self.children, shut_out=self.shut_out, lost=lost)
+
+    @property
     def lives(self) -> bool:
         return self.main or self.children > 0
 
     def is_ready(self, now: float) -> bool:
-        if not self.main:
+        if not self.main or self.shut_out:
             return False
         if self.up is not None:
             return self.up

@@ -55,9 +55,15 @@ class Reading:
         return self.loaded.model.when_supervisor_dies
 
     def traps(self, service: str) -> tuple[Trap, ...]:
-        """What is known to go wrong with it: those of its recipe."""
+        """What is known to go wrong with it: those of its recipe, or those of whatever has a port."""
         recipe = self.loaded.recipes.get(service)
-        return recipe.traps if recipe is not None else ()
+        if recipe is not None:
+            return recipe.traps
+        if any(one.name == service and one.ports for one in self.plan.services):
+            from launchpad.stack.recipe import shared_traps
+
+            return (shared_traps()["address-in-use"],)
+        return ()
 
     def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
         """Where something of a service stands in the file (the nearest thing above it, where it is not written);

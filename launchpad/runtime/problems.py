@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
-from launchpad.core.model import Check, CheckKind, Outcome, Phase
+from launchpad.core.model import Check, CheckKind, Handover, Outcome, Phase
+from launchpad.core.moves import SHUT_OUT
 from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
 from launchpad.core.stuck import stuck_because_of
@@ -30,10 +31,10 @@ def problem(
 ) -> Diagnostic | None:
     if unit.failed is not None and unit.is_alive:
         return _not_replaced(engine, unit, unit.failed, place, tail, refusals)
-    if unit.phase is Phase.STARTING:
-        return _misdirected(unit, place)
+    if unit.phase is Phase.STARTING and (found := _misdirected(unit, place)) is not None:
+        return found
     if unit.phase is not Phase.FAILED or unit.last is None:
-        return None
+        return _does_not_share(engine, unit, place) if unit.is_alive else None
     if unit.last.kind == "ports":
         return _no_port(engine, unit, place, refusals)
     return _how_it_ended(engine, unit, unit.last, place, tail)
@@ -99,6 +100,24 @@ def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
         notes=(last.text,),
         consequence=f"`{unit.name}` is not ready; what needs it waits",
         hint=_address_hint(unit) if code == "E402" else "",
+    )
+
+
+def _does_not_share(engine: Engine, unit: Unit, place: Place) -> Diagnostic | None:
+    """A warning for as long as the stack file does not say so."""
+    shared = [port for port in unit.service.ports if port.handover is Handover.SHARED]
+    if unit.name not in engine.state.let_go or not shared:
+        return None
+    return Diagnostic(
+        "E303",
+        f"`{unit.name}` cannot share its port with launchpad, which lets go of it just before each start",
+        severity="warning",
+        labels=_labels(place(unit.name, "port") or place(unit.name, "ports") or place(unit.name)),
+        notes=(
+            "its program binds without SO_REUSEADDR: it said that the address was in use, and nobody had it",
+        ),
+        consequence="its first start was for nothing, and for a moment of each start the port is anybody's",
+        hint="say so in the stack file: `handover: release`",
     )
 
 
@@ -222,7 +241,7 @@ def _not_started(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
 
 def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
     what = "failed" if unit.is_job else "ended" if last.code == 0 else "crashed"
-    before = [o.text for o in unit.history[:-1] if o.kind not in ("stopped", "ports")]
+    before = [o.text for o in unit.history[:-1] if o.kind not in ("stopped", "ports", SHUT_OUT)]
     notes = [last.text + (f" (attempt {len(unit.deaths)})" if len(unit.deaths) > 1 else "")]
     seen = unit.sights[-1] if unit.sights else None
     if seen is not None and seen.kind in ("stranger", "elsewhere"):

@@ -48,12 +48,12 @@ class Traps:
         self._known: dict[str, tuple[Outcome, Caught | None]] = {}
 
     def explained(
-        self, unit: Unit, traps: Sequence[Trap], found: Diagnostic | None, place: Place
+        self, unit: Unit, traps: Callable[[str], Sequence[Trap]], found: Diagnostic | None, place: Place
     ) -> Diagnostic | None:
         """The diagnosis with what its traps say of it; for one that is to be started again, a warning of its own."""
         end = unit.failed.last if unit.failed is not None and unit.is_alive else unit.last
         again = found is None and unit.phase is Phase.BACKOFF
-        if not traps or end is None or not (again or (found is not None and found.code in EXPLAINED)):
+        if end is None or not (again or (found is not None and found.code in EXPLAINED)):
             return found
         caught = self._caught(unit.name, end, traps)
         if caught is None:
@@ -64,10 +64,11 @@ class Traps:
         notes = (*found.notes, *said, f"that is: {caught.trap.says}", *caught.holders)
         return replace(found, notes=notes, hint=caught.trap.hint or found.hint)
 
-    def _caught(self, name: str, end: Outcome, traps: Sequence[Trap]) -> Caught | None:
+    def _caught(self, name: str, end: Outcome, traps: Callable[[str], Sequence[Trap]]) -> Caught | None:
         """Looked for once for each end."""
         if name not in self._known or self._known[name][0] != end:
-            match = first(traps, self._lines(name, LINES))
+            known = traps(name)
+            match = first(known, self._lines(name, LINES)) if known else None
             self._known[name] = (end, match and self._with_holders(*match))
         return self._known[name][1]
 

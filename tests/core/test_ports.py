@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import PlanApplied, PortsLeased, PortsRefused
-from launchpad.core.model import Lease, Phase
+from launchpad.core.facts import Exited, PlanApplied, PortsLeased, PortsRefused, Spawned
+from launchpad.core.model import Handle, Lease, Phase
 from launchpad.core.wishes import LeasePorts, ReleasePorts, Spawn, Wish
 from tests.sim import notation
 from tests.sim.world import World
@@ -70,3 +70,19 @@ def test_an_edit_that_is_taken_back_in_time_keeps_the_old_number() -> None:
     assert [lease.number for lease in world.host.leases] == [8000]
     assert world.phase("llm") is Phase.READY
     assert world.host.current("llm").handle == pid
+
+
+def test_who_is_shut_out_for_ever_is_restarted_as_any_other() -> None:
+    """A host that says so again and again must not make the core start it again and again."""
+    engine = Engine(1)
+    plan = notation.plan(1, ["server llm ports=8000 ready=http"])
+    (wish,) = only(LeasePorts, engine.step(0.0, [PlanApplied(plan, (("llm", True),))]))
+    assert isinstance(wish, LeasePorts)
+    wishes = engine.step(0.1, [PortsLeased(wish.batch, (Lease("llm", "main", 8000, "127.0.0.1"),))])
+    for _ in range(2):
+        (start,) = only(Spawn, wishes)
+        assert isinstance(start, Spawn)
+        ended = Exited("llm", start.attempt, 1, shut_out=True)
+        wishes = engine.step(0.2, [Spawned("llm", start.attempt, Handle(7)), ended])
+    assert engine.units["llm"].phase is Phase.BACKOFF
+    assert len(engine.units["llm"].deaths) == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Make
-from tests.e2e.harness import alive, environ_of, eventually, free_ports, get, listening
+from tests.e2e.harness import alive, environ_of, eventually, fire, free_ports, get, listening
 
 TOGETHER = 12
 
@@ -318,6 +318,50 @@ def test_handover(make_stack: Make, handover: str) -> None:
     again = stack.ps()["llm"]
     assert again["ports"] == row["ports"]
     assert get(f"{again['url']}/").json()["pid"] == again["pid"] != row["pid"]
+    stack.down()
+
+
+@pytest.mark.parametrize("restart", ["never", "on-failure"])
+def test_a_server_that_does_not_share_gets_its_port_all_the_same(make_stack: Make, restart: str) -> None:
+    """Without SO_REUSEADDR it is shut out by our own hold: it starts again at once without one, and no restart is counted."""
+    stack = make_stack(f"""
+        servers:
+          llm: {{command: "PRETEND --no-reuse --port ${{self.port}}", port: auto, ready: /health, restart: {restart}}}
+    """)
+    started = stack.up()
+    row = stack.ps()["llm"]
+    assert get(f"{row['url']}/").json()["pid"] == row["pid"]
+    assert row["restarts"] == 0
+    assert "warning[E303]" in started.stderr
+    assert "hint: say so in the stack file: `handover: release`" in started.stderr
+    stack.cli("restart", "llm", check=0)
+    ends = [event["text"] for event in stack.events() if event["text"].startswith("exit 1")]
+    assert len(ends) == 1, "known from then on"
+    stack.down()
+
+
+def test_p3_a_port_that_was_stolen_through_the_open_door_is_exchanged(make_stack: Make) -> None:
+    """A stranger that sets SO_REUSEADDR and names this very number, before the child binds: another number of the range."""
+    first = free_ports(2)
+    stack = make_stack(f"""
+        servers:
+          llm:
+            command: PRETEND --port ${{self.port}} --ready-when go
+            port: {first}-{first + 1}
+            ready: /health
+            restart: {{policy: on-failure, backoff: {{initial: 10ms}}}}
+    """)
+    go = stack.pipe("go")
+    stack.start("up", "-d")
+    stack.wait_state("llm", "starting")
+    with socket.create_server(("127.0.0.1", first)):
+        fire(go)
+        stack.wait_for(lambda s: s.services[0].restarts == 1 and s.services[0].state == "starting")
+        fire(go)
+        stack.wait_state("llm", "ready")
+        row = stack.ps()["llm"]
+        assert row["ports"] == {"main": first + 1}
+        assert get(f"{row['url']}/").json()["pid"] == row["pid"]
     stack.down()
 
 

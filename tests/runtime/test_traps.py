@@ -34,7 +34,9 @@ class Looked:
         return ("GPU 0 is held by `x` (pid 7) 1.0 GiB",)
 
     def told(self, unit: Unit, found: Diagnostic | None = CRASH, *traps: Trap) -> Diagnostic | None:
-        return self.traps.explained(unit, traps or (MODULE, MEMORY), found, lambda *path, text="": None)
+        return self.traps.explained(
+            unit, lambda name: traps or (MODULE, MEMORY), found, lambda *path, text="": None
+        )
 
 
 def test_the_first_trap_and_its_last_line() -> None:
@@ -83,5 +85,8 @@ def test_where_nothing_is_wrong_nothing_is_looked_for() -> None:
     looked = Looked("out of memory")
     assert looked.told(unit(Phase.READY), None) is None
     assert looked.told(unit(Phase.FAILED), Diagnostic("E301", "no port")) == Diagnostic("E301", "no port")
-    assert looked.traps.explained(unit(Phase.FAILED), (), CRASH, lambda *path, text="": None) == CRASH
+    assert (
+        looked.traps.explained(unit(Phase.FAILED), lambda name: (), CRASH, lambda *path, text="": None)
+        == CRASH
+    )
     assert looked.times == 0

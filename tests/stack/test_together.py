@@ -104,6 +104,11 @@ def test_each_copy_has_the_recipe(folder: Path) -> None:
     assert reading.traps("a") == ()
 
 
+def test_whatever_has_a_port_may_say_that_it_is_taken(folder: Path) -> None:
+    reading = planned(folder, "servers: {a: {command: x, port: auto}}\n", {})
+    assert ["port" in trap.says for trap in reading.traps("a")] == [True]
+
+
 def test_what_belongs_to_one_service_is_refused_in_the_defaults_of_any_file(folder: Path) -> None:
     files = {"a.yaml": "defaults: {uses: vllm}\nservers: {a: {command: x}}\n"}
     (problem,) = refused(folder, "include: a.yaml\n", files)

@@ -19,7 +19,7 @@ from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFa
 from launchpad.core.model import Launch, Lease, Sink
 from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
 from launchpad.hosts.base import Tell
-from launchpad.hosts.local import descriptors, process, spawn
+from launchpad.hosts.local import barred, descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
 from launchpad.hosts.local.chores import Chores
 from launchpad.hosts.local.environments import Environments
@@ -248,11 +248,13 @@ class LocalHost:
         left = len(self._members(attempt)) or int(self._gpus.held(here.pids) != "")
         oom = code == -signal.SIGKILL and not here.killed
         note = self._oom.note(running.handle.pid) if oom else ""
+        holds = [] if left or here.leaving else list(self._ports.holds_of(running.launch.ports))
+        shut_out, lost = barred.shut_out(running, holds), barred.robbed_of(holds)
         if not left:
             self._forget(attempt)
         else:
             self._ports.shut_door(running.launch.ports)
-        self._tell(Exited(running.service, attempt, code, left, note))
+        self._tell(Exited(running.service, attempt, code, left, note, shut_out, lost))
         if not left and here.end is not None:
             self._tell(TreeGone(running.service, attempt))
 

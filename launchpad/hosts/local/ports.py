@@ -212,12 +212,12 @@ class Ports:
 
     def shut_door(self, leases: Iterable[Lease]) -> None:
         """The main process has ended; others of its tree may still listen."""
-        for hold in self._of(leases):
+        for hold in self.holds_of(leases):
             hold.shut_door()
 
     def ended(self, leases: Iterable[Lease]) -> None:
         """Nothing of the child lives: from here to its next start nobody shall have its ports."""
-        for hold in self._of(leases):
+        for hold in self.holds_of(leases):
             hold.shut_door()
             if not hold.held:
                 self._retake(hold, RETAKE_FIRST_S)
@@ -260,7 +260,7 @@ class Ports:
             self._look_s = min(LAST_LOOK_S, self._look_s * 2)
             self._looking = self._loop.call_later(self._look_s, self._look_again)
 
-    def _of(self, leases: Iterable[Lease]) -> Iterator[Hold]:
+    def holds_of(self, leases: Iterable[Lease]) -> Iterator[Hold]:
         return (self._holds[lease] for lease in leases if lease in self._holds)
 
     def _listen(self, hold: Hold) -> int:
