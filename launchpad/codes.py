@@ -247,6 +247,12 @@ CODES: dict[str, Entry] = {
         ("missing rights", "a full disk", "a folder that does not exist"),
         ("choose another place",),
     ),
+    "E194": Entry(
+        "the current folder was deleted",
+        "The folder in which the command was given is no longer there, so nobody can say which stack file is nearest.",
+        ("it was removed, or made anew by a checkout, from another terminal",),
+        ("`cd` to it again", "name the stack file by its whole path"),
+    ),
     # --- the graph ---
     "E201": Entry(
         "services wait for each other",

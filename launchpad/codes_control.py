@@ -25,9 +25,13 @@ CONTROL: dict[str, Entry] = {
     ),
     "E604": Entry(
         "the stack belongs to another user",
-        "The control socket is for the user who started the stack, and for nobody else.",
-        ("the stack was started with sudo",),
-        ("ask as the user who started it",),
+        "What a stack printed, where it stands and its control socket are for the user who started it, and for nobody else.",
+        ("the stack was started with sudo", "two people run one stack file"),
+        (
+            "ask as the user who started it",
+            "a copy of the stack file in another folder is a stack of its own",
+            "`sudo chown -R $USER .launchpad` where nothing of it runs any more",
+        ),
     ),
     "E605": Entry(
         "the stack runs already",

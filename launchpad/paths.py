@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 MAX_SOCKET_PATH = 100
 """What every kernel takes as the path of a unix socket (Linux: 107 bytes, macOS: 103)."""
+OTHER_NAMES = 9
 STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
 
 
@@ -97,12 +99,23 @@ def stack_paths(file: str | os.PathLike[str]) -> StackPaths:
 
 
 def runtime_dir() -> Path:
-    """This user's folder for sockets: $XDG_RUNTIME_DIR/launchpad, else /tmp/launchpad-UID."""
+    """This user's folder for sockets: $XDG_RUNTIME_DIR/launchpad, else /tmp/launchpad-UID. Anybody may make that one; where
+    another user has, the next name that nobody has."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     fits = base and len(base) + len("/launchpad/0123456789abcdef.sock") < MAX_SOCKET_PATH
     if base and fits and os.path.isdir(base) and os.access(base, os.W_OK):
         return Path(base) / "launchpad"
-    return Path(f"/tmp/launchpad-{os.getuid()}")
+    usual = f"/tmp/launchpad-{os.getuid()}"
+    names = [usual, *(f"{usual}.{number}" for number in range(1, OTHER_NAMES + 1))]
+    return Path(next((name for name in names if _may_be_ours(name)), usual))
+
+
+def _may_be_ours(folder: str) -> bool:
+    try:
+        seen = os.lstat(folder)
+    except OSError:
+        return True
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.getuid()
 
 
 def find_stack(start: Path) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,11 +63,11 @@ def _all_stacks() -> Iterator[StackPaths]:
 
 def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
     """`quiet`: nothing is said about a stack of which nothing runs."""
-    from launchpad.control.client import Client, NotRunning
+    from launchpad.control.client import Client, NotRunning, Suspended
     from launchpad.errors import Refused
 
     client = Client(paths.socket)
-    patient_until = time.monotonic() + MUTE_S
+    patient_until, woken = time.monotonic() + MUTE_S, 0
     while True:
         try:
             before = client.status()
@@ -82,6 +83,12 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
                 continue
             if time.monotonic() < patient_until:  # it is about to listen, or about to leave
                 time.sleep(LOOK_S)  # for a socket or the lock, whichever comes; see there why it is no event
+                continue
+        except Suspended as suspended:
+            if suspended.pid != woken:
+                say(f"the supervisor (pid {suspended.pid}) was suspended, and is woken")
+                os.kill(suspended.pid, signal.SIGCONT)
+                woken = suspended.pid
                 continue
         except Refused as refused:
             if refused.diagnostics[0].code != "E603":
@@ -146,29 +153,34 @@ def _elsewhere(paths: StackPaths) -> StackPaths | None:
     from launchpad.hosts.local.registry import registrations
     from launchpad.paths import stack_paths
 
+    return next(
+        (stack_paths(one.file) for one in registrations() if _has_lock(paths, one.supervisor.pid)), None
+    )
+
+
+def _has_lock(paths: StackPaths, pid: int) -> bool:
     try:
-        lock = os.stat(paths.lock)
-        for one in registrations():
-            folder = f"/proc/{one.supervisor.pid}/fd"
-            if any(os.path.samestat(lock, os.stat(f"{folder}/{number}")) for number in os.listdir(folder)):
-                return stack_paths(one.file)
+        lock, folder = os.stat(paths.lock), f"/proc/{pid}/fd"
+        return any(os.path.samestat(lock, os.stat(f"{folder}/{number}")) for number in os.listdir(folder))
     except OSError:
-        pass  # it is about to leave
-    return None
+        return False  # it is about to leave, or it is another user's
 
 
 def _kill_supervisor(paths: StackPaths) -> None:
-    """One that does not answer would start again what is ended here."""
-    import signal
-
+    """One that does not answer would start again what is ended here. Where it is not registered, it is known by the lock."""
     from launchpad.hosts.local import process
     from launchpad.hosts.local.registry import registration_in
 
     registration = registration_in(paths.registration)
-    if registration is not None and process.alive(registration.supervisor):
-        one = registration.supervisor
-        say(f"the supervisor (pid {one.pid}) does not answer; it is killed")
-        process.send(one.pid, one.start, signal.SIGKILL)
+    if registration is not None:
+        found = [registration.supervisor]
+    else:
+        having = (pid for pid in process.pids() if pid != os.getpid() and _has_lock(paths, pid))
+        found = [one for pid in having if (one := process.handle_of(pid)) is not None]
+    for one in found:
+        if process.alive(one):
+            say(f"the supervisor (pid {one.pid}) does not answer; it is killed")
+            process.send(one.pid, one.start, signal.SIGKILL)
 
 
 def _open_process(pid: int) -> int | None:

@@ -32,9 +32,13 @@ def command(
     One NAME gives its bytes as they are; several or none give lines with the name before each.
     """
     from launchpad.cli.log_printers import make_printer
+    from launchpad.control.client import Suspended
 
     paths = locate(given)
-    snapshot = running(paths)
+    try:
+        snapshot = running(paths)
+    except Suspended:
+        snapshot = None  # what was printed is there all the same
     if names:
         names = each(names, groups_of(paths, snapshot))
     logs = _logs(paths, snapshot, names)

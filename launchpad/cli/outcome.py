@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launchpad.errors import ExitCode, Refused
+from launchpad.errors import Diagnostic, ExitCode, Refused
 
 if TYPE_CHECKING:
     import click
@@ -39,7 +39,7 @@ def guarded(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _usage(error)
     except OSError as error:
-        return _unwritable(error) if _is_of_stdout(error) else _our_bug(error)
+        return _of_the_system(error)
     except Exception as error:
         return _our_bug(error)
 
@@ -49,6 +49,33 @@ def _refused(refused: Refused) -> int:
 
     complain(refused.diagnostics)
     return ExitCode.REFUSED
+
+
+def _of_the_system(error: OSError) -> int:
+    """Some are nobody's bug, whatever the command was."""
+    from launchpad.ownership import of_another_user
+
+    if _is_of_stdout(error):
+        return _unwritable(error)
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        return _refused(_nowhere())
+    if isinstance(error, PermissionError) and (theirs := of_another_user(error.filename)) is not None:
+        return _refused(theirs)
+    return _our_bug(error)
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _nowhere() -> Refused:
+    hint = 'if there is one of its name again: `cd "$PWD"`'
+    text = "the folder that you are in was deleted"
+    return Refused([Diagnostic("E194", text, consequence="nothing was done", hint=hint)])
 
 
 def _usage(error: click.ClickException) -> int:

@@ -23,10 +23,19 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
     """What runs: states, ports, addresses, and why something waits."""
     from dataclasses import asdict, replace
 
+    from launchpad.cli.unsupervised import WHY
+    from launchpad.control.client import Suspended
+
     paths = locate(given)
-    snapshot = running(paths)
+    try:
+        snapshot = running(paths)
+    except Suspended as found:
+        say(f"the supervisor (pid {found.pid}) is suspended; `kill -CONT {found.pid}` wakes it")
+        _show_unsupervised(paths, names, as_json, "its supervisor is suspended")
+        return
     if snapshot is None:
-        _show_unsupervised(paths, names, as_json)
+        say(not_running(paths))
+        _show_unsupervised(paths, names, as_json, WHY)
         return
     if names:
         names = each(names, snapshot.groups)
@@ -38,7 +47,7 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
         _show(snapshot)
 
 
-def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool) -> None:
+def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool, why: str) -> None:
     """What lives all the same, by its records."""
     import time
     from dataclasses import asdict
@@ -47,7 +56,7 @@ def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool)
     from launchpad.control.api import Snapshot
     from launchpad.views import table
 
-    found = views(paths, time.time())
+    found = views(paths, time.time(), why)
     if names:
         names = each(names, groups_of(paths, None))
     if names and found:
@@ -55,7 +64,6 @@ def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool)
     shown = [view for view in found if view.name in names or not names]
     if as_json:
         print_json([asdict(view) for view in shown])
-    say(not_running(paths))
     if shown and not as_json:
         snapshot = Snapshot(0, paths.file.parent.name, str(paths.file), 0, 0.0, "lost", services=tuple(shown))
         print(table.plain_table(snapshot, time.time()), end="")

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 WHY = "no supervisor: `launchpad up` takes it over"
 
 
-def views(paths: StackPaths, now: float) -> list[ServiceView]:
-    """Of every service of which something lives, the newest attempt; `now` in seconds since the epoch."""
+def views(paths: StackPaths, now: float, why: str = WHY) -> list[ServiceView]:
+    """Of every service of which something lives, the newest attempt; `now` in seconds since the epoch. `why` nobody
+    looks after it."""
     records = read_records(paths)
     owners = Look(paths, records).owners()
     found = {record.service: record for record in records if owners.get(record.attempt)}
-    return [_view(paths, record, owners[record.attempt], now) for record in found.values()]
+    return [_view(paths, record, owners[record.attempt], now, why) for record in found.values()]
 
 
-def _view(paths: StackPaths, record: Record, members: list[Stat], now: float) -> ServiceView:
+def _view(paths: StackPaths, record: Record, members: list[Stat], now: float, why: str) -> ServiceView:
     own = [one for one in record.identity.leases if one.service == record.service]
     ports, gpus = {one.name: one for one in own if not one.gpu}, [one for one in own if one.gpu]
     main = ports.get("main")
@@ -46,7 +47,7 @@ def _view(paths: StackPaths, record: Record, members: list[Stat], now: float) ->
         url=None if main is None else f"http://{address(main.host, main.number)}",
         started_at=began,
         since=began or 0.0,
-        holds=(HoldView("lost", "", WHY if lives else _rest(members)),),
+        holds=(HoldView("lost", "", why if lives else _rest(members)),),
         needs=record.needs,
         log=str(paths.log(record.service)),
         attempt=record.attempt,

@@ -6,8 +6,11 @@ answer. No HTTP library: to import one takes longer than all the rest of `ps`, a
 
 from __future__ import annotations
 
+import contextlib
 import json
+import select
 import socket
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +22,27 @@ T = TypeVar("T", Snapshot, Reply)
 
 ANSWER_S = 30.0
 """How long a supervisor may take to answer, besides the time it was asked to wait."""
+LOOK_S = 0.5
+"""After so long without an answer it is looked whether the supervisor is suspended: then none will come."""
 
 
 class NotRunning(ConnectionError):
     """Nobody answers at the socket: no supervisor runs, or it went away in the middle of an answer."""
+
+
+class Suspended(Refused):
+    """There is a supervisor, and it was stopped by a signal."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        found = Diagnostic(
+            "E603",
+            f"the supervisor (pid {pid}) is suspended",
+            notes=("its services go on; it was stopped by Ctrl-Z or SIGSTOP",),
+            consequence="nothing was changed",
+            hint=f"wake it: `kill -CONT {pid}`, or `fg` in its terminal; `launchpad down` ends the stack",
+        )
+        super().__init__([found])
 
 
 class Client:
@@ -105,17 +125,20 @@ class Client:
         self, method: str, path: str, body: dict[str, Any] | None, wait_s: float
     ) -> tuple[int, bytes]:
         try:
-            raw = _converse(self.socket_path, _request(method, path, body), wait_s)
+            raw = _converse(self.socket_path, _request(method, path, body), wait_s, look=wait_s <= ANSWER_S)
         except TimeoutError:
             raise _problem(
                 "E603",
                 f"the supervisor has not answered for {wait_s:.0f} s",
-                f"it holds the socket {self.socket_path}, but is stopped or overloaded",
-                "if it was suspended, `kill -CONT` it; `launchpad down` ends the stack",
+                f"it holds the socket {self.socket_path}, but is overloaded",
+                "`launchpad down` ends the stack",
             ) from None
         except PermissionError:
             raise _problem(
-                "E604", "the control socket belongs to another user", str(self.socket_path), ""
+                "E604",
+                "the folder for control sockets belongs to another user",
+                str(self.socket_path.parent),
+                "name a folder of your own: `export XDG_RUNTIME_DIR=$HOME`",
             ) from None
         except OSError as error:
             raise NotRunning(str(error)) from None
@@ -155,16 +178,31 @@ def _request(method: str, path: str, body: dict[str, Any] | None) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + payload
 
 
-def _converse(path: Path, request: bytes, wait_s: float) -> bytes:
-    """All that is answered until the other side hangs up."""
+def _converse(path: Path, request: bytes, wait_s: float, *, look: bool) -> bytes:
+    """All that is answered until the other side hangs up. `look`: whether there is anybody who can answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(wait_s)
         sock.connect(str(path))
         sock.sendall(request)
+        if look:
+            _look_who_answers(sock, wait_s)
         parts = []
         while part := sock.recv(1 << 16):
             parts.append(part)
     return b"".join(parts)
+
+
+def _look_who_answers(sock: socket.socket, wait_s: float) -> None:
+    """Returns once there is an answer, or it is worth waiting for one. Raises Suspended."""
+    if select.select([sock], [], [], min(LOOK_S, wait_s))[0]:
+        return
+    pid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[
+        0
+    ]
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        state = file.read().rpartition(b")")[2].split()[:1]
+        if state == [b"T"]:
+            raise Suspended(pid)
 
 
 def _answer(raw: bytes) -> tuple[int | None, bytes]:

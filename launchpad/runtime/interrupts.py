@@ -23,6 +23,8 @@ class Interrupts:
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # `nohup launchpad up`: it is to go on when its terminal is closed
             loop.add_signal_handler(number, self.interrupted)
 
     def interrupted(self) -> None:

@@ -139,30 +139,38 @@ class Session:
             self._serving = self.loop.create_task(self._serve())
 
     async def _serve(self) -> None:
-        from launchpad.control.server import serve
         from launchpad.runtime.control import Control
         from launchpad.runtime.reload import Reloader
 
         reloader = Reloader(self.supervisor, self.options)
         control = Control(self.supervisor, reloader)
-        self._server = await serve(control, self.paths.new_socket)
-        signpost.put_up(self.paths)
+        try:
+            await self._listen(control)
+        except OSError as error:
+            why = f"{error.filename or self.paths.new_socket}: {error.strerror or error}"
+            told = f"nobody can ask about this stack, its control socket cannot be made ({why}); Ctrl-C and `launchpad down` end it"
+            self.supervisor.announce(told)
         self._staying = self.loop.create_task(self._stay_reachable(control))
         if self.options.watch and not self.options.job:
             from launchpad.runtime.watch import Watching
 
             self._watching = self.loop.create_task(Watching(self.supervisor, reloader).run())
 
-    async def _stay_reachable(self, control: Control) -> None:
-        """Whoever cleans up temporary folders takes the socket away from under a supervisor that lives."""
+    async def _listen(self, control: Control) -> None:
         from launchpad.control.server import serve
 
+        old, self._server = self._server, await serve(control, self.paths.new_socket)
+        signpost.put_up(self.paths)
+        if old is not None:
+            await old.close()
+
+    async def _stay_reachable(self, control: Control) -> None:
+        """Whoever cleans up temporary folders takes the socket away from under a supervisor that lives."""
         while True:
             await asyncio.sleep(SOCKET_LOOK_S)  # the folder may go as a whole, and with it what watched it
-            if self._server is not None and not os.path.lexists(self.paths.new_socket):
+            if self._server is None or not os.path.lexists(self.paths.new_socket):
                 with contextlib.suppress(OSError):
-                    old, self._server = self._server, await serve(control, self.paths.new_socket)
-                    await old.close()
+                    await self._listen(control)
 
     async def _finish(self) -> None:
         for task in (self._watching, self._staying):
@@ -175,7 +183,8 @@ class Session:
             await asyncio.to_thread(self.end)
         if self._server is not None:
             await self._server.close()
-        self.paths.new_socket.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.paths.new_socket.unlink(missing_ok=True)
         signpost.take_down(self.paths)
         await self.supervisor.close()
         cgroup.leave(self._group)

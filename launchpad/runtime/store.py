@@ -21,6 +21,7 @@ from launchpad.core.model import Lease
 from launchpad.errors import Diagnostic, Refused
 from launchpad.hosts.local import records
 from launchpad.hosts.local.registry import registration_in
+from launchpad.ownership import of_another_user
 from launchpad.paths import StackPaths
 
 VERSION = 1
@@ -113,7 +114,8 @@ def _no_links_in(folder: Path) -> None:
 
 
 def _unwritable(paths: StackPaths, error: OSError) -> Refused:
-    return Refused(
+    theirs = of_another_user(paths.state_dir) if isinstance(error, PermissionError) else None
+    return theirs or Refused(
         [
             Diagnostic(
                 "E608",
