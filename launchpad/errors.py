@@ -65,6 +65,22 @@ class Diagnostic:
         return self.severity == "error"
 
 
+MOST = 10
+
+
+def listed(texts: Iterable[str]) -> str:
+    """a, b, c and 7 more: nobody reads a line of three hundred."""
+    known = list(texts)
+    rest = len(known) - MOST
+    if rest > 1:  # one more is as short as what it stands for
+        return f"{', '.join(known[:MOST])} and {rest} more"
+    return ", ".join(known)
+
+
+def named(names: Iterable[str]) -> str:
+    return listed(f"`{name}`" for name in names)
+
+
 class Refused(Exception):
     """The input cannot be used; nothing was changed. Carries every problem that was found."""
 

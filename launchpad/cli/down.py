@@ -15,7 +15,7 @@ import click
 from launchpad.cli.params import timeout_option
 from launchpad.cli.screen import say
 from launchpad.cli.target import StackCommand, locate
-from launchpad.errors import ExitCode
+from launchpad.errors import ExitCode, named
 from launchpad.paths import StackPaths
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _end(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> int:
     _wait_for_end(client, before, timeout_s)
     _wait_for_exit(supervisor, before.pid)
     ended = [view.name for view in before.services if view.pid is not None]
-    what = "ended " + ", ".join(f"`{name}`" for name in ended) if ended else "no process of it was running"
+    what = f"ended {named(ended)}" if ended else "no process of it was running"
     with _locked(paths, MUTE_S) as ours:  # otherwise somebody has started it anew
         left = _end_orphans(paths, timeout_s, quiet=True) if ours else ExitCode.OK
     say(f"`{before.stack}` is down; {what}")
@@ -233,7 +233,7 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
         listed = ", ".join(f"`{one.service or one.command}` (pid {one.pid})" for one in survivors)
         say(f"still there: {listed}")
         return ExitCode.FAILED
-    names = ", ".join(f"`{name}`" for name in left.mains) or f"{len(left.all)} processes"
+    names = named(left.mains) or f"{len(left.all)} processes"
     say(f"ended what had no supervisor any more: {names}")
     return ExitCode.OK
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launchpad.errors import Diagnostic, Refused
+from launchpad.errors import Diagnostic, Refused, listed, named
 from launchpad.paths import STACK_NAMES, StackPaths, find_stack, stack_paths
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def check_names(names: Iterable[str], known: Sequence[str], stack: str) -> None:
             Diagnostic(
                 "E205",
                 f"`{stack}` has no server or job `{name}`",
-                notes=(f"it has {', '.join(f'`{n}`' for n in known)}",) if known else ("it has none",),
+                notes=(f"it has {named(known)}",) if known else ("it has none",),
                 consequence="nothing was changed",
                 hint=f"did you mean `{near[0]}`?" if near else "",
             )
@@ -201,7 +201,7 @@ def not_running(paths: StackPaths, stack: str = "") -> str:
     left = left_of(paths)
     if not left.all:
         return f"{where} is not running; start it with `launchpad up`"
-    mains = ", ".join(f"`{name}` (pid {one.pid})" for name, one in left.mains.items())
+    mains = listed(f"`{name}` (pid {one.pid})" for name, one in left.mains.items())
     count = f"{len(left.mains)} service{'s' if len(left.mains) != 1 else ''}"
     runs = "runs" if len(left.mains) == 1 else "run"
     what = f"{count} {runs} unsupervised: {mains}" if mains else f"{len(left.all)} processes of it still live"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from launchpad.core.model import Kind, Service
+from launchpad.errors import named
 from launchpad.plan.diff import Change
 
 ENDING = "stop"
@@ -28,7 +29,7 @@ def too_much(running: Sequence[Service], new: Iterable[Service], changes: Iterab
         else:
             ending.append(one.service)
     servers = [service.name for service in running if service.kind is Kind.SERVER]
-    names = ", ".join(f"`{name}`" for name in ending)
+    names = named(ending)
     if servers and set(servers) <= set(ending):
         return f"it would end every server: {names}"
     if 2 * len(ending) > len(running):

@@ -87,7 +87,6 @@ def _cycles(graph: Mapping[str, Sequence[Edge]], with_port: Sequence[str]) -> It
             "services wait for each other, so none can start",
             labels=tuple(labels),
             notes=(path,),
-            consequence="nothing was started",
             hint=_open_hint(last, with_port),
         )
 

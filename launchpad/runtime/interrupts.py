@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 
 from launchpad.core.facts import CloseAsked, KillAsked
-from launchpad.errors import ExitCode
+from launchpad.errors import ExitCode, listed
 from launchpad.runtime.supervisor import Supervisor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,7 +39,8 @@ class Interrupts:
 
     def _leave(self) -> None:
         left = [f"{view.name} (pid {view.pid})" for view in self._supervisor.live_views()]
-        if left:
-            text = f"launchpad: left at once; still alive: {', '.join(left)}\n"
+        text = "\n" if sys.stderr.isatty() else ""  # below the block that nobody takes away any more
+        text += f"launchpad: left at once; still alive: {listed(left)}\n" if left else ""
+        with contextlib.suppress(OSError, ValueError):
             os.write(sys.stderr.fileno(), text.encode())
         os._exit(int(ExitCode.INTERRUPTED))

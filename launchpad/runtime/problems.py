@@ -15,7 +15,7 @@ from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
 from launchpad.core.stuck import stuck_because_of
 from launchpad.core.ticks import seconds
-from launchpad.errors import Diagnostic, Label
+from launchpad.errors import Diagnostic, Label, named
 from launchpad.runtime import environments
 
 Place = Callable[..., Label | None]
@@ -246,12 +246,14 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
     seen = unit.sights[-1] if unit.sights else None
     if seen is not None and seen.kind in ("stranger", "elsewhere"):
         notes.append(f"while it started: {seen.text}")
+    restart = unit.service.restart
+    given_up = bool(before) and restart.policy != "never"
     if before:
-        limit = unit.service.restart.max_restarts
-        notes.append(f"before: {', '.join(before[-4:])}; `max_restarts` is {limit}")
+        limit = f"; `max_restarts` is {restart.max_restarts}" if given_up else ""
+        notes.append(f"before: {', '.join(before[-4:])}{limit}")
     return Diagnostic(
         "E503" if last.kind == "unhealthy" else "E501",
-        f"`{unit.name}` {what}" + (" and was given up" if before else ""),
+        f"`{unit.name}` {what}" + (" and was given up" if given_up else ""),
         labels=_labels(place(unit.name)),
         notes=tuple(notes),
         log=tail(unit.name),
@@ -278,10 +280,10 @@ def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []
     if waiting:
-        names = ", ".join(f"`{name}`" for name in waiting)
+        names = named(waiting)
         parts.append(f"not started: {names}" if verb == "not started" else f"{names} {verb}")
     if running:
-        parts.append("still running: " + ", ".join(f"`{name}`" for name in running))
+        parts.append(f"still running: {named(running)}")
     return "; ".join(parts)
 
 

@@ -81,11 +81,13 @@ def _read(options: UpOptions, paths: StackPaths) -> Reading:
     except Refused as refused:
         from launchpad.control.client import Client, NotRunning
 
+        consequence = "nothing was changed, the stack runs as before"
         try:
             Client(paths.socket).status()
-            consequence = "nothing was changed, the stack runs as before"
         except NotRunning:
             consequence = "nothing was started"
+        except Refused:
+            pass  # somebody is there
         *others, last = refused.diagnostics
         raise Refused([*others, replace(last, consequence=last.consequence or consequence)]) from None
 

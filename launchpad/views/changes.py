@@ -12,6 +12,8 @@ from launchpad.control.api import HoldView, ServiceView, Snapshot
 from launchpad.views.words import LIVE_STATES, duration, ports_text, state_word, why
 
 QUIET, NORMAL, LOUD = 0, 1, 2
+CONSEQUENCES = ("spawning", "starting", "running", "stopping", "killing", "waiting")
+"""What happens to one because another is ready, done or gone: told after that, though both are of one moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ def changes(before: Snapshot | None, after: Snapshot, now: float) -> list[Change
             )
     gone = [name for name in old if name not in {view.name for view in after.services}]
     found += [Change(now, name, "is no longer part of the stack", NORMAL, "stopped") for name in gone]
-    return sorted(found, key=lambda change: change.at)
+    return sorted(found, key=lambda change: (change.at, change.word in CONSEQUENCES))
 
 
 def _at(old: ServiceView | None, view: ServiceView, now: float) -> float:
-    """A state has its own time; another reason for the same state is news of this moment."""
-    return now if old is not None and old.since == view.since else view.since or now
+    """A state has its own time; another reason for the same state is news of this moment, as is one that came since."""
+    same = old is not None and (old.state, old.attempt) == (view.state, view.attempt)
+    failed = state_word(view) == "waiting" and any(hold.kind == "failed-need" for hold in view.holds)
+    return now if same or failed else view.since or now
 
 
 def _difference(old: ServiceView | None, view: ServiceView) -> tuple[str, int]:

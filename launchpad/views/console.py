@@ -52,6 +52,8 @@ class Console:
         self._surface = Surface(tty=tty, color=color, out=out, err=err, console=rich_console)
         self._follower = Follower(self._surface.output, color=color, open_spool=open_spool)
         self._starts = starts
+        self._owns = starts is not None
+        """Whether the stack ends with whoever is told of it here; else they only watch."""
         self._output = output
         self._last: Snapshot | None = None
         self._begun_at = self._phase_since = time.time()
@@ -100,6 +102,8 @@ class Console:
             seen_all = self._last is not None and (self._last.phase == "finished" or until(self._last))
             if stopping or gone or seen_all:
                 return self._end(gone and not seen_all)
+            if not self._owns and self._surface.deserted:
+                return None
             more = self._follower.pump()
             self._follower.pump_unfinished()
             self._draw()
@@ -205,6 +209,7 @@ class Console:
                 height=self._surface.height,
                 now=time.time(),
                 since=self._phase_since,
+                ours=self._owns,
             )
         )
 

@@ -9,25 +9,36 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from launchpad.control.api import ServiceView, Snapshot
-from launchpad.errors import ExitCode
+from launchpad.errors import ExitCode, listed
 from launchpad.views.words import GLYPHS, LIVE_STATES, STYLES, duration, plain, ports_text, state_word, why
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 LastLine = Callable[[str], str]
+PATIENCE_S = 2.0
+"""A stop that takes longer is one of which somebody may want to know how to end it."""
 
 
 def block(
-    snapshot: Snapshot, last_line: LastLine, *, width: int, height: int, now: float, since: float
+    snapshot: Snapshot,
+    last_line: LastLine,
+    *,
+    width: int,
+    height: int,
+    now: float,
+    since: float,
+    ours: bool = False,
 ) -> Text:
     """One line for the whole and one for each service that is on its way, cut to `width` columns and
-    to fewer lines than `height`. `since`: when this start or stop began."""
+    to fewer lines than `height`. `since`: when this start or stop began. `ours`: Ctrl-C here is for the stack."""
     from rich.text import Text
 
     views, hidden = _most_interesting(snapshot, max(1, height - 3))
     name_width = max((len(view.name) for view in views), default=0)
     lines = [_headline(snapshot, now - since)]
+    if ours and snapshot.phase == "stopping" and now - since > PATIENCE_S:
+        lines[0].append("  Ctrl-C again kills", "dim")
     lines += [_service_line(view, last_line(view.name), name_width, now) for view in views]
     if hidden:
         lines.append(Text(f"  … and {hidden} more", "dim"))
@@ -100,7 +111,7 @@ def summary(snapshot: Snapshot, took_s: float | None) -> list[str]:
     """What is said when all is up, or as much as will be: how long it took, and where everything is."""
     head = f"{snapshot.stack} is up"
     if snapshot.phase == "degraded":
-        head += " as far as it gets" + (f"; failed: {', '.join(snapshot.failed)}" if snapshot.failed else "")
+        head += " as far as it gets" + (f"; failed: {listed(snapshot.failed)}" if snapshot.failed else "")
     elif took_s is not None:
         head += f" in {duration(took_s)}"
     shown = [view for view in snapshot.services if view.goal == "up"]
@@ -132,7 +143,7 @@ def farewell(snapshot: Snapshot) -> str:
     failed = [view for view in snapshot.services if view.name in snapshot.failed]
     if failed:
         parts = [f"{view.name} ({plain(view.outcome)})" if view.outcome else view.name for view in failed]
-        return f"{snapshot.stack} failed: {', '.join(parts)}"
+        return f"{snapshot.stack} failed: {listed(parts)}"
     if snapshot.code and snapshot.code != ExitCode.INTERRUPTED:
         return f"{snapshot.stack} ended with code {snapshot.code}"
     jobs = [view for view in snapshot.services if view.kind == "job" and view.goal == "up"]

@@ -30,7 +30,7 @@ class Pipe(io.TextIOBase):
         self._stream = stream
         self.broken = False
         self.trouble = ""
-        """Why it is broken, where somebody may want to know: a reader that went away is no trouble."""
+        """Why it is broken."""
         self.moved_at = 0.0
         """When something was taken off us last, by the monotonic clock."""
         try:
@@ -44,7 +44,7 @@ class Pipe(io.TextIOBase):
             try:
                 self._write(text)
             except (BrokenPipeError, ConnectionResetError):
-                self.broken = True
+                self.broken, self.trouble = True, "nobody reads it any more"
             except OSError as error:  # no space, a terminal that is gone
                 self.broken, self.trouble = True, error.strerror or str(error)
         return len(text)
@@ -92,6 +92,11 @@ class Surface:
     def moved_at(self) -> float:
         """When a reader took something last, by the monotonic clock."""
         return max(self._out.moved_at, self._err.moved_at)
+
+    @property
+    def deserted(self) -> bool:
+        """Output goes nowhere any more."""
+        return self._out.broken
 
     @property
     def width(self) -> int:
@@ -148,15 +153,21 @@ class Surface:
         trouble, self._out.trouble = self._out.trouble, ""
         if trouble:
             self._err.write(
-                f"launchpad: output cannot be written here: {trouble}; `launchpad logs` has it all\n"
+                f"launchpad: output is not written here any more: {trouble}; the stack goes on, `launchpad logs` has it all\n"
             )
 
     def _rich(self) -> Console:
         if self._console is None:
             from rich.console import Console
 
+            class Visible(Console):
+                """The cursor stays to be seen: a terminal that is left in the middle (Ctrl-Z, SIGKILL) has to be of use."""
+
+                def show_cursor(self, show: bool = True) -> bool:
+                    return True
+
             options: dict[str, Any] = {} if self.color else {"no_color": True}
-            self._console = Console(
+            self._console = Visible(
                 file=cast(IO[str], self._out),
                 force_terminal=True,
                 highlight=False,

@@ -67,11 +67,12 @@ def why(view: ServiceView) -> str:
         return plain(held or view.seen)
     if view.state == "backoff":
         return plain("; ".join(part for part in (view.outcome, held) if part))
-    if view.state in ("idle", "stopping", "killing", "lost") and view.goal == "up":
-        return plain(held or view.outcome)
+    ended = "" if view.outcome in ("stopped", "done") else view.outcome
+    if view.state in ("idle", "lost") and view.goal == "up":
+        return plain(held or ended)
     if view.state in ("stopping", "killing"):
-        return plain(held)
-    return plain("" if view.outcome in ("stopped", "done") else view.outcome)
+        return plain(held)  # its outcome is that of the one before
+    return plain(ended)
 
 
 def _together(texts: Sequence[str]) -> str:

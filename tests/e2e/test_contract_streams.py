@@ -55,7 +55,7 @@ def test_a_full_disk_under_stdout(make_stack: Make) -> None:
         process = stack.start("run", "j", stdout=full)
         assert process.wait(60) == 4
         said = (stack.folder / "err0.txt").read_text()
-        assert "output cannot be written here: No space left on device" in said
+        assert "output is not written here any more: No space left on device" in said
         assert "Traceback" not in said
         process = stack.start("config", stdout=full)
         assert process.wait(60) == 3

@@ -18,6 +18,8 @@ from tests.e2e.harness import LAUNCHPAD, Stack, eventually
 
 LIVE = 'servers: {llm: {command: "PRETEND --print hello --mark marks --name llm", stop_grace: 1m}}'
 
+CHATTY = "servers: {llm: {command: PRETEND --print hello --every 20ms}}"
+
 
 def supervisor(stack: Stack) -> int:
     return stack.client.status().pid
@@ -90,6 +92,30 @@ def test_a_folder_that_was_deleted_is_said_to_be(tmp_path: Path, command: str) -
         2,
         "error[E194]: the folder that you are in was deleted",
     )
+
+
+def test_an_output_that_nobody_reads_any_more_ends_no_stack(make_stack: Make) -> None:
+    """`launchpad up | head -1`: it may have been a `tee` that died under a training of three days."""
+    stack = make_stack(CHATTY)
+    up = stack.start("up", stdout=subprocess.PIPE)
+    assert up.stdout is not None
+    up.stdout.readline()
+    up.stdout.close()
+    errors = stack.folder / "err0.txt"
+    eventually(lambda: "nobody reads it any more; the stack goes on" in errors.read_text(), "it is said")
+    assert stack.ps()["llm"]["state"] == "ready"
+    stack.down()
+
+
+def test_who_only_watches_leaves_when_nobody_reads(make_stack: Make) -> None:
+    stack = make_stack(CHATTY)
+    stack.up()
+    joined = stack.start("up", stdout=subprocess.PIPE)
+    assert joined.stdout is not None
+    joined.stdout.readline()
+    joined.stdout.close()
+    assert joined.wait(60) == 0
+    stack.down()
 
 
 # --- other users: played by another user id for ourselves ------------------------------------------------

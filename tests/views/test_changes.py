@@ -73,3 +73,26 @@ def test_what_left_the_stack_is_told() -> None:
 def test_in_the_order_in_which_it_happened() -> None:
     after = snapshot(ready("b", since=NOW + 2), ready("a", since=NOW + 1))
     assert [change.name for change in changes(snapshot(), after, NOW)] == ["a", "b"]
+
+
+def test_what_follows_from_something_is_told_after_it() -> None:
+    """Both of one moment, and named in the other order by the stack."""
+    before = snapshot(ready("llm", attempt=1), view("train", "ready", kind="job", attempt=2, pid=9))
+    after = snapshot(
+        view("llm", "stopping", attempt=1, pid=7, since=NOW - 1),
+        view("train", "done", kind="job", attempt=2, since=NOW - 1),
+    )
+    assert [change.name for change in changes(before, after, NOW)] == ["train", "llm"]
+
+
+def test_a_failure_is_told_before_what_cannot_start_for_it() -> None:
+    cannot = waiting(
+        "eval", "train", since=NOW - 5, holds=(HoldView("failed-need", "train", "`train` failed"),)
+    )
+    failed = view("train", "failed", kind="job", attempt=1, outcome="exit 7 after 0.1 s", since=NOW - 1)
+    assert [change.name for change in changes(None, snapshot(cannot, failed), NOW)] == ["train", "eval"]
+
+
+def test_why_one_is_stopping_is_not_how_the_one_before_it_ended() -> None:
+    stopping = view("llm", "stopping", goal="up", attempt=2, pid=7, outcome="stopped")
+    assert told(ready("llm", attempt=2), stopping) == [("stopping", QUIET)]

@@ -51,6 +51,14 @@ def test_a_stop_shows_who_is_still_there() -> None:
     shown = lines(stop)
     assert shown[0] == "grpo is stopping, 1 still there  12.4 s"
     assert len(shown) == 2
+    text = block(stop, lambda name: "", width=100, height=24, now=NOW, since=NOW - 12.4, ours=True)
+    assert text.plain.split("\n")[0] == "grpo is stopping, 1 still there  12.4 s  Ctrl-C again kills"
+
+
+def test_nobody_is_told_three_hundred_names() -> None:
+    failed = [view(f"s{number}", "failed", outcome="exit 1") for number in range(300)]
+    last = farewell(snapshot(*failed, phase="finished", failed=tuple(one.name for one in failed)))
+    assert last.endswith("s9 (exit 1) and 290 more")
 
 
 def test_the_summary_has_every_address() -> None:
