@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ def command(
 
     Ports are those of the running stack; where it does not run they stay `${NAME.port}`.
     """
-    from launchpad.plan.config import MASK
-
     name = one_name(names)
     paths = locate(given)
     reading = read(paths, *shaping)
@@ -49,7 +48,18 @@ def command(
             for key, parts in service.environment
         }
         for key, text in {**texts, **_gpus(service, snapshot)}.items():
-            print(f"{key}={MASK if key in service.secrets and not show_secrets else text}")
+            print(f"{key}={text if show_secrets else _masked(key, text, service, reading.secrets)}")
+
+
+def _masked(key: str, text: str, service: Service, secrets: Sequence[str]) -> str:
+    """As `config` shows it."""
+    from launchpad.plan.config import MASK, veiled
+
+    if key in service.secrets:
+        return MASK
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return veiled(text)
 
 
 def _gpus(service: Service, snapshot: Snapshot | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from launchpad.core.model import Kind, Ref, Service, Text
 from launchpad.core.render import connect_host
 from launchpad.errors import Refused, Span
+from launchpad.plan.config import veiled
 from launchpad.plan.read import Reading
 from launchpad.stack.nodes import Entry
 from launchpad.stack.problems import error
@@ -147,7 +148,7 @@ class Source:
             )
         for secret in self.reading.secrets:
             whole = whole.replace(secret, MASK)
-        return whole
+        return veiled(whole)
 
     def _gpus(self, name: str) -> str:
         """Numbers as a process counts those that it is given."""
@@ -171,8 +172,9 @@ class Source:
         for name, value in one.environment:
             if name in OURS:
                 continue
-            if name not in one.secrets:
-                found[name] = self.text(value, where)
+            text = MASK if name in one.secrets else self.text(value, where)
+            if MASK not in text:
+                found[name] = text
             elif name not in from_files or not files:
                 self.leave(one.name, "environment", f"`{name}` is secret, and is not written down")
         return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from signal import Signals
 from typing import Any
 
 from launchpad.plan.build import restart
@@ -52,7 +53,7 @@ class Shown:
         self.secrets = secrets
 
     def plain(self, text: str) -> str:
-        return _veiled(self._escaped(text))
+        return veiled(self._escaped(text))
 
     def text(self, template: Template) -> str:
         whole, plain = "", ""
@@ -62,7 +63,7 @@ class Shown:
                 whole, plain = whole + self._escaped(plain) + known, ""
             else:
                 plain += part
-        return _veiled(whole + self._escaped(plain))
+        return veiled(whole + self._escaped(plain))
 
     def secret_header(self, value: Template) -> str:
         """The scheme stays: `Bearer ********`."""
@@ -83,7 +84,14 @@ class Shown:
         return found
 
 
-def _veiled(text: str) -> str:
+def _signal_name(number: int) -> str | int:
+    try:
+        return Signals(number).name
+    except ValueError:  # a real-time signal
+        return number
+
+
+def veiled(text: str) -> str:
     """Without what looks secret by where it stands; references stay."""
     for pattern in (_IN_URL, _IN_HEADER):
         text = pattern.sub(rf"\g<1>{MASK}", text)
@@ -123,7 +131,7 @@ def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Show
         "ready": _check(one.ready, shown) if one.ready else None,
         "alive": _check(one.alive, shown) if one.alive else None,
         "restart": {"policy": policy.policy},
-        "stop_signal": one.stop_signal,
+        "stop_signal": _signal_name(one.stop_signal),
         "stop_grace": f"{one.stop_grace:g}s",
         "environment": _environment(loaded, name, shown),
         "inherit_env": list(one.inherit_env) if isinstance(one.inherit_env, tuple) else one.inherit_env,

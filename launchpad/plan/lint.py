@@ -126,6 +126,12 @@ def _same_variables(loaded: Loaded, name: str, service: Server | Job) -> Iterato
         if other != on:
             message = f"`{other}` and `{on}` would both be `{called}_URL` in the environment of `{name}`"
             yield error(UNUSUAL, message, loaded.span(name, "depends_on", on), severity="warning")
+    called_so: dict[str, str] = {}
+    for port in service.ports:
+        other = called_so.setdefault(shouted(port), port)
+        if other != port:
+            message = f"the ports `{other}` and `{port}` would both be `PORT_{shouted(port)}`"
+            yield error(UNUSUAL, message, loaded.span(name, "ports", port), severity="warning")
 
 
 def _vllm(loaded: Loaded) -> Iterator[Diagnostic]:

@@ -24,10 +24,8 @@ def declared(
 ) -> tuple[Variable, ...]:
     """Later wins: the env files of the stack and of the file that has the service (over which launchpad's own
     environment wins), the service's own, its `environment`. A name without a value that is set nowhere changes nothing."""
-    found: dict[str, Variable] = {}
-    for values in (world.env_files, *env_files_around(home), world.given):
-        for name, value in values.items():
-            found[name] = _hidden(name, (world.environ.get(name, value),))
+    around = from_files(world, home).items()
+    found = {name: _hidden(name, (world.environ.get(name, value),)) for name, value in around}
     for file in files:
         found.update({name: _hidden(name, (value,)) for name, value in file.values.items()})
     for name, given in service.environment.items():
@@ -39,6 +37,12 @@ def declared(
         secret = looks_secret(name) or any(isinstance(part, Secret) for part in given)
         found[name] = _hidden(name, given) if looks_secret(name) else Variable(name, given, secret)
     return tuple(found.values())
+
+
+def from_files(world: World, home: Home | None) -> dict[str, str]:
+    """What is said by env files that are not a service's own, as the file that has it sees them."""
+    layers = (world.env_files, *env_files_around(home), world.given)
+    return {name: value for layer in layers for name, value in layer.items()}
 
 
 def _home(tree: Map, name: str) -> Home | None:

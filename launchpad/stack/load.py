@@ -14,7 +14,7 @@ from launchpad.errors import Diagnostic, Span
 from launchpad.stack import copies, rules
 from launchpad.stack.again import alike, surroundings
 from launchpad.stack.copies import Scaled
-from launchpad.stack.declared import declared, secrets
+from launchpad.stack.declared import declared, from_files, secrets
 from launchpad.stack.envfile import EnvRead, read_env
 from launchpad.stack.environments import Environments, Made
 from launchpad.stack.home import Home, env_files_around, housed
@@ -195,9 +195,8 @@ class _Loader:
         for home, root in self.whole.homes:
             self._env_files_of(root, home.env_files)
         for name in env_files:
-            found = read_env(Path(os.path.abspath(name)), self.environ, required=True, wanted_at=None)
-            self._take(found)
-            self._into(self.world.given, found)
+            one = EnvFile.model_construct(path=os.path.abspath(name), required=True)
+            self._into(self.world.given, self._env_file(one, None, from_files(self.world, None)))
 
     def _env_files_of(self, root: Map, into: dict[str, str]) -> None:
         """Those that a file has at its top level."""
@@ -206,7 +205,7 @@ class _Loader:
             model, problems = validate(Top, only, Converter(self.world, early=True))
             self.problems += problems
             for index, one in enumerate(model.env_file if model else ()):
-                self._into(into, self._env_file(one, _item_span(entry, index)))
+                self._into(into, self._env_file(one, _item_span(entry, index), into))
 
     def _into(self, values: dict[str, str], found: EnvRead) -> None:
         values.update(found.values)
@@ -217,8 +216,9 @@ class _Loader:
         levels = (self.world.env_files, *env_files_around(self._home(name)), self.world.given)
         return tuple(path for values in levels for path in self.env_paths.get(id(values), ()))
 
-    def _env_file(self, one: EnvFile, span: Span) -> EnvRead:
-        found = read_env(self.path(one.path), self.environ, required=one.required, wanted_at=span)
+    def _env_file(self, one: EnvFile, span: Span | None, known: Mapping[str, str]) -> EnvRead:
+        path = self.path(one.path)
+        found = read_env(path, self.environ, required=one.required, wanted_at=span, known=known)
         self._take(found)
         return found
 
@@ -297,13 +297,16 @@ class _Loader:
         only = {key: entry for key, entry in tree.entries.items() if key in FILE_KEYS}
         part, _ = validate(Defaults, Map(tree.span, only), Converter(replace(self.world, problems=[]), name))
         if part is not None:
-            self._env_files(part, tree)
+            self._env_files(name, part, tree)
             self.environments.add(name, tree, part.venv, part.requirements, part.python)
 
-    def _env_files(self, service: Common, tree: Map) -> list[EnvRead]:
-        entry = tree.entries.get("env_file")
-        spans = [_item_span(entry, index) if entry else tree.span for index in range(len(service.env_file))]
-        return [self._env_file(one, span) for one, span in zip(service.env_file, spans, strict=True)]
+    def _env_files(self, name: str, service: Common, tree: Map) -> list[EnvRead]:
+        entry, found = tree.entries.get("env_file"), list[EnvRead]()
+        known = from_files(self.world, self._home(name))
+        for index, one in enumerate(service.env_file):
+            found += [self._env_file(one, _item_span(entry, index) if entry else tree.span, known)]
+            known |= found[-1].values
+        return found
 
     def _made(self) -> dict[str, Made]:
         made = self.environments.read()
@@ -331,7 +334,9 @@ class _Loader:
             jobs=jobs,
         )
         environment = {
-            name: declared(self.world, self._home(name), self._env_files(one, trees[name]), one, trees[name])
+            name: declared(
+                self.world, self._home(name), self._env_files(name, one, trees[name]), one, trees[name]
+            )
             for name, one in services.items()
             if one is not None
         }

@@ -179,7 +179,7 @@ class Common(Strict):
     env_file: EnvFiles = Field(
         (),
         description="Files of `NAME=value` lines, relative to the stack file; later ones win, `environment` wins "
-        "over all.",
+        "over all. `${NAME}` in a value is filled in, except between single quotes; any other dollar is a dollar.",
         examples=[".env", [".env", {"path": "local.env", "required": False}]],
     )
     inherit_env: InheritEnv = Field(

@@ -21,7 +21,7 @@ from launchpad.stack.problems import BOUNDS, DUPLICATE, UNREADABLE, UNSUPPORTED_
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
-MAX_NODES = 50_000
+MAX_NODES = 250_000
 """Counted with aliases expanded."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -62,6 +62,7 @@ def test_config_is_yaml_that_means_the_same_and_hides_secrets(cli: Cli, folder: 
     content = yaml.safe_load(said.out)
     assert content["servers"]["llm"]["environment"]["MODEL"] == "big"
     assert "very-secret-value" not in said.out
+    assert content["servers"]["llm"]["stop_signal"] == "SIGTERM"
     assert json.loads(cli("config", "--json", "--set", "model=big").out) == content
     (folder / "again.yaml").write_text(said.out)
     assert cli("check", "again.yaml").code == 0
@@ -90,11 +91,14 @@ def test_env_before_the_start_and_while_it_runs(cli: Cli, supervisor: FakeSuperv
 
 def test_env_hides_secrets_unless_they_are_asked_for(cli: Cli, folder: Path) -> None:
     stack = (folder / "stack.yaml").read_text()
-    (folder / "stack.yaml").write_text(stack.replace("MODEL: ", "URL: 'http://u:${TOKEN}@x', MODEL: "))
+    (folder / "stack.yaml").write_text(
+        stack.replace("MODEL: ", "URL: 'http://u:${TOKEN}@x', DB: 'pg://u:written-down@db', MODEL: ")
+    )
     (folder / ".env").write_text("TOKEN=hunter2hunter2\n")
     arguments = ("env", "llm", "--env-file", ".env")
     assert "API_TOKEN=********" in cli(*arguments).out
     assert "hunter2" not in cli(*arguments).out
+    assert "DB=pg://u:********@db" in cli(*arguments).out
     shown = cli(*arguments, "--show-secrets").out
     assert "API_TOKEN=very-secret-value" in shown
     assert "URL=http://u:hunter2hunter2@x" in shown

@@ -379,3 +379,16 @@ def test_an_env_file_is_for_the_services_of_its_file(tmp_path: Path, monkeypatch
     files = {name: [one["path"] for one in service["env_file"]] for name, service in services.items()}
     top, inner, more = (f"../{name}" for name in ("top.env", "inner/inner.env", "more.env"))
     assert files == {"in": [top, inner, more], "out": [top, more]}
+
+
+@pytest.mark.parametrize("format_", ASKED)
+def test_a_password_within_an_address_is_not_written(
+    format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "servers: {a: {command: serve --db pg://u:within-text@h, environment: {DB: 'pg://u:within-value@h'}}}\n"
+    (tmp_path / "stack.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    guarded(["export", format_, *ASKED[format_][:2]])
+    streams = capsys.readouterr()
+    assert "within-" not in streams.out
+    assert format_ == "slurm" or "`DB` is secret, and is not written down" in streams.err

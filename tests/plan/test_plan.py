@@ -365,6 +365,7 @@ def test_fixed_ports(tmp_path: Path, services: str, refused: bool) -> None:
         ("servers: {a: {command: 'x $HOME'}}", ["E125 1:27"]),
         ("servers: {a: {command: 'x $HOME | y', shell: true}}", []),
         ("servers: {a: {command: x, working_dir: nowhere}}", ["E125 1:40"]),
+        ("servers: {a: {command: x, ports: {a-b: 81, a_b: 82}}}", ["E125 1:49"]),
     ],
 )
 def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, warnings: list[str]) -> None:

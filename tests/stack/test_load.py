@@ -104,6 +104,49 @@ def test_environment_layers(tmp_path: Path) -> None:
     assert environment(found, "b") == {"TOP": "file", "SHELL_WINS": "shell", "FILE": "top", **own}
 
 
+def test_env_file_lines_are_filled_in(tmp_path: Path) -> None:
+    """As compose and python-dotenv do it. A password keeps its dollars, and `'` keeps everything."""
+    lines = """\
+        USER_OF_DB=me
+        URL=postgres://${USER_OF_DB}:${PASSWORD}@db/${NAME_OF_DB:-main}
+        PASSWORD=a$b$$c$1
+        QUOTED="<${URL}>"
+        SINGLE='${URL}'
+        ESCAPED=$${USER_OF_DB} "
+        BACKSLASH="\\${USER_OF_DB} $$HOME"
+        SHELL_WINS=file
+        FROM_SHELL=${SHELL_WINS}
+        TOP=${TOP_VALUE}/x
+    """
+    found = loaded(
+        tmp_path,
+        "env_file: top.env\nservers: {a: {command: 'x ${URL2}', env_file: [e.env, f.env]}}\n",
+        {
+            "top.env": "TOP_VALUE=top\nURL2=${TOP_VALUE}2\n",
+            "e.env": lines.replace("${PASSWORD}", "pw"),
+            "f.env": "AGAIN=${QUOTED}",
+        },
+        environ={**ENVIRON, "SHELL_WINS": "shell"},
+    )
+    filled = environment(found, "a")
+    assert filled["URL"] == "postgres://me:pw@db/main"
+    assert filled["PASSWORD"] == "a$b$$c$1"
+    assert filled["QUOTED"] == filled["AGAIN"] == "<postgres://me:pw@db/main>"
+    assert filled["SINGLE"] == "${URL}"
+    assert filled["ESCAPED"] == '${USER_OF_DB} "'
+    assert filled["BACKSLASH"] == "${USER_OF_DB} $$HOME"
+    assert filled["FROM_SHELL"] == "shell"
+    assert (filled["TOP"], filled["URL2"]) == ("top/x", "top2")
+
+
+def test_what_an_env_file_cannot_fill_in_has_its_place(tmp_path: Path) -> None:
+    lines = "A=1\nB=${NOPE}\nC=x${a.url}\nD=${A\n"
+    with pytest.raises(Refused) as caught:
+        loaded(tmp_path, "servers: {a: {command: x, env_file: e.env}}\n", {"e.env": lines})
+    places = [(d.code, d.labels[0].span.line, d.labels[0].span.column) for d in caught.value.diagnostics]
+    assert places == [("E111", 2, 3), ("E118", 3, 4), ("E110", 4, 3)]
+
+
 def test_env_file_lines(tmp_path: Path) -> None:
     lines = """\
         # a comment
@@ -202,6 +245,7 @@ def test_secrets(tmp_path: Path) -> None:
         "MYSQL_PWD",
         "HFTOKEN",
         "REDISCLI_AUTH",
+        "GITHUB_PAT",
         "Authorization",
     ],
 )
@@ -222,6 +266,7 @@ def test_names_that_look_secret(name: str) -> None:
         "MAX_TOKENS_PER_BATCH_SIZE",
         "AUTHOR",
         "BYPASS",
+        "PATTERN",
         "X-Key",
     ],
 )

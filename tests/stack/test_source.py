@@ -152,3 +152,10 @@ def test_depth_cannot_exhaust_the_stack(tmp_path: Path) -> None:
         file = tmp_path / "stack.yaml"
         file.write_text("x: " + opening * 20_000)
         assert source.read(file).problems
+
+
+def test_five_thousand_services_are_a_stack_file(tmp_path: Path) -> None:
+    lines = "".join(
+        f"  s{n}: {{command: x, depends_on: [a, b], environment: {{A: 1}}}}\n" for n in range(5000)
+    )
+    assert len(read(tmp_path, f"servers:\n{lines}").entries) == 1
