@@ -252,11 +252,10 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--crash-with", choices=CRASHES, default="SIGKILL", help="by default SIGKILL")
     group.add_argument(
-        "--unhealthy-after",
-        "--alive-for",
-        type=duration,
-        metavar="T",
-        help="then /health gives 500; counted from readiness",
+        "--unhealthy-after", type=duration, metavar="T", help="then /health gives 500; counted from readiness"
+    )
+    group.add_argument(  # Pythons differ in how they show two names of one option
+        "--alive-for", dest="unhealthy_after", type=duration, default=None, help=argparse.SUPPRESS
     )
     group.add_argument(
         "--freeze-after", type=duration, metavar="T", help="then it accepts and never answers; likewise"

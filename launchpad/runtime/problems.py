@@ -240,7 +240,16 @@ def _not_started(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
 
 
 def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
-    what = "failed" if unit.is_job else "ended" if last.code == 0 else "crashed"
+    sick = last.kind == "unhealthy"
+    what = (
+        "was no longer healthy"
+        if sick
+        else "failed"
+        if unit.is_job
+        else "ended"
+        if last.code == 0
+        else "crashed"
+    )
     before = [o.text for o in unit.history[:-1] if o.kind not in ("stopped", "ports", SHUT_OUT)]
     notes = [last.text + (f" (attempt {len(unit.deaths)})" if len(unit.deaths) > 1 else "")]
     seen = unit.sights[-1] if unit.sights else None
@@ -252,7 +261,7 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
         limit = f"; `max_restarts` is {restart.max_restarts}" if given_up else ""
         notes.append(f"before: {', '.join(before[-4:])}{limit}")
     return Diagnostic(
-        "E503" if last.kind == "unhealthy" else "E501",
+        "E503" if sick else "E501",
         f"`{unit.name}` {what}" + (" and was given up" if given_up else ""),
         labels=_labels(place(unit.name)),
         notes=tuple(notes),
