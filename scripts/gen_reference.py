@@ -324,7 +324,7 @@ a line of its own. `NO_COLOR=1` takes the colours away, `FORCE_COLOR=1` keeps th
 | 1 | a service or a job failed |
 | 2 | the input is wrong, or a port is not free, and nothing was changed |
 | 3 | launchpad itself failed |
-| 130 | interrupted with Ctrl-C |
+| 130 | interrupted: Ctrl-C, SIGTERM or SIGHUP; the stack was stopped in order |
 
 `launchpad run JOB` exits with the job's own code.
 """
