@@ -272,7 +272,8 @@ class Reloader:
         said = lines(meaning.changes)
 
         def tell() -> None:
-            supervisor.applied(f"{self._options.file.name} was applied", said)
+            if supervisor.stale or any(one.verb != "keep" for one in meaning.changes):
+                supervisor.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
         self._options = replace(options, scaled=meaning.reading.loaded.scaled)

@@ -330,3 +330,12 @@ def test_options_of_a_second_up_are_applied_or_forgotten(make_stack: Make) -> No
     assert {name: row["pid"] for name, row in stack.ps().items()} == pids, "they hold"
     stack.down()
     taken[0].close()
+
+
+def test_an_up_that_changes_nothing_is_no_news(make_stack: Make) -> None:
+    stack = make_stack("servers: {llm: {command: PRETEND}}")
+    stack.up()
+    stack.up()
+    stack.cli("reload", check=0)
+    assert not [event for event in stack.events() if "was applied" in event["text"]]
+    stack.down()
