@@ -21,12 +21,22 @@ def of_another_user(path: str | os.PathLike[str] | None) -> Refused | None:
     parts = Path(path).parts
     if FOLDER not in parts:
         return None
-    root = Path(*parts[: parts.index(FOLDER) + 1])
+    depth = parts.index(FOLDER) + 1
+    root = Path(*parts[:depth])
+    for end in range(depth, len(parts) + 1):
+        part = Path(*parts[:end])
+        owner = _owner(part)
+        if owner is not None and owner != os.getuid():
+            found = _whole(root, _name(owner)) if part == root else _some(root, part, _name(owner))
+            return Refused([found])
+    return None
+
+
+def _owner(path: Path) -> int | None:
     try:
-        uid = os.lstat(root).st_uid
+        return os.lstat(path).st_uid
     except OSError:
         return None
-    return None if uid == os.getuid() else Refused([_diagnostic(root, _name(uid))])
 
 
 def _name(uid: int) -> str:
@@ -36,7 +46,7 @@ def _name(uid: int) -> str:
         return str(uid)
 
 
-def _diagnostic(root: Path, owner: str) -> Diagnostic:
+def _whole(root: Path, owner: str) -> Diagnostic:
     return Diagnostic(
         "E604",
         f"the stack belongs to user `{owner}`",
@@ -44,3 +54,20 @@ def _diagnostic(root: Path, owner: str) -> Diagnostic:
         consequence="nothing was changed",
         hint=f"ask as `{owner}`; a copy of the stack file in a folder of yours is a stack of its own",
     )
+
+
+def _some(root: Path, part: Path, owner: str) -> Diagnostic:
+    return Diagnostic(
+        "E604",
+        f"a part of the stack's state belongs to user `{owner}`",
+        notes=(f"{part}: it was written when launchpad was run as `{owner}`",),
+        consequence="nothing was changed",
+        hint=f"take it back, once nothing of it runs: `sudo chown -R {_name(os.getuid())} {root}`",
+    )
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """What root writes into the state of another user (`sudo launchpad down`) stays that user's."""
+    if os.getuid() == 0:
+        owner = os.stat(folder)
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

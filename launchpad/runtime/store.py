@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +22,7 @@ from launchpad.core.model import Lease
 from launchpad.errors import Diagnostic, Refused
 from launchpad.hosts.local import records
 from launchpad.hosts.local.registry import registration_in
-from launchpad.ownership import of_another_user
+from launchpad.ownership import give_to_owner, of_another_user
 from launchpad.paths import StackPaths
 
 VERSION = 1
@@ -100,21 +101,29 @@ def prepare(paths: StackPaths) -> None:
     root.mkdir(mode=0o700, exist_ok=True)
     for folder in (paths.state_dir, paths.logs_dir, paths.records_dir):
         folder.mkdir(mode=0o700, exist_ok=True)
-        _no_links_in(folder)
+        _only_ours(folder)
     ignore = root / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")
 
 
-def _no_links_in(folder: Path) -> None:
-    """Nothing here is ever a link that launchpad made: one could lead what is written anywhere."""
+def _only_ours(folder: Path) -> None:
+    """Nothing here is ever a link that launchpad made: one could lead what is written anywhere. Nor is it another user's, unless we
+    are root: what cannot be read or written is better told of before anything starts."""
     for path in (folder, *folder.iterdir()):
-        if path.is_symlink():
+        try:
+            seen = path.lstat()
+        except FileNotFoundError:
+            continue  # the draft of a file, written by the supervisor that runs
+        if stat.S_ISLNK(seen.st_mode):
             raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, and none is followed here")
+        if seen.st_uid != os.getuid() != 0:
+            raise PermissionError(errno.EPERM, "it belongs to another user", str(path))
 
 
 def _unwritable(paths: StackPaths, error: OSError) -> Refused:
-    theirs = of_another_user(paths.state_dir) if isinstance(error, PermissionError) else None
+    where = error.filename or paths.state_dir
+    theirs = of_another_user(where) if isinstance(error, PermissionError) else None
     return theirs or Refused(
         [
             Diagnostic(
@@ -230,5 +239,6 @@ def write_atomically(path: Path, data: dict[str, Any]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "w") as file:
+        give_to_owner(fd, path.parent)
         json.dump(data, file)
     os.replace(part, path)

@@ -12,7 +12,9 @@ import pytest
 
 from launchpad import paths
 from launchpad.control.server import is_own
+from launchpad.errors import Refused
 from launchpad.ownership import of_another_user
+from launchpad.runtime import store
 from tests.e2e.conftest import Make
 from tests.e2e.harness import LAUNCHPAD, Stack, eventually
 
@@ -150,6 +152,33 @@ def test_the_state_of_another_users_stack(tmp_path: Path, another: int) -> None:
     (one,) = found.diagnostics
     assert (one.code, str(tmp_path) in one.notes[0]) == ("E604", True)
     assert of_another_user(tmp_path) is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make somebody else's files")
+def test_a_state_that_root_has_written_into(make_stack: Make) -> None:
+    """`sudo launchpad up`, and then without; here the other way round: nobody is the one whose state it is."""
+    stack = make_stack("jobs: {j: {command: PRETEND --exit 0}}")
+    stack.cli("up", check=0)
+    state = stack.folder / ".launchpad"
+    for path in (state, *state.rglob("*")):
+        os.chown(path, 65534, 65534)
+    os.chown(state / "stack.yaml" / "state.json", 0, 0)
+    found = of_another_user(state / "stack.yaml" / "state.json")
+    assert found is not None
+    monkey = paths.stack_paths(stack.file)
+    store.save(monkey.state, store.load(monkey))
+    assert monkey.state.stat().st_uid == 65534, "what root writes there stays that user's"
+
+
+def test_files_of_another_user_are_told_of_before_anything_starts(
+    make_stack: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = make_stack("jobs: {j: {command: PRETEND --exit 0}}")
+    stack.cli("up", check=0)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(Refused) as caught:
+        store.made_ready(paths.stack_paths(stack.file))
+    assert caught.value.diagnostics[0].code == "E604"
 
 
 def test_the_socket_is_for_its_user_and_for_root(monkeypatch: pytest.MonkeyPatch) -> None:

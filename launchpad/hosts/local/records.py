@@ -21,6 +21,7 @@ from typing import Any
 
 from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
 from launchpad.hosts.local import process
+from launchpad.ownership import give_to_owner
 from launchpad.paths import StackPaths
 
 VERSION = 1
@@ -132,6 +133,7 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
         os.unlink(draft)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
+        give_to_owner(fd, path.parent)
         file.write(json.dumps(content) + "\n")
     os.replace(draft, path)
 
