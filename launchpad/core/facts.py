@@ -88,7 +88,8 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """`stage`: chdir, exec, output, fork… `final`: trying again cannot help. `detail`: longer evidence."""
+    """`stage`: chdir, exec, output, fork… `final`: trying again cannot help. `detail`: longer evidence. `lost`: its ports
+    that it cannot have now."""
 
     service: str
     attempt: int
@@ -96,6 +97,7 @@ class SpawnFailed:
     text: str
     final: bool = False
     detail: str = ""
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

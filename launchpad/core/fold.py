@@ -184,6 +184,7 @@ def _spawn_failed(state: State, fact: facts.SpawnFailed, now: float) -> None:
     unit.final = fact.final
     asked = unit.phase in (Phase.STOPPING, Phase.KILLING) and unit.leaving is None
     kind = "stopped" if asked else "spawn"
+    ports.lose(state, unit, fact.lost)
     moves.die(state, unit, Outcome(kind, now, None, fact.text, detail=fact.detail), now)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Exited, PlanApplied, PortsLeased, PortsRefused, Spawned
+from launchpad.core.facts import Exited, PlanApplied, PortsLeased, PortsRefused, Spawned, SpawnFailed
 from launchpad.core.model import Handle, Lease, Phase
 from launchpad.core.wishes import LeasePorts, ReleasePorts, Spawn, Wish
 from tests.sim import notation
@@ -86,3 +86,20 @@ def test_who_is_shut_out_for_ever_is_restarted_as_any_other() -> None:
         wishes = engine.step(0.2, [Spawned("llm", start.attempt, Handle(7)), ended])
     assert engine.units["llm"].phase is Phase.BACKOFF
     assert len(engine.units["llm"].deaths) == 1
+
+
+def test_a_port_that_is_not_free_at_a_start_is_exchanged() -> None:
+    """It was let go of for the program before: somebody has it, or the remains of that one's connections."""
+    engine = Engine(1)
+    plan = notation.plan(1, ["server llm ports=8000-8001"])
+    (wish,) = only(LeasePorts, engine.step(0.0, [PlanApplied(plan, (("llm", True),))]))
+    assert isinstance(wish, LeasePorts)
+    lease = Lease("llm", "main", 8000, "127.0.0.1")
+    (start,) = only(Spawn, engine.step(0.1, [PortsLeased(wish.batch, (lease,))]))
+    assert isinstance(start, Spawn)
+    wishes = engine.step(0.2, [SpawnFailed("llm", start.attempt, "ports", "it is not free", lost=("main",))])
+    assert only(ReleasePorts, wishes) == [ReleasePorts((lease,))]
+    later = engine.step(1.0)
+    (again,) = only(LeasePorts, [*wishes, *later])
+    assert isinstance(again, LeasePorts)
+    assert again.preferred == ()

@@ -508,7 +508,7 @@ def test_a_released_port_that_somebody_took_fails_the_start(tmp_path: Path) -> N
             with pytest.raises(NotStarted) as caught:
                 child.start(Handover.RELEASE)
         assert (caught.value.stage, caught.value.final) == ("ports", False)
-        assert f"its port {number} was taken while it was let go of" in caught.value.text
+        assert f"its port {number} is not free after it was let go of" in caught.value.text
         child.start(Handover.RELEASE)
         child.listens()
         child.end()

@@ -11,6 +11,8 @@ import pytest
 
 from launchpad.core.model import CheckKind
 from launchpad.hosts.local import sockets_netlink
+from launchpad.hosts.local.port_hold import has_remains
+from tests.e2e.harness import eventually
 from tests.local.probing import bench, free_port, has_ipv6, http, lease, process, server
 from tests.local.test_sockets import refuse
 
@@ -70,6 +72,32 @@ def test_what_an_answer_is_called(
             assert (fact.ok, fact.seen.kind, fact.seen.text) == (ok, kind, text)
 
     asyncio.run(run())
+
+
+HANGS_UP = """
+import socket, sys
+sock = socket.create_server(("127.0.0.1", 0))
+print(sock.getsockname()[1], flush=True)
+while True:
+    peer, _ = sock.accept()
+    peer.recv(65536)
+    peer.sendall(sys.argv[1].encode())
+    peer.close()
+"""
+
+
+@pytest.mark.parametrize("more", ["", "Content-Length: 2\r\n"])
+def test_a_server_that_hangs_up_first_is_left_without_remains(tmp_path: Path, more: str) -> None:
+    """In TIME_WAIT they would keep a program that binds without SO_REUSEADDR from its port for a minute."""
+    with process(HANGS_UP, f"HTTP/1.0 200 OK\r\n{more}\r\nok") as (_, line):
+        port = int(line)
+
+        async def run() -> None:
+            async with bench(tmp_path) as b:
+                await b.ask(HTTP, f"http://127.0.0.1:{port}/")
+
+        asyncio.run(run())
+        eventually(lambda: not has_remains(port), "no connection is left on its port")
 
 
 def test_503_then_200(tmp_path: Path) -> None:
@@ -184,7 +212,7 @@ def test_a_restarted_server_is_asked_over_a_fresh_connection(tmp_path: Path) -> 
             port = free_port()
             for _ in range(3):
                 async with server(http(), port=port):
-                    assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/")).ok
+                    await b.ask(HTTP, f"http://127.0.0.1:{port}/")
                 assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/")).seen.kind == "refused"
 
     asyncio.run(run())

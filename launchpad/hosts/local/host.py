@@ -150,7 +150,7 @@ class LocalHost:
                 running = self._start(wish, undo)
             except NotStarted as why:
                 fact: Fact = SpawnFailed(
-                    wish.service, wish.attempt, why.stage, why.text, why.final, why.detail
+                    wish.service, wish.attempt, why.stage, why.text, why.final, why.detail, why.lost
                 )
             else:
                 undo.pop_all()

@@ -277,10 +277,10 @@ class Ports:
         try:
             hold.take(strict=False)
         except Taken:
-            (who,) = holders(lease.host, [lease.number], {}, registrations())
-            who = who.partition("  ")[2]
-            text = f"its port {lease.number} was taken while it was let go of: {who}"
-            raise NotStarted("ports", text, False) from None
+            others = [one for one in registrations() if one.run_id != self._run_id]
+            (who,) = holders(lease.host, [lease.number], {}, others)
+            text = f"its port {lease.number} is not free after it was let go of: {who.partition('  ')[2]}"
+            raise NotStarted("ports", text, False, lost=(lease.name,)) from None
 
     def _retake(self, hold: Hold, wait_s: float) -> None:
         """After a child to which the port was released: have it back, as soon as it can be had."""

@@ -11,7 +11,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launchpad.core.model import Seen
 from launchpad.core.wishes import Probe
@@ -19,6 +19,9 @@ from launchpad.hosts.local import descriptors
 from launchpad.hosts.local.diagnose import Elsewhere, Ownership
 from launchpad.hosts.local.probes_net import Knock, Names, Target, target_of
 from launchpad.hosts.local.running import Running
+
+if TYPE_CHECKING:
+    from launchpad.hosts.local.probes_http import Exchange
 
 _BLAME_EVERY_S = 1.0
 _BODY_WAIT_S = 0.1
@@ -152,7 +155,7 @@ class _Asking:
         self._wish = wish
         self._running = running
         self._target = target
-        self._writer: asyncio.StreamWriter | None = None
+        self._exchange: Exchange | None = None
 
     async def run(self) -> None:
         """Connect, to the first of a name's addresses that lets us, then ask."""
@@ -176,10 +179,8 @@ class _Asking:
             await self._converse()
 
     def close(self) -> None:
-        if self._writer is not None and self._target.scheme == "https":
-            self._writer.transport.abort()  # a farewell would be waited for
-        elif self._writer is not None:
-            self._writer.close()
+        if self._exchange is not None:
+            self._exchange.hang_up()
         if self.knock is not None:
             self.knock.close()
 
@@ -191,7 +192,7 @@ class _Asking:
         probing = self._wish.probing
         try:
             sock = self.knock.take()
-            exchange, self._writer = await probes_http.begin(sock, self._target, self.knock.address)
+            exchange = self._exchange = await probes_http.begin(sock, self._target, self.knock.address)
             status = await exchange.head(self._target, probing.headers, probing.content)
             if not any(low <= status <= high for low, high in probing.status):
                 self._bad(_status_seen(status, await exchange.beginning(_BODY_WAIT_S)))

@@ -1,15 +1,18 @@
 """One HTTP request over a connection that is already made.
 
 No proxy, no redirect followed, no connection kept: what is asked is exactly the address that was knocked at.
-The client closes first, so that no half-dead connection stays on the server's port. h11 speaks the protocol
+The client closes first, so that no half-dead connection stays on the server's port; where the server does, what would remain there
+for a minute is swept away. h11 speaks the protocol
 and is loaded with the first request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -78,6 +81,27 @@ class Exchange:
         except (TimeoutError, HttpTrouble, OSError):
             return self._body.decode("utf-8", "replace")
 
+    async def farewell(self, wait_s: float) -> None:
+        """Until a server that said that it would has hung up."""
+        if self._connection.their_state is not self._h11.MUST_CLOSE:
+            return
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(wait_s):
+                while await self._reader.read(_READ_BYTES):
+                    pass
+
+    def hang_up(self) -> None:
+        """A server that has hung up first would keep the connection in TIME_WAIT, and a program that binds without
+        SO_REUSEADDR could not be started again on its port. It has closed its socket, so it does not see the reset."""
+        if self._writer.get_extra_info("ssl_object") is not None:
+            self._writer.transport.abort()  # a farewell would be waited for
+            return
+        sock = self._writer.get_extra_info("socket")
+        if sock is not None and self._reader.at_eof():
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.close()
+
     async def _event(self) -> Any:
         h11 = self._h11
         while True:
@@ -94,9 +118,9 @@ class Exchange:
             self._connection.receive_data(data)
 
 
-async def begin(sock: socket.socket, target: Target, address: str) -> tuple[Exchange, asyncio.StreamWriter]:
+async def begin(sock: socket.socket, target: Target, address: str) -> Exchange:
     """Make the connected socket ready for a request (TLS, where the URL says so). It is closed when this
-    fails; else close the writer. Raises OSError, ssl.SSLError."""
+    fails; else the exchange has to be hung up. Raises OSError, ssl.SSLError."""
     context = None
     try:
         if target.scheme == "https":
@@ -106,13 +130,14 @@ async def begin(sock: socket.socket, target: Target, address: str) -> tuple[Exch
     except BaseException:
         sock.close()
         raise
-    return Exchange(reader, writer), writer
+    return Exchange(reader, writer)
 
 
 async def linger(exchange: Exchange, limit_s: float = _LINGER_S) -> None:
     """Read the rest of an answer that is no longer of interest, so that a server that is still writing it
     does not find the connection broken; within bounds."""
     await exchange.beginning(limit_s)
+    await exchange.farewell(limit_s)
 
 
 async def _tls(is_here: bool) -> ssl.SSLContext:

@@ -25,11 +25,13 @@ PASSING = {*SCARCE, errno.ENOSPC, errno.EDQUOT}
 
 class NotStarted(Exception):
     """`stage`: chdir, exec, fork, output, ports, notify. `final`: trying again cannot help. `detail` is
-    evidence that is too long for a title."""
+    evidence that is too long for a title. `lost`: names of ports that somebody else has."""
 
-    def __init__(self, stage: str, text: str, final: bool, detail: str = "") -> None:
+    def __init__(
+        self, stage: str, text: str, final: bool, detail: str = "", lost: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(text)
-        self.stage, self.text, self.final, self.detail = stage, text, final, detail
+        self.stage, self.text, self.final, self.detail, self.lost = stage, text, final, detail, lost
 
 
 def explain(
