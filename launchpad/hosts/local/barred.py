@@ -17,7 +17,7 @@ from launchpad.hosts.local.sockets import listeners
 from launchpad.hosts.local.spool_reader import SpoolReader
 
 IN_USE = re.compile(
-    rb"(?i)address (?:is )?already in use|EADDRINUSE|errno 98\b|os error 98\b|port .{0,40}\bin use\b"
+    rb"(?i)address (?:is )?already in use|EADDRINUSE|errno 98\b|os error 98\b|\bport\b.{0,40}\bin use\b"
 )
 LOOKED_AT = 64 * 1024
 """Bytes at the end of its output: where a program says why it ends."""
