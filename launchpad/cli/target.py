@@ -196,7 +196,9 @@ def one_name(names: Sequence[str], what: str = "NAME") -> str:
 def not_running(paths: StackPaths, stack: str = "") -> str:
     """What to say when no supervisor answers; names what lives all the same."""
     from launchpad.hosts.local.orphans import left_of
+    from launchpad.runtime.store import refuse_others
 
+    refuse_others(paths)
     where = f"`{stack}` ({paths.file})" if stack else f"{paths.file}"
     left = left_of(paths)
     if not left.all:

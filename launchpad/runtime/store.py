@@ -93,6 +93,15 @@ def made_ready(paths: StackPaths) -> None:
         prepare(paths)
     except OSError as error:
         raise _unwritable(paths, error) from error
+    refuse_others(paths)
+
+
+def refuse_others(paths: StackPaths) -> None:
+    """Only root gets so far with another user's stack. What is written down of its processes is not believed: it could name any
+    process of the machine. So nothing is started beside them, and nothing is ended by it. Raises Refused."""
+    theirs = of_another_user(paths.state_dir)
+    if theirs is not None and any(paths.records_dir.glob("*")):
+        raise theirs
 
 
 def prepare(paths: StackPaths) -> None:

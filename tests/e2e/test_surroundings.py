@@ -165,9 +165,14 @@ def test_a_state_that_root_has_written_into(make_stack: Make) -> None:
     os.chown(state / "stack.yaml" / "state.json", 0, 0)
     found = of_another_user(state / "stack.yaml" / "state.json")
     assert found is not None
-    monkey = paths.stack_paths(stack.file)
-    store.save(monkey.state, store.load(monkey))
-    assert monkey.state.stat().st_uid == 65534, "what root writes there stays that user's"
+    theirs = paths.stack_paths(stack.file)
+    store.save(theirs.state, store.load(theirs))
+    assert theirs.state.stat().st_uid == 65534, "what root writes there stays that user's"
+    store.made_ready(theirs)
+    (theirs.records_dir / "llm.1.json").write_text("{}")  # of that user: it could name any process
+    for command in ("ps", "up", "down"):
+        assert "error[E604]" in stack.cli(command, check=2).stderr
+    shutil.rmtree(state)
 
 
 def test_files_of_another_user_are_told_of_before_anything_starts(
