@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 MAX_SOCKET_PATH = 100
 """What every kernel takes as the path of a unix socket (Linux: 107 bytes, macOS: 103)."""
 STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
 
 
-@dataclass(frozen=True)
-class StackPaths:
+class StackPaths(Struct, frozen=True, dict=True):
     """All paths of one stack file. Two stack files in one folder do not share anything."""
 
     file: Path

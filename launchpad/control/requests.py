@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 MAX_BODY = 1 << 20
 """Bytes."""
@@ -20,8 +21,7 @@ class Malformed(ValueError):
     """The request is not one; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What a field takes: in words, for a message, and as JSON Schema."""
 
     fits: Callable[[Any], bool]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.core.model import Kind, Ref, Service, Text
 from launchpad.core.render import connect_host
@@ -28,8 +29,7 @@ Where = Callable[[Ref], str]
 """The host at which whoever reads the text reaches a port."""
 
 
-@dataclass
-class Exported:
+class Exported(Struct):
     """Files by name, and what is said about them."""
 
     files: dict[str, str] = field(default_factory=dict)

@@ -6,16 +6,16 @@ Values and small records only; `hosts.sim` makes them happen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import Fact
 from launchpad.core.model import Handle, Identity, Stop
 from launchpad.core.wishes import HostWish, Probe
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True):
     """What one process is going to do. Times in seconds, since its spawn unless said otherwise."""
 
     spawn_s: float = 0.01
@@ -70,8 +70,7 @@ class NoFaults:
 STOP = Stop()
 
 
-@dataclass(slots=True)
-class Process:
+class Process(Struct):
     """One attempt, as it really is."""
 
     service: str

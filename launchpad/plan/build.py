@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.model import (
     Check,
@@ -48,8 +49,7 @@ def build(loaded: Loaded, rev: int = 1) -> Plan:
     return plan(loaded, rev)
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """An earlier reading and its plan."""
 
     loaded: Loaded

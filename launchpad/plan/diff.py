@@ -7,7 +7,9 @@ here is what happens. Refuses to know how a running stack is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.core.model import Kind, OnChange, PortRequest, Service
 from launchpad.plan.read import Reading
@@ -19,8 +21,7 @@ Asked = Mapping[tuple[str, str], PortRequest]
 """Every port of the new stack, by service and name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True):
     """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
     by itself (done, failed, backoff), `failed` what of it is not tried again by itself; `down`: what is not wanted so
     far; `held_down`: what somebody stopped; `ports`: the number held for (service, port name); `goals`: what the
@@ -39,8 +40,7 @@ class Now:
     """The digest of each replacement that is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """`verb`: start, restart, replace (a new one takes over once it is ready), stop, rerun (a job that has ended),
     signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not
     to be started), remove (gone, and was not running).

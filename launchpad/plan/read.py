@@ -6,9 +6,10 @@ Collects the problems of the file and of the graph in one go.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from launchpad.core.model import Plan
 from launchpad.errors import Diagnostic, Label, Refused
@@ -25,8 +26,7 @@ Goals = tuple[tuple[str, bool], ...]
 """Services, and whether each shall run."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A stack file that was found in order, and its plan."""
 
     plan: Plan

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
+
+from msgspec import Struct
 
 from launchpad.plan.config import MASK, Shown, service_as_written
 from launchpad.plan.effects import Effect, effect
@@ -22,8 +23,7 @@ LONGEST = 60
 _OWN_WORDS = ("command", "shell", "environment", "port", "ports")
 
 
-@dataclass(frozen=True, slots=True)
-class Reasons:
+class Reasons(Struct, frozen=True):
     """What differs in what shapes the process, and in what can change under it."""
 
     replace: tuple[str, ...] = ()

@@ -7,7 +7,8 @@ stack stays exactly as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.facts import PlanApplied, PortsLeased, Refusal

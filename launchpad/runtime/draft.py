@@ -9,8 +9,9 @@ import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading
@@ -22,8 +23,7 @@ from launchpad.stack import attempt, local_file
 TRIES = 5
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """`reading` is None where the file was refused, for `problems`. `contents` holds every file that was read or
     looked for."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.control.api import Reply
 from launchpad.core.model import Service
@@ -30,8 +32,7 @@ from launchpad.runtime.supervisor import Supervisor
 STACK_SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """For how long, in seconds, a file has to stay the same before it counts as finished. `settle_s` always;
     `broken_s` while it cannot be used (an editor may be in the middle); `ending_s` while it would end something;
     `cut_s` while it is the beginning of what runs, and would disturb something; `writing_s` is how long a
@@ -46,8 +47,7 @@ class Patience:
     look_s: float = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
+class _Meaning(Struct, frozen=True):
     """What a draft would do. `names`: those that the stack is for then, none for all of it."""
 
     names: tuple[str, ...]

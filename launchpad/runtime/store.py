@@ -13,9 +13,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.core.model import Lease
 from launchpad.errors import Diagnostic, Refused
@@ -26,8 +29,7 @@ from launchpad.paths import StackPaths
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """`run_id` marks every process of this stack in its environment, for as long as the state lives. `memory` is
     there unless the last supervisor ended in order."""
 
@@ -37,16 +39,14 @@ class Stored:
     memory: Memory | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """How often a service was started again, and its latest deaths, in seconds since the epoch."""
 
     restarts: int
     deaths: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """With what the stack file is read, as the command line gave it; paths are absolute."""
 
     profiles: tuple[str, ...] = ()
@@ -55,8 +55,7 @@ class Asked:
     watch: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What is wanted up, what somebody stopped by name, the restarts so far; the attempts that are to replace
     another one and do not serve yet; and what the stack was started with."""
 
@@ -218,7 +217,7 @@ def save(path: Path, stored: Stored) -> None:
         | ({"gpu": p.gpu, "memory": p.memory} if p.gpu else {})
         for p in stored.ports
     ]
-    memory = None if stored.memory is None else asdict(stored.memory)
+    memory = None if stored.memory is None else msgspec.to_builtins(stored.memory)
     data = {"version": VERSION, "epoch": stored.epoch, "run_id": stored.run_id, "ports": leases}
     write_atomically(path, {**data, "memory": memory})
 

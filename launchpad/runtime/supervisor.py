@@ -11,7 +11,8 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.control.api import Event, Notice, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
@@ -41,7 +42,7 @@ from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_view
-from launchpad.runtime.problems import problem
+from launchpad.runtime.problems import output_problems, problem
 from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
 
@@ -299,7 +300,7 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=tuple(views),
-            diagnostics=(*filter(None, found), *self._sink_problems(), *self._unapplied, *self._extra),
+            diagnostics=(*filter(None, found), *self._output_problems(), *self._unapplied, *self._extra),
             stale=self.stale,
             notices=self._notices,
             ends_with=self.ends_with,
@@ -307,20 +308,9 @@ class Supervisor:
             scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.loaded.scaled},
         )
 
-    def _sink_problems(self) -> list[Diagnostic]:
-        found = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
-        lost = self._host.no_room
-        return [Diagnostic("E505", "output is lost", severity="warning", notes=(lost,))] * bool(lost) + [
-            Diagnostic(
-                "E505",
-                f"the output of `{sink.service}` cannot be written to `{sink.path}`",
-                severity="warning",
-                notes=(sink.problem,),
-                consequence=f"nothing is lost: `launchpad logs {sink.service}` has it, and it is tried again",
-            )
-            for sink in found
-            if sink.problem
-        ]
+    def _output_problems(self) -> list[Diagnostic]:
+        sinks = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
+        return output_problems(sinks, self._host.no_room)
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
         """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""

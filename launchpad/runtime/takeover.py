@@ -7,7 +7,8 @@ Decides what is wanted after a supervisor has died, and what is told of it. Refu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core import render
 from launchpad.core.engine import Engine

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.core.model import Outcome, Phase
 from launchpad.core.state import Unit
@@ -29,8 +31,7 @@ Lines = Callable[[str, int], tuple[str, ...]]
 Holders = Callable[[], tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Caught:
+class Caught(Struct, frozen=True):
     """A trap, the line that tells, and who held the GPU's memory at that time."""
 
     trap: Trap

@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict, replace
 from threading import Thread
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, ExitCode, Refused
 from launchpad.paths import StackPaths, stack_paths
@@ -240,7 +241,7 @@ def _end_detached(pid: int) -> int:
 
 def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
     """What `up` would do, and why."""
-    from launchpad.control.api import Reply
+    from launchpad.control.api import Reply, to_json
     from launchpad.plan.diff import Change, lines
     from launchpad.runtime.effects import views
     from launchpad.runtime.join import compared
@@ -254,7 +255,7 @@ def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
         )
         reply = Reply(True, changes=lines(starts)[:-1], effects=views(starts))
     if options.as_json:
-        print(json.dumps([asdict(one) for one in reply.effects], indent=2, ensure_ascii=False))  # noqa: T201
+        print(json.dumps([to_json(one) for one in reply.effects], indent=2, ensure_ascii=False))  # noqa: T201
         return int(ExitCode.OK)
     for line in reply.changes:
         print(line)  # noqa: T201

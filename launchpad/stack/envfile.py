@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from honcho import environ as dotenv
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Span
 from launchpad.stack.files import content
@@ -24,8 +24,7 @@ _LINE = re.compile(
 )
 
 
-@dataclass
-class EnvRead:
+class EnvRead(Struct):
     """One env file as it was read. `names` in the file's order."""
 
     path: Path

@@ -9,10 +9,11 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import PlainValidator
 
 from launchpad.errors import Diagnostic, Span
@@ -34,8 +35,7 @@ NAMED = re.compile(
 """A line of requirements that names another file of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """`requirements: PATH`."""
 
     path: str
@@ -87,8 +87,7 @@ Requirements = Annotated[
 Python = Annotated[str, Form(_python, ({"type": "string", "minLength": 1},))]
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """An environment that is to be made for a service. `lines` are those of a requirements file; `files` all that they
     name, each with a digest of its contents, "" where it is not there. `link`: where people find it, None for a
     place of launchpad's own."""
@@ -100,8 +99,7 @@ class Made:
     link: str | None
 
 
-@dataclass
-class Environments:
+class Environments(Struct):
     """Collects what services say, in any order; then `read` says what is to be made for whom."""
 
     folder: Path
@@ -208,8 +206,7 @@ class Environments:
             self.problems.append(error(VENV, message, one.span("venv"), hint=hint))
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     name: str
     tree: Map
     venv: str | None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack import rules
@@ -41,16 +42,14 @@ MOST_FILES = 100
 GROUPS = ("servers", "jobs", "vars")
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A file that is being read, and where that was asked for."""
 
     path: Path
     span: Span | None = None
 
 
-@dataclass
-class Files:
+class Files(Struct):
     """Reads what a stack file names. `ok`: everything could be read that has to be."""
 
     directory: str
@@ -203,8 +202,7 @@ def _with_vars(files: Files, part: Map, node: Scalar | Map | None) -> Map:
     return Map(part.span, {**part.entries, "vars": Entry(key, Map(given.value.span, entries))})
 
 
-@dataclass
-class _Merged:
+class _Merged(Struct):
     """What several files have together."""
 
     groups: dict[str, dict[str, Entry]] = field(default_factory=lambda: {key: {} for key in GROUPS})

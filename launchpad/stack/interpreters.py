@@ -10,8 +10,9 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launchpad.errors import Diagnostic
 from launchpad.stack.problems import INTERPRETER, VALUE, error, shown
@@ -19,8 +20,7 @@ from launchpad.stack.problems import INTERPRETER, VALUE, error, shown
 VERSION = re.compile(r"(?:python)?(?P<version>3(?:\.[0-9]+){0,2})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(Struct, frozen=True):
     """`asked` is what shapes an environment; `program` the path of it, or a version that uv is to get."""
 
     asked: str

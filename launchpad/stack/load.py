@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, Span
 from launchpad.stack import copies, rules
@@ -41,8 +43,7 @@ from launchpad.stack.whole import read_whole
 FILE_KEYS = ("env_file", "venv", "requirements", "python")
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """What came of reading a file. `loaded` holds the services that are in order, also where others are not;
     it is None where the file is no map at all."""
 
@@ -69,8 +70,7 @@ def attempt(
     return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
 
 
-@dataclass
-class _Loader:
+class _Loader(Struct, dict=True):
     file: Path
     environ: dict[str, str]
     scaled: tuple[Scaled, ...] = ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
@@ -16,8 +17,7 @@ from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """One environment variable that the stack declares. `secret`: its value is never shown."""
 
     name: str
@@ -25,8 +25,7 @@ class Variable:
     secret: bool = False
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A stack file (with its local file, env files and options) that was found in order."""
 
     name: str

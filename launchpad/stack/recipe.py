@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import Field
 
 from launchpad.errors import Diagnostic, Span
@@ -81,8 +81,7 @@ class Traps(Strict):
     traps: dict[str, Trap] = Field()
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """`service` holds keys of a server or job, as they are written. `packaged`: it came with launchpad."""
 
     name: str

@@ -7,11 +7,11 @@ several documents, aliases that grow without end, too deep, too large. Knows no 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack import syntax
@@ -35,8 +35,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass
-class Read:
+class Read(Struct):
     """One file as it was read. `root` is missing where reading had to stop."""
 
     file: str
@@ -112,8 +111,7 @@ def _after(file: str, before: str) -> Span:
     return _spot(file, len(lines), len(lines[-1]) + 1)
 
 
-@dataclass
-class _Frame:
+class _Frame(Struct):
     """A list or map that is being read. A map's children alternate: key, value, key, value."""
 
     is_map: bool

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic
 from launchpad.stack.extends import Source, heirs
@@ -20,8 +21,7 @@ from launchpad.stack.scope import World
 from launchpad.stack.source import read
 
 
-@dataclass
-class Whole:
+class Whole(Struct):
     """`root` is missing where there is no telling what the stack is."""
 
     root: Map | None = None

@@ -5,11 +5,10 @@ A case's text is a stack file; `^` marks nothing here, places are counted by han
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     text: str | bytes
     problems: tuple[str, ...]
     """`CODE LINE:COLUMN` of every problem, in the order in which they are told; `CODE -` without a place."""

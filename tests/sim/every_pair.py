@@ -13,8 +13,9 @@ import os
 import sys
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from launchpad.core.facts import Exited, Fact, Spawned, SpawnFailed
 from launchpad.core.wishes import HostWish
@@ -36,8 +37,7 @@ def ways(thing: HostWish | Fact) -> list[str]:
     return found
 
 
-@dataclass
-class Forks(every_fault.Breaks):
+class Forks(every_fault.Breaks, Struct):
     """Breaks everything: in children. This process's own first faults are those of every `parts`-th point."""
 
     part: int = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
@@ -18,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from launchpad.core.facts import Fact, Prepared, PrepareFailed, Preparing
 from launchpad.core.model import Environment
@@ -158,7 +159,7 @@ class _Making:
         environment = {**inherited(True, os.environ), **marks}
         with contextlib.ExitStack() as files:
             asked = files.enter_context(tempfile.TemporaryFile())
-            asked.write(json.dumps(dataclasses.asdict(self._wanted)).encode())
+            asked.write(json.dumps(msgspec.to_builtins(self._wanted)).encode())
             asked.seek(0)
             errors = files.enter_context(open(self._paths.supervisor_log, "ab"))
             program = "launchpad.hosts.local.environment_maker"

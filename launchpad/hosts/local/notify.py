@@ -12,8 +12,9 @@ import secrets
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _CREDENTIALS = struct.Struct("iII")
 _LONGEST_PATH = 107
@@ -21,8 +22,7 @@ _MAX_BYTES = 8192
 _MAX_DESCRIPTORS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One datagram: who sent it, and its assignments (`READY`, `STATUS`…)."""
 
     pid: int

@@ -10,14 +10,15 @@ about a process; ends nothing (`orphans` does), and takes nothing over (`survey`
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
 from launchpad.hosts.local import process
@@ -27,8 +28,7 @@ VERSION = 1
 USUAL_STOP = Stop()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """`handle` is None for an intent: whether the process came to be is not known. `started_at` in seconds
     since the epoch, `log_start` the offset in the log where its output begins; `silent`: there is no log. `needs`
     are the services it was started after. `notify` is the address of its NOTIFY_SOCKET, `notified` that it said
@@ -191,7 +191,7 @@ def _lease_json(one: Lease) -> list[str | int]:
 def _lease(raw: list[Any]) -> Lease:
     service, name, number, host, *gpu = raw
     known = Lease(str(service), str(name), int(number), str(host))
-    return known if not gpu else dataclasses.replace(known, gpu=str(gpu[0]), memory=int(gpu[1]))
+    return known if not gpu else replace(known, gpu=str(gpu[0]), memory=int(gpu[1]))
 
 
 def _life(record: Record) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 CUT_PREFIX = "cut."
 """`NAME.old/cut.START.SIZE.HOLE.DROPPED`: a head that is copied and now goes from `NAME.log`, which had SIZE
@@ -24,8 +25,7 @@ would cost each of any number of readers a descriptor of inotify, of which a use
 _BLOCK = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """`old` are (offset of the first byte, path) in order; `base` is the offset of the first byte of the
     file `NAME.log`, `floor` the first one that is still in it (the rest may be a hole)."""
 
