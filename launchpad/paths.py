@@ -121,6 +121,11 @@ ENVIRONMENTS = "environments"
 """Within `.launchpad`: Python environments that launchpad made, each in a folder of its own."""
 
 
+def local_file(file: Path) -> Path:
+    """The personal file beside a stack file."""
+    return file.with_name(f"{file.stem}.local{file.suffix}")
+
+
 def may_lead(link: str) -> bool:
     """Whether launchpad may make this the link to an environment: nothing is there, or such a link is."""
     if not os.path.lexists(link):

@@ -37,12 +37,12 @@ def command(
     paths = locate(given)
     reading = read(paths, *shaping)
     services = {service.name: service for service in reading.plan.services}
-    names = each([name], reading.loaded.groups)
+    names = each([name], reading.groups)
     check_names(names, list(services), reading.name)
     snapshot = running(paths)
     value = _values(services, snapshot)
     for service in (services[one] for one in names):
-        if name in reading.loaded.groups:
+        if name in reading.groups:
             print(f"# {service.name}")
         texts = {
             key: "".join(part if isinstance(part, str) else value(part) for part in parts)

@@ -72,8 +72,8 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
 
 def _gone(name: str, old: Reading, new: Reading, now: Now) -> Change:
     verb = "stop" if name in now.running else "remove"
-    group = old.loaded.origin[name]
-    left = new.loaded.groups.get(group)
+    group = old.head.origin[name]
+    left = new.groups.get(group)
     if left is None or group == name:
         return Change(name, verb, ("no longer in the stack",))
     copies = "no copy" if not left else "1 copy" if len(left) == 1 else f"{len(left)} copies"

@@ -14,11 +14,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from launchpad.errors import Diagnostic, Refused
+from launchpad.paths import local_file
 from launchpad.plan.read import Reading
 from launchpad.runtime.contents import Contents, contents
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import read
-from launchpad.stack import attempt, local_file
 
 TRIES = 5
 
@@ -77,6 +77,8 @@ def _read(
         reading = read(options, before=before)
         return reading, (), reading.inputs
     except Refused as refused:
+        from launchpad.stack.load import attempt
+
         again = attempt(
             options.file,
             set_vars=dict(options.set_vars),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from launchpad.stack.copies import Scaled
+    from launchpad.stack.asked import Scaled
 
 from launchpad.runtime.store import Asked
 

@@ -19,7 +19,7 @@ from launchpad.runtime import store
 from launchpad.runtime.options import UpOptions
 
 if TYPE_CHECKING:
-    from launchpad.stack.copies import Scaled
+    from launchpad.stack.asked import Scaled
 
 _PARAMETER = re.compile(r"\$\{?[@*1-9]")
 
@@ -40,14 +40,14 @@ def read(options: UpOptions, rev: int = 1, before: Reading | None = None) -> Rea
 
 def scaled(paths: StackPaths) -> tuple[Scaled, ...]:
     """The numbers of copies that the stack has instead of those of its file."""
-    from launchpad.stack.copies import Scaled
+    from launchpad.stack.asked import Scaled
 
     return tuple(Scaled(*one) for one in store.remembered(paths).scaled)
 
 
 def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
     """The same stack, in which `job`, with `args` after its command, decides when all is over."""
-    if (copies := reading.loaded.groups.get(job)) is not None:
+    if (copies := reading.groups.get(job)) is not None:
         raise Refused([_one_of(job, copies)])
     reading.goals((job,))  # refuses unknown names
     services = []
@@ -112,7 +112,7 @@ def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
 
 def _scaled(options: UpOptions, asked: Mapping[str, float]) -> tuple[Scaled, ...]:
     """What was asked for before, but for what is asked for now."""
-    from launchpad.stack.copies import Scaled
+    from launchpad.stack.asked import Scaled
 
     before = (one for one in options.scaled if one.name not in asked)
     return (*before, *(Scaled(name, int(count)) for name, count in asked.items()))

@@ -211,7 +211,7 @@ class Reloader:
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
         if draft.contents == self._applied or self._is_what_runs(meaning):
             self._applied = draft.contents
-            self._options = replace(self._options, scaled=meaning.reading.loaded.scaled)
+            self._options = replace(self._options, scaled=meaning.reading.scaled)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
@@ -275,7 +275,7 @@ class Reloader:
             supervisor.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
-        self._options = replace(options, scaled=meaning.reading.loaded.scaled)
+        self._options = replace(options, scaled=meaning.reading.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said

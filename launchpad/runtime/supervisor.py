@@ -304,8 +304,8 @@ class Supervisor:
             stale=self.stale,
             notices=self._notices,
             ends_with=self.ends_with,
-            groups=dict(self.reading.loaded.groups),
-            scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.loaded.scaled},
+            groups=dict(self.reading.groups),
+            scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.scaled},
         )
 
     def _output_problems(self) -> list[Diagnostic]:

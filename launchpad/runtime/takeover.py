@@ -141,7 +141,7 @@ def remember(engine: Engine, shift: float, asked: Asked, reading: Reading) -> Me
         },
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
         asked=asked,
-        scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.loaded.scaled),
+        scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.scaled),
     )
 
 

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from launchpad.core.model import Outcome, Phase
 from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic
+from launchpad.plan.head import Trap
 from launchpad.runtime.problems import Place
-from launchpad.stack.recipe import Trap
 
 KNOWN = "E509"
 LINES = 200

@@ -42,7 +42,7 @@ def up(options: UpOptions) -> int:
     owner = None if options.until_exit is None else Owner(options.until_exit)
     options = replace(options, scaled=scaled(paths))
     reading = _read(options, paths)
-    options = replace(options, scaled=reading.loaded.scaled)  # the file may say another number by now
+    options = replace(options, scaled=reading.scaled)  # the file may say another number by now
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:

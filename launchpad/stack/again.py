@@ -26,11 +26,12 @@ class Surroundings(Struct, frozen=True):
     symbols: Mapping[str, object]
 
 
-def surroundings(world: World) -> Surroundings:
+def surroundings(world: World, environ: Mapping[str, str]) -> Surroundings:
+    """`environ`: all of launchpad's own environment."""
     return Surroundings(
         world.directory,
         world.name,
-        dict(world.environ),
+        environ,
         {**world.env_files, "--env-file": dict(world.given)},
         dict(world.set_vars),
         {name: _plain(node) for name, node in world.vars.items()},

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, Label, Span
+from launchpad.stack.asked import Scaled
 from launchpad.stack.home import service_name
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq
 from launchpad.stack.problems import CONFLICT, NAME, SET, did_you_mean, error, shown
@@ -25,15 +26,6 @@ Groups = Mapping[str, tuple[str, ...]]
 """Name → its copies."""
 Fill = Callable[[Scalar], str | None]
 """The text of a name in `depends_on`, filled in; None where it cannot be, which is told elsewhere."""
-
-
-class Scaled(Struct, frozen=True):
-    """So many copies are wanted, instead of so many that the file says; None: of whatever it says now. Once it says
-    something else, that holds."""
-
-    name: str
-    count: int
-    instead_of: int | None = None
 
 
 class Expanded(Struct):

@@ -14,10 +14,11 @@ from honcho import environ as dotenv
 from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Span
-from launchpad.stack.files import content
+from launchpad.stack import machine
+from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.nodes import BREAK
 from launchpad.stack.problems import BOUNDS, ENV_FILE, UNREADABLE, Stop, error, shown
-from launchpad.stack.source import MAX_BYTES, decode, reason
+from launchpad.stack.source import decode, reason
 
 _LINE = re.compile(
     r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*(?P<equals>=)?[ \t]*(?P<value>.*?)\s*\Z"
@@ -38,7 +39,7 @@ def read_env(path: Path, environ: Mapping[str, str], *, required: bool, wanted_a
     is taken from `environ`."""
     result = EnvRead(path)
     try:
-        data = content(path, MAX_BYTES + 1)
+        data = machine.content(path)
         result.found = True
         if len(data) > MAX_BYTES:
             raise Stop(

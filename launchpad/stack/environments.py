@@ -17,10 +17,9 @@ from msgspec.structs import replace
 from pydantic import PlainValidator
 
 from launchpad.errors import Diagnostic, Span
-from launchpad.paths import may_lead
-from launchpad.stack import fields
+from launchpad.stack import fields, machine
 from launchpad.stack.fields import Form, schema, wrong
-from launchpad.stack.files import content
+from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.interpreters import Interpreter, installer, interpreter
 from launchpad.stack.nodes import Map, kind_of, span_at
 from launchpad.stack.problems import CONFLICT, REQUIREMENTS, VALUE, VENV, error, shown
@@ -28,7 +27,6 @@ from launchpad.stack.reuse import base_of, placed
 from launchpad.stack.source import reason
 from launchpad.stack.words import Word
 
-MAX_BYTES = 1_000_000
 NAMED = re.compile(
     r"\s*(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<path>\S.*?)\s*(?:#.*)?\Z"
 )
@@ -144,7 +142,7 @@ class Environments(Struct):
 
     def _made(self, one: _Asked, uv: str) -> Made | None:
         link = None if one.venv is None else str(self.path(one.venv))
-        if link is not None and not may_lead(link):
+        if link is not None and not machine.may_be_made(link):
             message = f"`{one.venv}` is there already, and launchpad did not make it"
             hint = f"take it away, `mv {one.venv} {one.venv}.old`, or leave `requirements` out"
             self.problems.append(error(VENV, message, one.span("venv"), hint=hint))
@@ -177,7 +175,7 @@ class Environments(Struct):
             return
         self.inputs += [path] if path not in self.inputs else []
         try:
-            data = content(path, MAX_BYTES + 1)
+            data = machine.content(path)
         except OSError as problem:
             files[str(path)] = ""
             if span is not None:
@@ -199,9 +197,9 @@ class Environments(Struct):
 
     def _is_there(self, one: _Asked, venv: str) -> None:
         folder = self.path(venv)
-        if not any(os.path.isdir(folder / programs) for programs in ("bin", "Scripts")):
+        if not any(machine.is_dir(folder / programs) for programs in ("bin", "Scripts")):
             hint = f"`python -m venv {venv}`"
-            what = "is not a virtual environment" if os.path.isdir(folder) else "is not there"
+            what = "is not a virtual environment" if machine.is_dir(folder) else "is not there"
             message = f"the virtual environment `{folder}` {what}"
             self.problems.append(error(VENV, message, one.span("venv"), hint=hint))
 
@@ -237,7 +235,7 @@ def absolute(line: str, folder: Path) -> str:
     """A line of a list as it has to stand in a file that is somewhere else: its paths count from `folder`."""
     option, separator, rest = _option(line)
     if option and "://" not in rest:
-        there = os.path.normpath(folder / os.path.expanduser(rest))
+        there = os.path.normpath(folder / machine.at_home(rest))
         is_path = option not in ("-e", "--editable") or rest.startswith((".", "/", "~"))
         return f"{option}{separator}{there}" if is_path else line
     if re.match(r"\.{1,2}(/|\Z)", line):

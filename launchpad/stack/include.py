@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
-from launchpad.stack import rules
+from launchpad.stack import machine, rules
 from launchpad.stack.again import alike
 from launchpad.stack.extends import Source, heirs
 from launchpad.stack.home import Home, settled
@@ -83,7 +83,7 @@ class Files(Struct):
     def _read(self, path: Path, span: Span) -> Map | None:
         if path not in self.inputs:  # also where it is not there: it may appear
             self.inputs.append(path)
-        if not os.path.exists(path):
+        if not machine.exists(path):
             self.stop(error(UNREADABLE, f"there is no file `{path}`", span))
             return None
         found = read(path)
@@ -100,7 +100,7 @@ class Files(Struct):
 
 def target(source: Path, text: str) -> Path:
     """The file that is named in `source`."""
-    return Path(os.path.normpath(source.parent / os.path.expanduser(text)))
+    return Path(os.path.normpath(source.parent / machine.at_home(text)))
 
 
 def expanded(files: Files, root: Map, home: Home | None, opened: tuple[Opened, ...]) -> tuple[Map, set[str]]:

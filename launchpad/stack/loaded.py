@@ -9,7 +9,8 @@ from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
-from launchpad.stack.copies import Needs, Scaled
+from launchpad.stack.asked import Scaled
+from launchpad.stack.copies import Needs
 from launchpad.stack.environments import Made
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.recipe import Recipe

@@ -16,6 +16,7 @@ from msgspec import Struct
 from pydantic import Field
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack import machine
 from launchpad.stack.fields import Bool, Line, Pattern, Short, many, one_of, wrong
 from launchpad.stack.nodes import Map, Scalar, kind
 from launchpad.stack.problems import CONFLICT, MISSING, VALUE, did_you_mean, error, shown
@@ -109,7 +110,8 @@ class _Plain(Converter):
 
 @cache
 def shared_traps() -> dict[str, Trap]:
-    found = read(PACKAGED / SHARED)
+    with machine.noting(None):
+        found = read(PACKAGED / SHARED)
     assert found.root is not None
     model, problems = validate(Traps, found.root, _Plain())
     assert model is not None, problems
@@ -122,7 +124,8 @@ def packaged(name: str) -> Recipe | None:
     file = PACKAGED / f"{name}.yaml"
     if not NAME.match(name) or not os.path.isfile(file):
         return None
-    recipe, problems = load(file, packaged=True)
+    with machine.noting(None):
+        recipe, problems = load(file, packaged=True)
     assert recipe is not None, problems
     return recipe
 

@@ -14,12 +14,11 @@ import yaml
 from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
-from launchpad.stack import syntax
-from launchpad.stack.files import content
+from launchpad.stack import machine, syntax
+from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.nodes import BREAK, Entry, Map, Node, Scalar, Seq, kind, resolve
 from launchpad.stack.problems import BOUNDS, DUPLICATE, UNREADABLE, UNSUPPORTED_YAML, Stop, error, shown
 
-MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MAX_NODES = 50_000
 """Counted with aliases expanded."""
@@ -76,7 +75,7 @@ def _text(path: Path) -> str:
     """The file's text. Raises Stop where it cannot be read, is too large or is not text."""
     file = str(path)
     try:
-        data = content(path, MAX_BYTES + 1)
+        data = machine.content(path)
     except FileNotFoundError:
         raise Stop(error(UNREADABLE, f"there is no file `{file}`")) from None
     except OSError as problem:
