@@ -25,6 +25,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+MASK = "********"
+"""Stands for what must not be shown."""
+
+
 class Span(Struct, frozen=True):
     """A stretch of one file; lines and columns count from 1, `end_column` is the column after the last."""
 

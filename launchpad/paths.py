@@ -48,6 +48,11 @@ class StackPaths(Struct, frozen=True, dict=True):
         return self.state_dir / "state.json"
 
     @property
+    def kept(self) -> Path:
+        """What came of the last reading of the stack file."""
+        return self.state_dir / "plan.json"
+
+    @property
     def journal(self) -> Path:
         return self.state_dir / "events.jsonl"
 

@@ -31,7 +31,7 @@ def command(
 
     Ports are those of the running stack; where it does not run they stay `${NAME.port}`.
     """
-    from launchpad.plan.config import MASK
+    from launchpad.errors import MASK
 
     name = one_name(names)
     paths = locate(given)

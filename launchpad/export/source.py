@@ -14,13 +14,12 @@ from msgspec import Struct, field
 
 from launchpad.core.model import Kind, Ref, Service, Text
 from launchpad.core.render import connect_host
-from launchpad.errors import Refused, Span
+from launchpad.errors import MASK, Refused, Span
 from launchpad.plan.read import Reading
 from launchpad.stack.nodes import Entry
 from launchpad.stack.problems import error
 from launchpad.stack.schema import Job, Server
 
-MASK = "********"
 OURS = ("LAUNCHPAD_STACK", "LAUNCHPAD_SERVICE")
 """Variables that mean something under launchpad only."""
 NOTHING = "E671"

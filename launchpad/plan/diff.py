@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from launchpad.core.model import Kind, OnChange, PortRequest, Service
+from launchpad.plan.effects import Reasons
 from launchpad.plan.read import Reading
-from launchpad.plan.reasons import Reasons, reasons
 
 EARLIER = "its definition changed earlier"
 
@@ -54,6 +54,9 @@ class Change(Struct, frozen=True):
 def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
     """One for each service of either, in the order of the new stack; then what is gone. `old` is what the stack
     was last told to be. Pure; secrets are masked."""
+    # it goes through the file as it is written, which takes its time to import
+    from launchpad.plan.reasons import reasons
+
     before = {service.name: service for service in old.plan.services}
     asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
     found: dict[str, Change] = {}

@@ -5,6 +5,7 @@ Values only, that can be written down as they are; taken from a file that was fo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -51,7 +52,10 @@ class Head(Struct, frozen=True):
     """Whether it has anything that must not be shown, or be written down."""
 
 
-def head(loaded: Loaded, warnings: tuple[Diagnostic, ...]) -> Head:
+def head(loaded: Loaded, warnings: tuple[Diagnostic, ...], asked: Collection[str]) -> Head:
+    """`asked`: variables of launchpad's own environment, and options, that it is made of."""
+    from launchpad.stack.scope import looks_secret
+
     declared = (variable for variables in loaded.environment.values() for variable in variables)
     return Head(
         loaded.name,
@@ -69,5 +73,5 @@ def head(loaded: Loaded, warnings: tuple[Diagnostic, ...]) -> Head:
         },
         warnings,
         loaded.secrets,
-        bool(loaded.secrets) or any(variable.secret for variable in declared),
+        bool(loaded.secrets) or any(one.secret for one in declared) or any(map(looks_secret, asked)),
     )

@@ -177,7 +177,8 @@ def read_stack(
         warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
         planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
         plan = build.plan(loaded, rev, planned)
-    return Reading(file, asked, answers, plan, head(loaded, tuple(warnings)), None, loaded)
+    named = [*dict(asked.set_vars), *(name for name, value in answers.variables.items() if value)]
+    return Reading(file, asked, answers, plan, head(loaded, tuple(warnings), named), None, loaded)
 
 
 def _attempt(file: Path, asked: ReadAs, environ: Mapping[str, str], before: Loaded | None = None) -> Attempt:

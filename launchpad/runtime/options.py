@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from launchpad.stack.asked import Scaled
-
 from launchpad.runtime.store import Asked
+from launchpad.stack.asked import Scaled
 
 
 class UpOptions(Struct, frozen=True):

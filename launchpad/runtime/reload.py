@@ -20,7 +20,7 @@ from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import caution
 from launchpad.plan.diff import Change, lines
 from launchpad.plan.read import Goals, Reading
-from launchpad.runtime import effects
+from launchpad.runtime import effects, kept
 from launchpad.runtime.apply import apply, goals_of
 from launchpad.runtime.contents import Contents, contents, is_being_written
 from launchpad.runtime.draft import Draft, take
@@ -278,6 +278,7 @@ class Reloader:
         self._options = replace(options, scaled=meaning.reading.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
+        kept.save(supervisor.paths.kept, meaning.reading)
         return said
 
     def _remember(self, draft: Draft) -> None:

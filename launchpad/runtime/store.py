@@ -10,7 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from msgspec.structs import replace
 
 from launchpad.core.model import Lease
 from launchpad.errors import Diagnostic, Refused
-from launchpad.hosts.local import records
+from launchpad.hosts.local import private, records
 from launchpad.hosts.local.registry import registration_in
 from launchpad.paths import StackPaths
 
@@ -125,12 +124,14 @@ def _unwritable(paths: StackPaths, error: OSError) -> Refused:
     )
 
 
-def begin(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -> Stored:
-    """Read what the last supervisor left, raise the epoch, and write that down before anything starts."""
-    old = load(paths, report)
+def begin(paths: StackPaths) -> tuple[Stored, str]:
+    """Read what the last supervisor left, raise the epoch, and write that down before anything starts. With what is
+    to be told of it, or ""."""
+    trouble: list[str] = []
+    old = load(paths, trouble.append)
     new = replace(old, epoch=old.epoch + 1)
     save(paths.state, new)
-    return new
+    return new, "".join(trouble)
 
 
 def forget(paths: StackPaths) -> None:
@@ -177,7 +178,7 @@ def _from_records(paths: StackPaths) -> Stored:
     registration = registration_in(paths.registration)
     if not run_id and registration is not None and registration.file == str(paths.file):
         run_id = registration.run_id
-    return Stored(epoch, run_id or secrets.token_hex(8), tuple(ports.values()))
+    return Stored(epoch, run_id or os.urandom(8).hex(), tuple(ports.values()))
 
 
 def _from_json(data: dict[str, Any]) -> Stored:
@@ -219,13 +220,4 @@ def save(path: Path, stored: Stored) -> None:
     ]
     memory = None if stored.memory is None else msgspec.to_builtins(stored.memory)
     data = {"version": VERSION, "epoch": stored.epoch, "run_id": stored.run_id, "ports": leases}
-    write_atomically(path, {**data, "memory": memory})
-
-
-def write_atomically(path: Path, data: dict[str, Any]) -> None:
-    """The old content or the new one, never a part; readable for this user only."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(data, file)
-    os.replace(part, path)
+    private.write(path, json.dumps({**data, "memory": memory}).encode())

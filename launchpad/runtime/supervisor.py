@@ -52,13 +52,14 @@ NOTICES = 20
 
 
 class Supervisor:
-    """`reading` is the stack as it runs. Made in a running event loop; use: `start()`, then await
+    """`reading` is the stack as it runs, `stored` what `store.begin` gave. Made in a running event loop; use: `start()`, then await
     `finished`, then `await close()`. `after_start` is called once, when the first process runs."""
 
     def __init__(
         self,
         paths: StackPaths,
         reading: Reading,
+        stored: store.Stored,
         names: tuple[str, ...] = (),
         *,
         timeout_s: float | None = None,
@@ -74,6 +75,8 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self._changed = asyncio.Event()
+        self.started = asyncio.Event()
+        """Whatever comes first: it is up, or there is nothing more to wait for."""
         self._timeout_s, self._after_start = timeout_s, after_start
         self.asked = store.Asked()
         self._verdict = Verdict("starting", None, (), ())
@@ -90,7 +93,7 @@ class Supervisor:
         self._veil = Veil()
         self._journal = Journal(paths.journal)
         self._found, self._alone, self._resumes = found or Survey(), alone, resumes
-        self._stored = store.begin(paths, self.announce)
+        self._stored = stored
         self._before = self._stored.memory
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
         self.run_id = self._stored.run_id
@@ -152,6 +155,8 @@ class Supervisor:
         touched = {note.service for note in notes if note.what in ("phase", "probe", "replacement")}
         self._journal.write([*events, *self._new_problems(touched)])
         self._verdict = self.engine.verdict()
+        if self._verdict.phase != "starting":
+            self.started.set()
         self._ring()
         self._remember()
         if self._after_start is not None and any(n.phase == Phase.STARTING for n in notes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -20,7 +19,7 @@ from launchpad.runtime import store
 from launchpad.runtime.made_before import made_before_takeover
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.owner import Owner
-from launchpad.runtime.read import read, scaled
+from launchpad.runtime.read import read_or_kept, scaled
 from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def run(options: UpOptions) -> int:
 def _read(options: UpOptions, paths: StackPaths) -> Reading:
     """The stack file and the names asked for; a refusal says what did not happen."""
     try:
-        reading = read(options)
+        reading = read_or_kept(options, paths)
         reading.goals(options.names)
         _warn(reading, options)
         return reading
@@ -195,9 +194,9 @@ def _console(feed: Feed, options: UpOptions, starts: dict[str, int] | None = Non
 
 def _log_ends(session: Session) -> dict[str, int]:
     """Before the start: what is in the logs already belongs to earlier runs."""
-    from launchpad.views.lines import spool_ends
+    from launchpad.hosts.local.spool_reader import ends
 
-    return spool_ends(session.paths.log(service.name) for service in session.reading.plan.services)
+    return ends(session.paths.log(service.name) for service in session.reading.plan.services)
 
 
 # --- in the background ---------------------------------------------------------------------------------
@@ -255,6 +254,8 @@ def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
         )
         reply = Reply(True, changes=lines(starts)[:-1], effects=views(starts))
     if options.as_json:
+        import json
+
         print(json.dumps([to_json(one) for one in reply.effects], indent=2, ensure_ascii=False))  # noqa: T201
         return int(ExitCode.OK)
     for line in reply.changes:

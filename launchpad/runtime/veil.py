@@ -20,7 +20,7 @@ from launchpad.core.facts import (
     SpawnFailed,
     TreeHeld,
 )
-from launchpad.plan.config import MASK
+from launchpad.errors import MASK
 
 
 class Veil:

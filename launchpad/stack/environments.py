@@ -114,8 +114,9 @@ class Environments(Struct):
 
     def read(self) -> dict[str, Made]:
         """By service. Those without `requirements` share what another one asks for at the same `venv`."""
-        uv = installer(self.environ)
-        found = {one.name: self._made(one, uv) for one in self._asked if one.requirements is not None}
+        makes = [one for one in self._asked if one.requirements is not None]
+        uv = installer(self.environ) if makes else ""
+        found = {one.name: self._made(one, uv) for one in makes}
         by_link: dict[str, tuple[_Asked, Made]] = {}
         for one in self._asked:
             made = found.get(one.name)

@@ -50,11 +50,6 @@ def open_spool(path: Path) -> Spool:
     return SpoolReader(path)
 
 
-def spool_ends(logs: Iterable[Path], open_spool: OpenSpool = open_spool) -> dict[str, int]:
-    """Service → where its output ends now. Taken before a start, it is where that start's output begins."""
-    return {path.stem: _end(open_spool(path)) for path in logs}
-
-
 class _Tail(Struct):
     name: str
     spool: Spool

@@ -94,7 +94,7 @@ def in_process() -> Iterator[Ask]:
 
         async def begin() -> tuple[Supervisor, Any]:
             options = UpOptions(paths.file)
-            supervisor = Supervisor(paths, read(options))
+            supervisor = Supervisor(paths, read(options), store.begin(paths)[0])
             supervisor.start()
             control = Control(supervisor, Reloader(supervisor, options))
             return supervisor, app(control, Pace(rate=1e6))

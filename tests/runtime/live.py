@@ -72,7 +72,7 @@ async def live(
         lock = store.take_lock(paths)
         assert lock is not None
         options = UpOptions(paths.file)
-        supervisor = Supervisor(paths, read(options))
+        supervisor = Supervisor(paths, read(options), store.begin(paths)[0])
         supervisor.start()
         one = Live(file, supervisor, Reloader(supervisor, options, patience))
         try:

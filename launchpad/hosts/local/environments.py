@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -158,7 +157,7 @@ class _Making:
         marks = {process.RUN: self._run_id, process.ATTEMPT: str(self._number)}
         environment = {**inherited(True, os.environ), **marks}
         with contextlib.ExitStack() as files:
-            asked = files.enter_context(tempfile.TemporaryFile())
+            asked = files.enter_context(open(os.memfd_create("environment"), "w+b"))
             asked.write(json.dumps(msgspec.to_builtins(self._wanted)).encode())
             asked.seek(0)
             errors = files.enter_context(open(self._paths.supervisor_log, "ab"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import os
-import secrets
 import socket
 import struct
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ def open_notify(directory: Path, name: str) -> tuple[socket.socket, str]:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         if len(os.fsencode(path)) > _LONGEST_PATH:
-            address = f"launchpad-{name[:40]}-{secrets.token_hex(8)}"
+            address = f"launchpad-{name[:40]}-{os.urandom(8).hex()}"
             sock.bind("\0" + address)
             return sock, "@" + address
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
-from launchpad.hosts.local import process
+from launchpad.hosts.local import private, process
 from launchpad.paths import StackPaths
 
 VERSION = 1
@@ -126,31 +126,17 @@ def open_records(paths: StackPaths) -> list[Record]:
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file as a whole; for this user's eyes only. A link in its place is not followed."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content) + "\n")
-    os.replace(draft, path)
+    """Replace a JSON file as a whole. Raises OSError."""
+    private.write(path, json.dumps(content).encode() + b"\n")
 
 
 def read_private(path: Path) -> dict[str, Any] | None:
-    """The objects in it, line by line, as one. None if it is not there, is a link, belongs to somebody else
-    or makes no sense; a line that was cut short is left out."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
+    """The objects in it, line by line, as one. None if it cannot be read or makes no sense; a line that was cut short
+    is left out."""
     content: dict[str, Any] = {}
-    with open(fd, encoding="utf-8", errors="replace") as file:
-        if os.fstat(fd).st_uid != os.getuid():
-            return None
-        with contextlib.suppress(OSError):
-            for line in file:
-                with contextlib.suppress(ValueError, TypeError):
-                    content.update(json.loads(line))
+    for line in (private.read(path) or b"").splitlines():
+        with contextlib.suppress(ValueError, TypeError):
+            content.update(json.loads(line))
     return content or None
 
 

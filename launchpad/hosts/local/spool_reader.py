@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -211,6 +212,17 @@ def _unbroken(parts: list[tuple[int, Path]], floor: int | None) -> tuple[tuple[t
             old.insert(0, (start, path))
         at = start
     return tuple(old), floor
+
+
+def ends(logs: Iterable[Path]) -> dict[str, int]:
+    """Service → where its output ends now. Taken before a start, it is where that start's output begins."""
+    found = {}
+    for path in logs:
+        try:
+            found[path.stem] = SpoolReader(path).end()
+        except FileNotFoundError:
+            found[path.stem] = 0
+    return found
 
 
 def _within(layout: Layout, offset: int) -> int:
