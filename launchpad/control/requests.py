@@ -11,8 +11,6 @@ from typing import Any
 
 from msgspec import Struct
 
-MAX_BODY = 1 << 20
-"""Bytes."""
 MOST_COPIES = 1_000
 """Of one service."""
 
