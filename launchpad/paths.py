@@ -5,7 +5,6 @@ Decides names only; creates nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +61,8 @@ class StackPaths(Struct, frozen=True, dict=True):
 
     @property
     def key(self) -> str:
+        import hashlib  # loads a library for cryptography; who finds the socket by its signpost does without
+
         return hashlib.blake2b(os.fsencode(self.file), digest_size=8).hexdigest()
 
     @property
