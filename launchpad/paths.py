@@ -49,7 +49,7 @@ class StackPaths(Struct, frozen=True, dict=True):
     @property
     def kept(self) -> Path:
         """What came of the last reading of the stack file."""
-        return self.state_dir / "plan.json"
+        return self.state_dir / "plan.kept"
 
     @property
     def journal(self) -> Path:

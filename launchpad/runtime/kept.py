@@ -44,7 +44,7 @@ def load(path: Path, file: Path, asked: ReadAs) -> Reading | None:
     if data is None:
         return None
     try:
-        kept = msgspec.json.decode(data, type=Kept)
+        kept = msgspec.msgpack.decode(data, type=Kept)
     except msgspec.DecodeError:
         return None
     if (kept.stamp, kept.file, kept.asked) != (_stamp(), str(file), asked) or not kept.answers.hold(
@@ -63,7 +63,7 @@ def save(path: Path, reading: Reading) -> None:
             path.unlink(missing_ok=True)
             return
         try:
-            private.write(path, msgspec.json.encode(kept))
+            private.write(path, msgspec.msgpack.encode(kept))
         except UnicodeEncodeError:  # a path that is no UTF-8
             path.unlink(missing_ok=True)
 
