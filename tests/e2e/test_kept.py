@@ -57,8 +57,7 @@ def test_an_edit_is_told_as_ever(make_stack: Make) -> None:
     eventually(lambda: pids(stack)["llm"] not in (None, before["llm"]), "the edit to be applied")
     assert pids(stack)["board"] == before["board"]
     (told,) = [e["text"] for e in stack.events() if e["what"] == "plan" and "was applied" in e["text"]]
-    assert "llm: command" in told, told
-    assert "two" in told, told
+    assert "restart llm: argument 6 changed from `one` to `two`" in told, told
     stack.down()
 
 

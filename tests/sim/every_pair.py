@@ -15,8 +15,6 @@ import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from msgspec import Struct
-
 from launchpad.core.facts import Exited, Fact, Spawned, SpawnFailed
 from launchpad.core.wishes import HostWish
 from tests.sim import every_fault
@@ -37,7 +35,7 @@ def ways(thing: HostWish | Fact) -> list[str]:
     return found
 
 
-class Forks(every_fault.Breaks, Struct):
+class Forks(every_fault.Breaks):
     """Breaks everything: in children. This process's own first faults are those of every `parts`-th point."""
 
     part: int = 0
