@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from launchpad.control.api import VERSION, Reply, Snapshot, to_json
@@ -17,12 +17,17 @@ from launchpad.control.pace import Pace
 from launchpad.control.requests import FIELDS, Malformed, body_of
 from launchpad.errors import Diagnostic, Refused
 
-if TYPE_CHECKING:
-    from launchpad.runtime.control import Control
-
 MAX_WAIT_S = 60.0
 ROOT = f"/v{VERSION}/"
 READ = ("status", "openapi.json")
+
+
+class Control(Protocol):
+    """What carries out what is asked. Raises Refused."""
+
+    async def status(self, after: int | None, timeout_s: float) -> Snapshot: ...
+
+    async def ask(self, verb: str, body: dict[str, Any]) -> Reply: ...
 
 
 class Answers:

@@ -10,15 +10,11 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from launchpad.control.answers import Answers
+from launchpad.control.answers import Answers, Control
 from launchpad.control.conversation import Conversation
 from launchpad.control.guests import Guests
 from launchpad.control.pace import Pace
-
-if TYPE_CHECKING:
-    from launchpad.runtime.control import Control
 
 LAST_ANSWERS_S = 0.5
 
