@@ -5,11 +5,10 @@ Decides the form only; the texts are in `codes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     title: str
     meaning: str
     causes: tuple[str, ...]

@@ -7,8 +7,9 @@ what the program does about it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 
 class ExitCode(IntEnum):
@@ -24,8 +25,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+MASK = "********"
+"""Stands for what must not be shown."""
+
+
+class Span(Struct, frozen=True):
     """A stretch of one file; lines and columns count from 1, `end_column` is the column after the last."""
 
     file: str
@@ -38,16 +42,14 @@ class Span:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """A place with a word about it. The first label of a diagnostic is where its arrow points."""
 
     span: Span
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One problem, in the user's nouns. `notes` are evidence, `log` the last lines a service printed,
     `consequence` is what did not happen, `hint` can be pasted."""
 

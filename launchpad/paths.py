@@ -5,12 +5,12 @@ Decides names only; creates nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 MAX_SOCKET_PATH = 100
 """What every kernel takes as the path of a unix socket (Linux: 107 bytes, macOS: 103)."""
@@ -18,8 +18,7 @@ OTHER_NAMES = 9
 STACK_NAMES = ("stack.yaml", "stack.yml", "launchpad.yaml", "launchpad.yml")
 
 
-@dataclass(frozen=True)
-class StackPaths:
+class StackPaths(Struct, frozen=True, dict=True):
     """All paths of one stack file. Two stack files in one folder do not share anything."""
 
     file: Path
@@ -50,6 +49,11 @@ class StackPaths:
         return self.state_dir / "state.json"
 
     @property
+    def kept(self) -> Path:
+        """What came of the last reading of the stack file."""
+        return self.state_dir / "plan.kept"
+
+    @property
     def journal(self) -> Path:
         return self.state_dir / "events.jsonl"
 
@@ -59,6 +63,8 @@ class StackPaths:
 
     @property
     def key(self) -> str:
+        import hashlib  # loads a library for cryptography; who finds the socket by its signpost does without
+
         return hashlib.blake2b(os.fsencode(self.file), digest_size=8).hexdigest()
 
     @property
@@ -132,6 +138,11 @@ def _has_run(paths: StackPaths) -> bool:
 
 ENVIRONMENTS = "environments"
 """Within `.launchpad`: Python environments that launchpad made, each in a folder of its own."""
+
+
+def local_file(file: Path) -> Path:
+    """The personal file beside a stack file."""
+    return file.with_name(f"{file.stem}.local{file.suffix}")
 
 
 def may_lead(link: str) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+from collections.abc import Iterator
 
 import pytest
+
+from launchpad.hosts.local import process
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,3 +42,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("heavy"):
             item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
+@pytest.fixture(autouse=True)
+def _no_zombies() -> Iterator[None]:
+    """Some tests make their process a subreaper, and it stays one: what is orphaned later on becomes a zombie here, and
+    whoever looks through all of /proc looks at hundreds of them."""
+    yield
+    me, session = os.getpid(), os.getsid(0)
+    own = process.children(me) if process.children_are_listed() else process.parents().get(me, [])
+    for pid in own:
+        one = process.stat(pid)
+        if one is not None and not one.lives and one.session != session:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)

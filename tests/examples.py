@@ -11,17 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tests.e2e.harness import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(Struct, frozen=True):
     """`job` is run; it exits with 0, prints `says`, and what is in `writes` exists afterwards, relative to the stack file."""
 
     file: str

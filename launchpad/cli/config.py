@@ -26,7 +26,7 @@ def command(
     from launchpad.views.words import scaled_line
 
     reading = read(locate(given), *shaping)
-    for one in reading.loaded.scaled:
+    for one in reading.scaled:
         say(scaled_line(one.name, one.count, one.instead_of or 0))
     content = reading.config()
     if as_json:

@@ -26,8 +26,7 @@ def command(
 
     Exit 0 whether or not there is anything to do, 2 when the file cannot be applied.
     """
-    from dataclasses import asdict
-
+    from launchpad.control.api import to_json
     from launchpad.runtime.join import compared
     from launchpad.runtime.options import UpOptions
     from launchpad.views import table
@@ -42,7 +41,7 @@ def command(
         for line in table.scaled(snapshot):
             say(line)
     if as_json:
-        print_json([asdict(effect) for effect in reply.effects])
+        print_json([to_json(effect) for effect in reply.effects])
     elif all(effect.verb == "keep" for effect in reply.effects):
         say(f"nothing to do: what {paths.file.name} says is what runs")
     else:

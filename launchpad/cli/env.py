@@ -36,12 +36,12 @@ def command(
     paths = locate(given)
     reading = read(paths, *shaping)
     services = {service.name: service for service in reading.plan.services}
-    names = each([name], reading.loaded.groups)
+    names = each([name], reading.groups)
     check_names(names, list(services), reading.name)
     snapshot = running(paths)
     value = _values(services, snapshot)
     for service in (services[one] for one in names):
-        if name in reading.loaded.groups:
+        if name in reading.groups:
             print(f"# {service.name}")
         texts = {
             key: "".join(part if isinstance(part, str) else value(part) for part in parts)
@@ -53,7 +53,8 @@ def command(
 
 def _masked(key: str, text: str, service: Service, secrets: Sequence[str]) -> str:
     """As `config` shows it."""
-    from launchpad.plan.config import MASK, veiled
+    from launchpad.errors import MASK
+    from launchpad.plan.config import veiled
 
     if key in service.secrets:
         return MASK

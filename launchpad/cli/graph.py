@@ -34,7 +34,7 @@ def command(
         for service in reading.plan.services
     )
     if names:
-        names = each(names, reading.loaded.groups)
+        names = each(names, reading.groups)
         check_names(names, [node.name for node in nodes], reading.name)
         nodes = graph.only(nodes, names)
     draw = {None: graph.tree, "mermaid": graph.mermaid, "dot": graph.dot}[form]

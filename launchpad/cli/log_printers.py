@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from launchpad.views.lines import Follower, Spool, open_spool
 
@@ -58,8 +59,7 @@ class LinePrinter:
         self._follower.finish(unfinished=last)
 
 
-@dataclass(slots=True)
-class _Source:
+class _Source(Struct):
     name: str
     spool: Spool
     offset: int

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
     """What runs: states, ports, addresses, and why something waits."""
-    from dataclasses import asdict, replace
+    from msgspec.structs import replace
 
     from launchpad.cli.unsupervised import WHY
+    from launchpad.control.api import to_json
     from launchpad.control.client import Suspended
 
     paths = locate(given)
@@ -42,7 +43,7 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
         check_names(names, [view.name for view in snapshot.services], snapshot.stack)
         snapshot = replace(snapshot, services=tuple(v for v in snapshot.services if v.name in names))
     if as_json:
-        print_json([asdict(view) for view in snapshot.services])
+        print_json([to_json(view) for view in snapshot.services])
     else:
         _show(snapshot)
 
@@ -50,10 +51,9 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
 def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool, why: str) -> None:
     """What lives all the same, by its records."""
     import time
-    from dataclasses import asdict
 
     from launchpad.cli.unsupervised import views
-    from launchpad.control.api import Snapshot
+    from launchpad.control.api import Snapshot, to_json
     from launchpad.views import table
 
     found = views(paths, time.time(), why)
@@ -63,7 +63,7 @@ def _show_unsupervised(paths: StackPaths, names: tuple[str, ...], as_json: bool,
         check_names(names, [view.name for view in found], paths.file.parent.name)
     shown = [view for view in found if view.name in names or not names]
     if as_json:
-        print_json([asdict(view) for view in shown])
+        print_json([to_json(view) for view in shown])
     if shown and not as_json:
         snapshot = Snapshot(0, paths.file.parent.name, str(paths.file), 0, 0.0, "lost", services=tuple(shown))
         print(table.plain_table(snapshot, time.time()), end="")

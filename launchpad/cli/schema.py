@@ -13,6 +13,6 @@ def command() -> None:
 
     An editor uses it when the file begins with `# yaml-language-server: $schema=PATH`.
     """
-    from launchpad.stack import json_schema
+    from launchpad.stack.jsonschema import json_schema
 
     print_json(json_schema())

@@ -140,7 +140,7 @@ def groups_of(paths: StackPaths, snapshot: Snapshot | None) -> Mapping[str, Sequ
     if snapshot is not None:
         return snapshot.groups
     try:
-        return read(paths).loaded.groups
+        return read(paths).groups
     except Refused:
         return {}
 

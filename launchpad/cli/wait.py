@@ -86,7 +86,7 @@ def _from_last_run(paths: StackPaths, names: tuple[str, ...]) -> int:
         return ExitCode.FAILED
     reading = read(paths)
     kinds = {service.name: service.kind.value for service in reading.plan.services}
-    names = each(names, reading.loaded.groups)
+    names = each(names, reading.groups)
     check_names(names, list(kinds), paths.file.parent.name)
     _refuse_servers([name for name in names if kinds[name] != "job"])
     jobs = names or _meant(paths, reading, kinds)

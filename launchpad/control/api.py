@@ -14,16 +14,17 @@ HTTP with JSON bodies over a unix socket. Versioned; fields are only ever added.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
-from launchpad.errors import Diagnostic, Label, Span
+import msgspec
+from msgspec import Struct, field
+
+from launchpad.errors import Diagnostic
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class HoldView:
+class HoldView(Struct, frozen=True):
     """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, order, backoff, goal, tree; of what runs:
     stale, replace, watch."""
 
@@ -32,8 +33,7 @@ class HoldView:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceView:
+class ServiceView(Struct, frozen=True):
     """One service as people see it. Times in seconds since the epoch."""
 
     name: str
@@ -72,8 +72,7 @@ class ServiceView:
     """The same, by their numbers on the machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class EffectView:
+class EffectView(Struct, frozen=True):
     """What applying the file does to one service. `verb`: start, restart, replace (once the new one is ready), stop,
     update (in place), signal, keep, stale (it runs on with its old definition), rerun, add (not started), remove (was
     not running)."""
@@ -83,8 +82,7 @@ class EffectView:
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something to be told once, about the stack as a whole: a save that was applied, or was not. `number` only grows."""
 
     number: int
@@ -94,8 +92,7 @@ class Notice:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A whole stack at one moment. `phase`: starting, up (every server ready, every job started or done),
     degraded (something failed, the rest is up), stopping, finished. `code` is the exit code if it is finished;
     `failed` names what failed for good."""
@@ -124,8 +121,7 @@ class Snapshot:
     version: int = VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     ok: bool
     changes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -135,8 +131,7 @@ class Reply:
     version: int = VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One line of the journal (`events.jsonl`): what happened, to whom. `what`: phase, probe, hold,
     ports, environment, goal, plan, problem. `at` in seconds since the epoch."""
 
@@ -152,36 +147,16 @@ class Event:
 
 T = TypeVar("T")
 
-_NESTED: dict[tuple[type, str], type] = {
-    (Snapshot, "services"): ServiceView,
-    (Snapshot, "diagnostics"): Diagnostic,
-    (Snapshot, "notices"): Notice,
-    (Notice, "diagnostics"): Diagnostic,
-    (Reply, "diagnostics"): Diagnostic,
-    (Reply, "effects"): EffectView,
-    (Event, "diagnostic"): Diagnostic,
-    (ServiceView, "holds"): HoldView,
-    (Diagnostic, "labels"): Label,
-    (Label, "span"): Span,
-}
 
-
-def to_json(value: Any) -> dict[str, Any]:
+def to_json(value: Struct) -> dict[str, Any]:
     """The JSON object of any value of this module."""
-    return asdict(value)
+    found: dict[str, Any] = msgspec.to_builtins(value)
+    return found
 
 
 def from_json(cls: type[T], data: dict[str, Any]) -> T:
-    """The value again. Unknown fields (of a newer launchpad) are passed over."""
-    assert is_dataclass(cls)
-    values = {f.name: _read(cls, f.name, data[f.name]) for f in fields(cls) if f.name in data}
-    return cls(**values)
-
-
-def _read(owner: type, name: str, value: Any) -> Any:
-    nested = _NESTED.get((owner, name))
-    if nested and isinstance(value, dict):
-        return from_json(nested, value)
-    if isinstance(value, list):
-        return tuple(from_json(nested, v) if nested else v for v in value)
-    return value
+    """The value again. Unknown fields (of a newer launchpad) are passed over. Raises TypeError for what is none."""
+    try:
+        return msgspec.convert(data, cls)
+    except msgspec.ValidationError as error:
+        raise TypeError(str(error)) from None

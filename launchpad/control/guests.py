@@ -7,7 +7,7 @@ the one that has kept silent longest makes room for a new one. Refuses to know w
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 MOST = 200
 REQUEST_S = 10.0
@@ -15,10 +15,11 @@ REQUEST_S = 10.0
 
 
 class Guest(Protocol):
-    """What is used of uvicorn's protocol: `cycle` is the request that has come, None before that."""
+    @property
+    def is_silent(self) -> bool:
+        """Whether its request has not arrived as a whole."""
 
-    cycle: Any
-    transport: Any
+    def send_away(self) -> None: ...
 
 
 class Guests:
@@ -26,27 +27,32 @@ class Guests:
 
     def __init__(self) -> None:
         self._here: dict[Guest, asyncio.TimerHandle] = {}
+        self._answering: set[asyncio.Task[None]] = set()
 
     def came(self, guest: Guest) -> None:
         if len(self._here) >= MOST:
-            silent = next((one for one in self._here if is_silent(one)), guest)
-            silent.transport.abort()
+            silent = next((one for one in self._here if one.is_silent), guest)
+            silent.send_away()
             if silent is guest:
                 return
             self.left(silent)
         loop = asyncio.get_running_loop()
         self._here[guest] = loop.call_later(REQUEST_S, self._send_away, guest)
 
+    def asked(self, answering: asyncio.Task[None]) -> None:
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
     def left(self, guest: Guest) -> None:
         timer = self._here.pop(guest, None)
         if timer is not None:
             timer.cancel()
 
+    async def all_answered(self, within_s: float) -> None:
+        """Who has asked gets an answer, if that does not take longer."""
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=within_s)
+
     def _send_away(self, guest: Guest) -> None:
-        if is_silent(guest):
-            guest.transport.abort()
-
-
-def is_silent(guest: Guest) -> bool:
-    """Whether its request has not arrived as a whole."""
-    return guest.cycle is None or bool(guest.cycle.more_body)
+        if guest.is_silent:
+            guest.send_away()

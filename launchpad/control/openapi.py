@@ -21,7 +21,7 @@ SAYS = {
     "scale": "So many copies of each service that is named; else like `reload`",
     "diff": "What `apply` would do, and why; nothing is done",
 }
-_REF = "#/components/schemas/{model}"
+_REF = "#/components/schemas/{name}"
 
 
 def document() -> dict[str, Any]:
@@ -40,13 +40,9 @@ def document() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    from pydantic import TypeAdapter
+    from msgspec.json import schema_components
 
-    found: dict[str, Any] = {}
-    for cls in (Snapshot, Reply):
-        schema = TypeAdapter(cls).json_schema(mode="serialization", ref_template=_REF)
-        found |= schema.pop("$defs", {})
-        found[cls.__name__] = schema
+    _, found = schema_components((Snapshot, Reply), ref_template=_REF)
     return dict(sorted(found.items()))
 
 
@@ -83,5 +79,5 @@ def _request(verb: str) -> dict[str, Any]:
 
 
 def _answer(schema: str, says: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": _REF.format(model=schema)}}}
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}
     return {"description": says, "content": content}

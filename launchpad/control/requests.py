@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-MAX_BODY = 1 << 20
-"""Bytes."""
+from msgspec import Struct
+
 MOST_COPIES = 1_000
 """Of one service."""
 
@@ -20,8 +19,7 @@ class Malformed(ValueError):
     """The request is not one; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What a field takes: in words, for a message, and as JSON Schema."""
 
     fits: Callable[[Any], bool]

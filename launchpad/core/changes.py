@@ -8,7 +8,8 @@ Refuses to know who changed what: files are told as a fact.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core import moves, ports, replacement
 from launchpad.core.identity import doomed

@@ -7,7 +7,8 @@ asked again before each start, since somebody may have taken it away. Refuses to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core import moves
 from launchpad.core.facts import Prepared, PrepareFailed, Preparing
@@ -55,8 +56,7 @@ def ask_again(state: State, now: float) -> None:
             state.wishes.append(Prepare(made.request, one))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     environment: Environment
     made: Preparation
     units: tuple[Unit, ...]

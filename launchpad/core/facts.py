@@ -6,55 +6,48 @@ changes nothing, so lost, late and doubled facts are harmless.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launchpad.core.model import Handle, Identity, Lease, Plan, Seen, Service, Stop
 
 USUAL_STOP = Stop()
 
 
-@dataclass(frozen=True, slots=True)
-class PlanApplied:
+class PlanApplied(Struct, frozen=True):
     """The stack is now this. `goals` are set in the same breath (name → up)."""
 
     plan: Plan
     goals: tuple[tuple[str, bool], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GoalsSet:
+class GoalsSet(Struct, frozen=True):
     """Somebody asked by name. `rerun`: jobs to run once more if they are done."""
 
     goals: tuple[tuple[str, bool], ...]
     rerun: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RestartAsked:
+class RestartAsked(Struct, frozen=True):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedChanged:
+class WatchedChanged(Struct, frozen=True):
     """Files that these services watch were changed; told once for what belongs together."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CloseAsked:
+class CloseAsked(Struct, frozen=True):
     """The stack is to end: everything down, then finished with this exit code."""
 
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class KillAsked:
+class KillAsked(Struct, frozen=True):
     """No more grace for whatever is being stopped (the second Ctrl-C)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """A survey found a process of an earlier supervisor alive; followed by `Exited` in the same batch, it found
     how it ended. Of two of one service the newer is told first; the other is ended. `age_s` is how long it has
     lived (None: not known), `stop` how it is to be stopped if the stack does not say so any more, `was` the service
@@ -69,8 +62,7 @@ class Adopted:
     was: Service | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """What an earlier supervisor counted for a service: how often it was started again, and how many seconds ago
     each of its latest deaths was."""
 
@@ -79,15 +71,13 @@ class Remembered:
     deaths: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Struct, frozen=True):
     service: str
     attempt: int
     handle: Handle
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(Struct, frozen=True):
     """`stage`: chdir, exec, output, fork… `final`: trying again cannot help. `detail`: longer evidence. `lost`: its ports
     that it cannot have now."""
 
@@ -100,8 +90,7 @@ class SpawnFailed:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """The main process ended; `code` is the exit code, or minus the signal number, or None where nobody can say.
     `left` are the other processes of its tree that still live. `note` is what the host knows besides ("out of
     memory"). `shut_out`: it could not bind beside the hold on its ports. `lost`: its ports on which a stranger listens."""
@@ -115,16 +104,14 @@ class Exited:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TreeGone:
+class TreeGone(Struct, frozen=True):
     """No process of this attempt lives."""
 
     service: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class TreeHeld:
+class TreeHeld(Struct, frozen=True):
     """Processes of this attempt still live; `text` names them."""
 
     service: str
@@ -132,8 +119,7 @@ class TreeHeld:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Struct, frozen=True):
     """Answer to `Probe`; `check` is "ready" or "alive"."""
 
     service: str
@@ -144,8 +130,7 @@ class Probed:
     seen: Seen
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(Struct, frozen=True):
     """Signs of life so far: bytes of output, seconds of CPU of the tree, bytes of GPU memory."""
 
     service: str
@@ -155,8 +140,7 @@ class Sampled:
     gpu_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PortsLeased:
+class PortsLeased(Struct, frozen=True):
     """`beside`: services among these whose ports are for a replacement, where the core did not ask itself. `waiting`:
     requests that wait for a GPU (`GpuNeed.wait`) and did not get it."""
 
@@ -166,8 +150,7 @@ class PortsLeased:
     waiting: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why a request got no port: `notes` say for each number who has it."""
 
     service: str
@@ -185,36 +168,31 @@ class Refusal:
     """The machine does not have such GPUs, or not so many."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortsRefused:
+class PortsRefused(Struct, frozen=True):
     """None of the batch was kept."""
 
     batch: int
     refusals: tuple[Refusal, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GpusFreed:
+class GpusFreed(Struct, frozen=True):
     """Somebody let go of a GPU that a service of this stack waits for: it may be worth asking again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preparing:
+class Preparing(Struct, frozen=True):
     """How far it is, in words for people. Told as often as there is something new."""
 
     request: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """The environment is there, whole."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class PrepareFailed:
+class PrepareFailed(Struct, frozen=True):
     """It could not be made; nothing of it counts. `detail` are the last lines of whoever tried."""
 
     request: int
@@ -222,13 +200,11 @@ class PrepareFailed:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HostLost:
+class HostLost(Struct, frozen=True):
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostBack:
+class HostBack(Struct, frozen=True):
     """The host answers again; what it still runs follows as `Adopted`, and what does not is gone."""
 
     host: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from launchpad.core import changes, environments, facts, gpus, moves, ports, probes, replacement
 from launchpad.core.identity import rebind

@@ -6,7 +6,8 @@ Hot reload, `restart`, dependents with `restart: true` and adoption are all this
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core.model import Identity, Lease, OnChange, Phase, PortRequest
 from launchpad.core.state import Role, State, Unit

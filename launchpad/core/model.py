@@ -6,8 +6,9 @@ Everything here is a value: frozen, comparable, made of tuples, strings and numb
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Kind(StrEnum):
@@ -52,8 +53,7 @@ RUNNING = (Phase.STARTING, Phase.READY, Phase.UNREADY)
 """Phases in which a process exists and nobody asked it to leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Struct, frozen=True):
     """A value known only when ports are leased: `form` is "port", "url" or "address" (host:port); or "gpus", all GPUs
     of the service as CUDA_VISIBLE_DEVICES names them."""
 
@@ -86,8 +86,7 @@ class Handover(StrEnum):
     INHERIT = "inherit"
 
 
-@dataclass(frozen=True, slots=True)
-class GpuNeed:
+class GpuNeed(Struct, frozen=True):
     """What one GPU has to be: this `device` (a UUID; "" for any of the numbers asked for), with so many bytes of free
     `memory` when it is taken. `wait`: its service waits for it, and the stack is not refused."""
 
@@ -96,8 +95,7 @@ class GpuNeed:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PortRequest:
+class PortRequest(Struct, frozen=True):
     """A wish for one port in `low..high` (inclusive) on the literal address `host`; or, with `gpu`, for one GPU
     whose number on its machine is in `low..high`."""
 
@@ -116,8 +114,7 @@ class PortRequest:
     gpu: GpuNeed | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A port that is held for a service; or, where `gpu` says what CUDA calls it (a UUID, or its number as text), a
     GPU, with `memory` bytes in all (0: not known)."""
 
@@ -143,8 +140,7 @@ class CheckKind(StrEnum):
         return self in (CheckKind.LOG, CheckKind.NOTIFY)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """Readiness or liveness. `target` is a URL (http), `host:port` (tcp), a path (file) or a regular
     expression (log); `argv` belongs to exec. `status` are inclusive ranges. Times in seconds."""
 
@@ -164,16 +160,14 @@ class Check:
     timeout_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     on: str
     condition: Condition
     bound: bool = False
     """Restart me when it restarts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Struct, frozen=True):
     """`policy` is never, on-failure or always. `max_restarts` counts within `window_s`."""
 
     policy: str = "on-failure"
@@ -184,14 +178,12 @@ class Restart:
     window_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     signal: int = 15
     grace_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sink:
+class Sink(Struct, frozen=True):
     """Where output goes besides the run's own log: `kind` is console, file, jsonl or null.
     `rotate` in bytes, 0 for never; `keep` old files."""
 
@@ -201,8 +193,7 @@ class Sink:
     keep: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """A Python environment that has to be there before a process is started. It is made in `folder`, which is named
     after all that shapes it, so two of one folder are the same; and `link` leads to it once it is whole.
     `requirements` are lines as an installer reads them, `files` what they name, each with a digest of its contents
@@ -219,8 +210,7 @@ class Environment:
     """The program that makes it; "" for venv and pip."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """A server or a job, ready to be started once its ports are known. `environment` holds what the
     stack declares; `inherit` says which variables of launchpad's own environment are added beneath it
     (True: all, False: the bare minimum, or a tuple of names). `digest` covers what shapes the process."""
@@ -265,16 +255,14 @@ class Service:
         return (*self.ports, *self.gpus)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """All services, in an order in which nobody comes before what it needs."""
 
     rev: int
     services: tuple[Service, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Struct, frozen=True):
     """One process on one host, for ever: `pid`, and its start (kernel ticks since boot) and boot id."""
 
     pid: int
@@ -283,8 +271,7 @@ class Handle:
     host: str = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What a process was started as. If the wanted one differs, the process is replaced."""
 
     digest: str
@@ -293,8 +280,7 @@ class Identity:
     leases: tuple[Lease, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """All a host needs to start a process: nothing is left to look up or decide."""
 
     argv: tuple[str, ...]
@@ -313,8 +299,7 @@ class Launch:
     gpus: tuple[Lease, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Probing:
+class Probing(Struct, frozen=True):
     """A `Check` with its references resolved. `ours`: the listening socket must belong to the
     service's own processes."""
 
@@ -329,8 +314,7 @@ class Probing:
     ours: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What one probe saw. `kind`: ok, refused, silent (accepted, no answer), status, body, stranger
     (somebody else answers), elsewhere (the service listens, but not here), exit (exec), missing (file), error.
     `text` is the evidence in words, equal for equal sights so that repeats can be counted; `detail` may
@@ -342,8 +326,7 @@ class Seen:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Why something ended. `kind`: done, stopped (asked for), exit, signal, spawn, unready, unhealthy,
     ports, environment, lost, unknown (nobody saw it end). `code` is the exit code, or minus the signal number."""
 
@@ -357,8 +340,7 @@ class Outcome:
     """Evidence that is too long for a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, environment, order, backoff, goal, tree;
     of something that runs: stale (with another definition than the stack now has), replace (another process of it
     lives: its replacement, or one that is on its way out), watch (its watched files changed so often that changes

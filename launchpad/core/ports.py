@@ -6,7 +6,8 @@ Refuses to know how a port is held; a host does that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core import gpus, moves
 from launchpad.core.facts import PortsLeased, PortsRefused

@@ -8,10 +8,12 @@ from launchpad.core.model import Check, Outcome, Phase, Probing, Seen
 from launchpad.core.state import MAX_SIGHTS, Probes, Sight, State, Unit, flying_limit
 from launchpad.core.wishes import Probe, Sample
 
-FIRST_S = 0.008
+FIRST_S, FIRST_ANSWERED_S = 0.002, 0.02
 SLOWEST_S = 0.25
-AGE_SHARE = 0.04
-"""While starting, the time between probes is this share of the wait so far, between the two above."""
+AGE_SHARE, AGE_SHARE_ANSWERED = 0.02, 0.05
+"""While starting, the time between probes is this share of the wait so far, between the two above. A door that is
+shut costs next to nothing to try; a server that answers, but not well yet, is asked less often: it may write each
+request into its log."""
 SILENT_S, SILENT_CROWD_S = 0.05, 0.0025
 """While probes are under way and unanswered: the least time between two; times those that are starting."""
 LOOK_EVERY_S = 1.0
@@ -30,11 +32,13 @@ def pace_s(state: State, unit: Unit, name: str, check: Check, now: float) -> flo
         return min(check.interval_s or 1.0, 1.0)
     if unit.phase is not Phase.STARTING:
         return check.interval_s or 1.0
-    first = FIRST_S if not check.argv else 0.1
+    answers = bool(unit.sights) and unit.sights[-1].kind not in ("refused", "missing")
+    first, share = (FIRST_ANSWERED_S, AGE_SHARE_ANSWERED) if answers else (FIRST_S, AGE_SHARE)
+    first = first if not check.argv else 0.1
     crowd = 0.0004 * state.starting
     age = now - unit.spawned_at
     slowest = SLOWEST_S if not check.argv else 1.0
-    return min(max(slowest, crowd), max(first, crowd, AGE_SHARE * age))
+    return min(max(slowest, crowd), max(first, crowd, share * age))
 
 
 def tick(state: State, unit: Unit, now: float) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import Refusal
 from launchpad.core.model import (
@@ -30,8 +31,7 @@ from launchpad.core.wishes import Note, Wish
 MAX_SIGHTS = 12
 
 
-@dataclass(slots=True)
-class Sight:
+class Sight(Struct):
     """What probes saw, run-length coded: the same sight `count` times between two moments."""
 
     kind: str
@@ -41,8 +41,7 @@ class Sight:
     count: int = 1
 
 
-@dataclass(slots=True)
-class Probes:
+class Probes(Struct):
     """The state of one check of one attempt. `flying` maps probe number → when it is given up."""
 
     next_at: float | None = None
@@ -57,8 +56,7 @@ class Probes:
         return min(times, default=None)
 
 
-@dataclass(slots=True)
-class Signs:
+class Signs(Struct):
     """Signs of life during a start: the last sample, and when something last moved."""
 
     lively_at: float = 0.0
@@ -69,8 +67,7 @@ class Signs:
     gpu_bytes: int = 0
 
 
-@dataclass(slots=True)
-class Preparation:
+class Preparation(Struct):
     """An environment that was asked for. `text`: how far it is. `due`: when it is asked for again."""
 
     request: int
@@ -88,8 +85,7 @@ class Role(StrEnum):
     LEAVER = "leaver"
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """The whole run-time state of one service; or of its second process, while there is one (`State.beside`)."""
 
     service: Service
@@ -202,8 +198,7 @@ def flying_limit(check: Check | None) -> int:
     return 20
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """Everything: units in plan order, leases by (service, port), timers, and what was not yet wished."""
 
     epoch: int = 1

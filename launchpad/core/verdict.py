@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launchpad.core.model import Phase
 from launchpad.core.state import State, Unit
 from launchpad.core.stuck import stuck
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """`phase`: starting, up (every server ready, every job started or done), degraded (as far as it gets:
     something failed, the rest is up), stopping, finished.
     `code` is set when it is finished. `failed` and `blocked` are names."""

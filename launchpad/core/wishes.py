@@ -5,13 +5,12 @@ Each wish to a host has an answer, or the unit that made it has a deadline.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launchpad.core.model import Environment, Handle, Identity, Launch, Lease, PortRequest, Probing
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(Struct, frozen=True):
     """Answer: Spawned, or SpawnFailed. Later, unasked: Exited."""
 
     service: str
@@ -20,8 +19,7 @@ class Spawn:
     launch: Launch
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """`scope` is "main" (the process that was spawned) or "tree" (it and everything it started, in
     whatever session). A tree that is sent SIGKILL is swept until nothing is left. Answers: Exited as it
     happens; TreeGone or TreeHeld after a signal to a tree."""
@@ -33,8 +31,7 @@ class Signal:
     scope: str = "main"
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Answer: Probed with the same `check` and `seq`. For a log line or a notification the answer comes
     when it happens; asking again is harmless. `look`: also say where the service listens instead."""
 
@@ -46,16 +43,14 @@ class Probe:
     look: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """Answer: Sampled."""
 
     service: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeasePorts:
+class LeasePorts(Struct, frozen=True):
     """Ports and GPUs: all or none, but for those that may wait. `preferred` are had before. Answer: PortsLeased or
     PortsRefused, in the order of the requests. Where some wait: GpusFreed, once that may have changed."""
 
@@ -64,13 +59,11 @@ class LeasePorts:
     preferred: tuple[Lease, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReleasePorts:
+class ReleasePorts(Struct, frozen=True):
     leases: tuple[Lease, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepare:
+class Prepare(Struct, frozen=True):
     """Make this environment, unless it is there. Answer: Prepared or PrepareFailed, after any number of Preparing.
     Asked again with the same number where no answer has come for long; that is harmless."""
 
@@ -78,22 +71,19 @@ class Prepare:
     environment: Environment
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+class Abandon(Struct, frozen=True):
     """Nobody waits for the answer to this request any more."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Struct, frozen=True):
     """The service is no longer part of the stack and nothing of it lives."""
 
     service: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Keep for people: something happened to `service`. `what`: phase, probe, hold, ports, goal, plan, signal, files, environment;
     of a second process of it: replacement, leaving. `text` is short and complete; `phase` is
     the phase after it, of the process of that attempt."""

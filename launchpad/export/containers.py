@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core.model import Check, CheckKind, Ref, Service, Text
 from launchpad.errors import Refused

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.model import Kind
 from launchpad.export.source import Exported
@@ -17,8 +18,7 @@ KILL_WAIT_S = 60
 """Before the end of the allocation the stack is asked to stop, so long before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What of the command line goes on to launchpad on the node. `time`: the allocation's limit, as Slurm has it;
     `unsaid`: variables whose values are secret, and not among the `options`."""
 

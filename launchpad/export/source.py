@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.core.model import Kind, Ref, Service, Text
 from launchpad.core.render import connect_host
-from launchpad.errors import Refused, Span
+from launchpad.errors import MASK, Refused, Span
 from launchpad.plan.config import veiled
 from launchpad.plan.read import Reading
 from launchpad.stack.nodes import Entry
 from launchpad.stack.problems import error
 from launchpad.stack.schema import Job, Server
 
-MASK = "********"
 OURS = ("LAUNCHPAD_STACK", "LAUNCHPAD_SERVICE")
 """Variables that mean something under launchpad only."""
 NOTHING = "E671"
@@ -29,8 +29,7 @@ Where = Callable[[Ref], str]
 """The host at which whoever reads the text reaches a port."""
 
 
-@dataclass
-class Exported:
+class Exported(Struct):
     """Files by name, and what is said about them."""
 
     files: dict[str, str] = field(default_factory=dict)

@@ -7,14 +7,14 @@ suits the others too, so this finds an assignment if there is one. Taking a GPU 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import Refusal
 from launchpad.core.model import Lease, PortRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """`number` on its machine, `name` as CUDA knows it; bytes of `memory` in all and `free` now (0: not known)."""
 
     number: int
@@ -27,8 +27,7 @@ Found = dict[PortRequest, Gpu]
 Take = Callable[[Gpu], bool]
 
 
-@dataclass(slots=True)
-class Assigned:
+class Assigned(Struct):
     """`refused`, and those that are `waiting`, with all others of their service."""
 
     found: Found = field(default_factory=dict)

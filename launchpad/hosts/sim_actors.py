@@ -6,16 +6,16 @@ Values and small records only; `hosts.sim` makes them happen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import Exited, Fact
 from launchpad.core.model import Handle, Handover, Identity, Launch, Lease
 from launchpad.core.wishes import HostWish, Probe
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True):
     """What one process is going to do. Times in seconds, since its spawn unless said otherwise."""
 
     spawn_s: float = 0.01
@@ -75,8 +75,7 @@ SHUT_OUT_S = 0.02
 """So long it takes until a program sees that it does not get its port."""
 
 
-@dataclass(slots=True)
-class Process:
+class Process(Struct):
     """One attempt, as it really is."""
 
     service: str

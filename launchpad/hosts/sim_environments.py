@@ -6,14 +6,14 @@ Decides nothing by itself: what becomes of each is said by whoever makes the wor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.facts import Fact, Prepared, PrepareFailed, Preparing
 from launchpad.core.wishes import Abandon, Prepare
 
 
-@dataclass(frozen=True, slots=True)
-class Making:
+class Making(Struct, frozen=True):
     """What becomes of an environment. `takes_s` None: it never ends."""
 
     takes_s: float | None = 0.1

@@ -6,7 +6,8 @@ Decides as a machine would whose launchpads all keep to the lock. Knows nothing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import Refusal
 from launchpad.core.identity import fits
@@ -14,8 +15,7 @@ from launchpad.core.model import Lease, PortRequest
 from launchpad.hosts.gpu_search import Gpu, assign, refusals
 
 
-@dataclass
-class SimGpus:
+class SimGpus(Struct):
     """`memory`: of each GPU, in bytes. `taken`: numbers that strangers have. `awaited`: somebody waits for one."""
 
     memory: tuple[int, ...] = (80, 80, 80, 80)

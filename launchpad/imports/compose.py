@@ -6,8 +6,9 @@ Decides what becomes of a service as a whole. What its keys become is in `compos
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from launchpad.errors import Refused, Span
 from launchpad.imports import compose_keys, compose_values

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from launchpad.errors import Span
 from launchpad.imports.draft import Draft
@@ -23,8 +24,7 @@ _PORT = re.compile(
 _PORT_WORD = r"--?[\w-]*(?:port|bind|listen|addr|address)|-p|-P|-b|http\.server"
 
 
-@dataclass
-class Around:
+class Around(Struct):
     """What the services of one file have in common. `folder` is that of the compose file, seen from the stack file;
     `names`: as they are written, and as they are here; `runs`: those that can run here, and the ports on which they
     listen."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from launchpad.errors import Span
 from launchpad.stack.fields import NAME_PATTERN
@@ -20,8 +20,7 @@ RESERVED = ("self", "stack", "vars")
 WIDTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     """Something that was not carried over, or means something else now: where it stands, what it is, and why."""
 
     span: Span
@@ -32,8 +31,7 @@ class Left:
         return f"{self.span}: {self.what}: {self.why}"
 
 
-@dataclass
-class Draft:
+class Draft(Struct):
     """`top`, `servers` and `jobs` as a stack file has them; `comments` instead of services that cannot run here."""
 
     source: str

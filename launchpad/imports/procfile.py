@@ -15,7 +15,7 @@ from launchpad.errors import Refused, Span
 from launchpad.imports.draft import Draft, names
 from launchpad.stack.files import content
 from launchpad.stack.problems import DUPLICATE, UNREADABLE, Stop, error
-from launchpad.stack.source import MAX_BYTES, decode, reason
+from launchpad.stack.source import decode, reason
 
 NOT_THAT = "E170"
 FIRST_PORT = 5000
@@ -56,7 +56,7 @@ def draft(path: Path, *, folder: str, env: str | None) -> Draft:
 def _read(path: Path) -> str:
     """Raises Refused."""
     try:
-        return decode(content(path, MAX_BYTES), str(path))
+        return decode(content(path), str(path))
     except Stop as stop:
         raise Refused([stop.diagnostic]) from None
     except OSError as problem:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.model import (
     Check,
@@ -32,7 +33,7 @@ from launchpad.plan.digest import digest
 from launchpad.plan.environment import environment
 from launchpad.plan.environments import environment_of, venv_folder
 from launchpad.plan.texts import text
-from launchpad.stack import parts
+from launchpad.stack import machine, parts
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.problems import unique
 from launchpad.stack.schema import Job, Server
@@ -48,8 +49,7 @@ def build(loaded: Loaded, rev: int = 1) -> Plan:
     return plan(loaded, rev)
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """An earlier reading and its plan."""
 
     loaded: Loaded
@@ -140,7 +140,7 @@ def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
 
 
 def _folder(loaded: Loaded, path: str) -> str:
-    return os.path.normpath(os.path.join(loaded.dir, os.path.expanduser(path)))
+    return os.path.normpath(os.path.join(loaded.dir, machine.at_home(path)))
 
 
 def _needs(loaded: Loaded, written: Server | Job) -> tuple[Need, ...]:

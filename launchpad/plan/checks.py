@@ -12,6 +12,7 @@ from typing import Any
 from launchpad.core.model import Check, CheckKind, Ref, Text
 from launchpad.errors import Diagnostic
 from launchpad.plan.texts import text
+from launchpad.stack import machine
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.parts import Alive, Ready
 from launchpad.stack.problems import closest, error, listed, shown
@@ -88,10 +89,10 @@ def _below(folder: str, path: Text) -> Text:
     first, *rest = path
     if isinstance(first, str):
         return (
-            (os.path.normpath(os.path.join(folder, os.path.expanduser(first))), *rest)
+            (os.path.normpath(os.path.join(folder, machine.at_home(first))), *rest)
             if not rest
             else (
-                os.path.join(folder, os.path.expanduser(first)),
+                os.path.join(folder, machine.at_home(first)),
                 *rest,
             )
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from signal import Signals
 from typing import Any
 
+from launchpad.errors import MASK
 from launchpad.plan.build import restart
 from launchpad.stack.environments import File
 from launchpad.stack.gpus import Gpus
@@ -19,8 +20,6 @@ from launchpad.stack.schema import Job, Server
 from launchpad.stack.scope import looks_secret
 from launchpad.stack.template import Reference
 from launchpad.stack.words import Secret, Template
-
-MASK = "********"
 
 _IN_URL = re.compile(r"(\w://[^/\s:@]*:)(?!\$\{)[^@/\s]+(?=@)")
 """`user:password@` of an address."""

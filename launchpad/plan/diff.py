@@ -7,11 +7,13 @@ here is what happens. Refuses to know how a running stack is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.core.model import Kind, OnChange, PortRequest, Service
+from launchpad.plan.effects import Reasons
 from launchpad.plan.read import Reading
-from launchpad.plan.reasons import Reasons, reasons
 
 EARLIER = "its definition changed earlier"
 
@@ -19,8 +21,7 @@ Asked = Mapping[tuple[str, str], PortRequest]
 """Every port of the new stack, by service and name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True):
     """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
     by itself (done, failed, backoff), `failed` what of it is not tried again by itself; `down`: what is not wanted so
     far; `held_down`: what somebody stopped; `ports`: the number held for (service, port name); `goals`: what the
@@ -39,8 +40,7 @@ class Now:
     """The digest of each replacement that is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """`verb`: start, restart, replace (a new one takes over once it is ready), stop, rerun (a job that has ended),
     signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not
     to be started), remove (gone, and was not running).
@@ -54,6 +54,9 @@ class Change:
 def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
     """One for each service of either, in the order of the new stack; then what is gone. `old` is what the stack
     was last told to be. Pure; secrets are masked."""
+    # it goes through the file as it is written, which takes its time to import
+    from launchpad.plan.reasons import reasons
+
     before = {service.name: service for service in old.plan.services}
     asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
     found: dict[str, Change] = {}
@@ -72,8 +75,8 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
 
 def _gone(name: str, old: Reading, new: Reading, now: Now) -> Change:
     verb = "stop" if name in now.running else "remove"
-    group = old.loaded.origin[name]
-    left = new.loaded.groups.get(group)
+    group = old.head.origin[name]
+    left = new.groups.get(group)
     if left is None or group == name:
         return Change(name, verb, ("no longer in the stack",))
     copies = "no copy" if not left else "1 copy" if len(left) == 1 else f"{len(left)} copies"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from msgspec import Struct
+
 
 class Effect(StrEnum):
     """REPLACE: the process has to be another one; `on_change` says how that comes about. IN_PLACE: it changes under
@@ -17,6 +19,13 @@ class Effect(StrEnum):
     IN_PLACE = "in place"
     NEXT_UP = "next up"
     NONE = "none"
+
+
+class Reasons(Struct, frozen=True):
+    """What differs in what shapes the process, and in what can change under it; in words."""
+
+    replace: tuple[str, ...] = ()
+    in_place: tuple[str, ...] = ()
 
 
 SERVICE: dict[str, Effect] = {

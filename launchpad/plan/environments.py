@@ -14,6 +14,7 @@ from pathlib import Path
 
 from launchpad.core.model import Environment
 from launchpad.paths import ENVIRONMENTS, stack_paths
+from launchpad.stack import machine
 from launchpad.stack.environments import Made
 from launchpad.stack.loaded import Loaded
 
@@ -45,7 +46,7 @@ def venv_folder(loaded: Loaded, name: str) -> Path | None:
     if made is not None:
         return Path(made.folder)
     venv = loaded.service(name).venv
-    return None if venv is None else Path(os.path.normpath(loaded.dir / os.path.expanduser(venv)))
+    return None if venv is None else Path(os.path.normpath(loaded.dir / machine.at_home(venv)))
 
 
 def changed_files(old: Made | None, new: Made | None) -> Iterator[str]:
@@ -59,4 +60,4 @@ def programs(folder: Path) -> Path:
     """Where the programs of a virtual environment are: `Scripts` where Windows made it. One that is yet to be made
     will have what this system makes."""
     names = ("Scripts", "bin") if os.name == "nt" else ("bin", "Scripts")
-    return next((folder / name for name in names if os.path.isdir(folder / name)), folder / names[0])
+    return next((folder / name for name in names if machine.is_dir(folder / name)), folder / names[0])

@@ -6,7 +6,8 @@ Decides on what is written, so that these problems are found also where other va
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.home import Home, known_services
@@ -20,8 +21,7 @@ SELF_NEED = "E203"
 NEVER_DONE = "E204"
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """`of` waits for `on`."""
 
     of: str

@@ -13,6 +13,7 @@ from pathlib import Path
 from launchpad.errors import Diagnostic
 from launchpad.plan import ports
 from launchpad.plan.environment import shouted
+from launchpad.stack import machine
 from launchpad.stack.environments import useless
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.nodes import Map, Scalar, scalars
@@ -21,6 +22,7 @@ from launchpad.stack.schema import Job, Server
 
 RANGE = "E311"
 RAY = (10002, 19999)
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EPHEMERAL = (32768, 60999)
 """Linux's own default, where the kernel does not tell."""
 
@@ -58,7 +60,7 @@ def warnings(loaded: Loaded) -> Iterator[Diagnostic]:
 def ephemeral() -> tuple[int, int]:
     """The range from which the kernel takes ports for outgoing connections."""
     try:
-        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+        low, high = machine.content(PORT_RANGE).split()
         return int(low), int(high)
     except (OSError, ValueError):
         return EPHEMERAL
@@ -110,9 +112,9 @@ def _shell(loaded: Loaded, name: str, service: Server | Job) -> Iterator[Diagnos
 def _folder(loaded: Loaded, name: str, service: Server | Job, there: dict[str, bool]) -> Iterator[Diagnostic]:
     """`there`: what is known of folders, most services have the same."""
     wanted = service.working_dir
-    folder = os.path.normpath(os.path.join(loaded.dir, os.path.expanduser(wanted)))
+    folder = os.path.normpath(os.path.join(loaded.dir, machine.at_home(wanted)))
     if wanted not in there:
-        there[wanted] = os.path.isdir(folder)
+        there[wanted] = machine.is_dir(folder)
     if not there[wanted]:
         message = f"there is no folder `{folder}` yet, and `{name}` runs in it"
         yield error(UNUSUAL, message, loaded.span(name, "working_dir"), severity="warning")

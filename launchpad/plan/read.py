@@ -5,76 +5,114 @@ Collects the problems of the file and of the graph in one go.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from launchpad.core.model import Plan
 from launchpad.errors import Diagnostic, Label, Refused
+from launchpad.plan.head import Head, Trap, head, traps_of_any_port
 from launchpad.plan.select import closure
+from launchpad.stack.asked import ReadAs, Scaled
+from launchpad.stack.machine import Answers, noting
 
 if TYPE_CHECKING:
-    from launchpad.stack.copies import Scaled
+    from launchpad.stack.load import Attempt
     from launchpad.stack.loaded import Loaded
-    from launchpad.stack.recipe import Trap
 
 UNKNOWN_NAME = "E205"
 
 Goals = tuple[tuple[str, bool], ...]
 """Services, and whether each shall run."""
 
+_loading = Lock()
 
-@dataclass(frozen=True)
-class Reading:
-    """A stack file that was found in order, and its plan."""
 
+class Reading(Struct):
+    """A stack file that was found in order, and its plan: what was asked (`file`, `asked`), what the machine answered,
+    and what came of it."""
+
+    file: Path
+    asked: ReadAs
+    answers: Answers
     plan: Plan
-    loaded: Loaded
-    warnings: tuple[Diagnostic, ...]
+    head: Head
     as_written: Plan | None = None
     """The plan of the file itself, where `plan` was changed since (`run` of a job)."""
+    _loaded: Loaded | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        """The file with all its places. Where only what came of it was kept, it is read once more, as it was then: that
+        takes its time. Any thread may ask."""
+        with _loading:
+            if self._loaded is None:
+                environ = {**os.environ, **{n: v for n, v in self.answers.variables.items() if v is not None}}
+                with noting(self.answers):
+                    self._loaded = _attempt(self.file, self.asked, environ).loaded
+            assert self._loaded is not None, "what was in order once is so with the same answers"
+            return self._loaded
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether `loaded` costs nothing."""
+        return self._loaded is not None
 
     @property
     def name(self) -> str:
-        return self.loaded.name
+        return self.head.name
+
+    @property
+    def dir(self) -> Path:
+        return Path(self.head.dir)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """Every file that was read."""
-        return self.loaded.inputs
+        """Every file that was read, also those that were looked for and are not there."""
+        return tuple(map(Path, self.head.inputs))
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return self.head.warnings
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not be shown, the longest first."""
-        return self.loaded.secrets
+        return self.head.secrets
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The copies of each service that has `replicas`."""
+        return self.head.groups
+
+    @property
+    def scaled(self) -> tuple[Scaled, ...]:
+        """What was asked for instead of the file's own numbers of copies, and still holds."""
+        return self.head.scaled
 
     @property
     def when_supervisor_dies(self) -> str:
         """keep or stop"""
-        return self.loaded.model.when_supervisor_dies
+        return self.head.when_supervisor_dies
 
     def traps(self, service: str) -> tuple[Trap, ...]:
         """What is known to go wrong with it: those of its recipe, or those of whatever has a port."""
-        recipe = self.loaded.recipes.get(service)
-        if recipe is not None:
-            return recipe.traps
-        if any(one.name == service and one.ports for one in self.plan.services):
-            from launchpad.stack.recipe import shared_traps
-
-            return (shared_traps()["address-in-use"],)
-        return ()
+        if service in self.head.traps:
+            return self.head.traps[service]
+        has_port = any(one.name == service and one.ports for one in self.plan.services)
+        return traps_of_any_port() if has_port else ()
 
     def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
         """Where something of a service stands in the file (the nearest thing above it, where it is not written);
         None for a service that the file has not."""
-        if (
-            path == ("port",)
-            and service in self.loaded.trees
-            and "port" not in self.loaded.trees[service].entries
-        ):
+        loaded = self.loaded
+        if path == ("port",) and service in loaded.trees and "port" not in loaded.trees[service].entries:
             path = ("ports", "main")
-        return self.loaded.label(service, *path, text=text)
+        return loaded.label(service, *path, text=text)
 
     def goals(self, names: Collection[str] = ()) -> Goals:
         """Every service of the plan, and whether it shall run: those named and all that they need; without names
@@ -93,18 +131,16 @@ class Reading:
 
     def each(self, names: Collection[str]) -> tuple[str, ...]:
         """With the copies of a service in the place of the name of them all."""
-        groups = self.loaded.groups
-        return tuple(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
+        return tuple(dict.fromkeys(one for name in names for one in self.groups.get(name, (name,))))
 
     def _by_profile(self, known: Sequence[str]) -> list[str]:
-        on = set(self.loaded.profiles)
-        profiles = {name: self.loaded.service(name).profiles for name in known}
+        on, profiles = set(self.head.profiles_on), self.head.profiles
         return [name for name in known if not profiles[name] or on & set(profiles[name])]
 
     def _unknown(self, name: str, known: Sequence[str]) -> Diagnostic:
         from launchpad.stack.problems import did_you_mean, error, listed, shown
 
-        hint = did_you_mean(name, [*known, *self.loaded.groups]) or (
+        hint = did_you_mean(name, [*known, *self.groups]) or (
             f"it has {listed(known, 'and')}" if known else ""
         )
         return error(UNKNOWN_NAME, f"`{self.name}` has no server or job `{shown(name)}`", hint=hint)
@@ -129,28 +165,35 @@ def read_stack(
 ) -> Reading:
     """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph. `before`
     is an earlier reading, of which is taken what means the same."""
-    # what reads a file takes half of a start to import, and who only holds a `Reading` does not need it
     from launchpad.plan import build, lint
-    from launchpad.stack import attempt
     from launchpad.stack.problems import unique
 
-    was = before.loaded if before is not None else None
-    result = attempt(
+    environ = os.environ if environ is None else environ
+    answers = Answers() if before is None else before.answers.asked_again(environ)
+    asked = ReadAs(tuple(set_vars.items()), tuple(env_files), tuple(profiles), tuple(scaled))
+    with noting(answers):
+        result = _attempt(file, asked, environ, None if before is None else before.loaded)
+        loaded = result.loaded
+        problems = unique([*result.problems, *(build.problems(loaded) if loaded is not None else ())])
+        if loaded is None or any(problem.is_error for problem in problems):
+            raise Refused(problems)
+        warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
+        planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
+        plan = build.plan(loaded, rev, planned)
+    named = [*dict(asked.set_vars), *(name for name, value in answers.variables.items() if value)]
+    return Reading(file, asked, answers, plan, head(loaded, tuple(warnings), named), None, loaded)
+
+
+def _attempt(file: Path, asked: ReadAs, environ: Mapping[str, str], before: Loaded | None = None) -> Attempt:
+    # what reads a file takes half of a start to import, and who only holds a `Reading` does not need it
+    from launchpad.stack.load import attempt
+
+    return attempt(
         file,
-        set_vars=set_vars,
-        env_files=env_files,
-        profiles=profiles,
+        set_vars=dict(asked.set_vars),
+        env_files=asked.env_files,
+        profiles=asked.profiles,
         environ=environ,
-        scaled=scaled,
-        before=was,
+        scaled=asked.scaled,
+        before=before,
     )
-    loaded = result.loaded
-    found = list(result.problems)
-    if loaded is not None:
-        found += build.problems(loaded)
-    problems = unique(found)
-    if loaded is None or any(problem.is_error for problem in problems):
-        raise Refused(problems)
-    warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
-    planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
-    return Reading(build.plan(loaded, rev, planned), loaded, warnings)

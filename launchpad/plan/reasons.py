@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from launchpad.plan.config import MASK, Shown, service_as_written
-from launchpad.plan.effects import Effect, effect
+from launchpad.errors import MASK
+from launchpad.plan.config import Shown, service_as_written
+from launchpad.plan.effects import Effect, Reasons, effect
 from launchpad.plan.environments import changed_files
 from launchpad.plan.read import Reading
 from launchpad.stack.loaded import Loaded
@@ -20,14 +20,6 @@ from launchpad.stack.scope import MAIN
 
 LONGEST = 60
 _OWN_WORDS = ("command", "shell", "environment", "port", "ports")
-
-
-@dataclass(frozen=True, slots=True)
-class Reasons:
-    """What differs in what shapes the process, and in what can change under it."""
-
-    replace: tuple[str, ...] = ()
-    in_place: tuple[str, ...] = ()
 
 
 def reasons(old: Reading, new: Reading, name: str, *, reshaped: bool) -> Reasons:

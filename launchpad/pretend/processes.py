@@ -18,16 +18,26 @@ def append_line(path: str, line: str) -> None:
         os.close(descriptor)
 
 
+Lingering = tuple[str | None, float, int]
+"""The file for pids, seconds to stay, and a descriptor that each closes when it has come so far."""
+
+
 def leave_behind(kind: str, pids: str | None, lifetime_s: float) -> None:
-    """Start the process or processes of this kind: plain, setsid, double, bomb:N. Returns in the caller only."""
+    """Start the process or processes of this kind: plain, setsid, double, bomb:N. Returns in the caller only, once each
+    of them is what it is to be, and has written down its pid."""
+    waits, says = os.pipe()
+    lingering = (pids, lifetime_s, says)
     if kind.startswith("bomb:"):
-        _bomb(int(kind.removeprefix("bomb:")), pids, lifetime_s)
+        _bomb(int(kind.removeprefix("bomb:")), lingering)
     elif kind == "double":
-        _daemon(pids, lifetime_s)
+        _daemon(lingering)
     elif os.fork() == 0:
         if kind == "setsid":
             os.setsid()
-        _linger(pids, lifetime_s)
+        _linger(lingering)
+    os.close(says)
+    os.read(waits, 1)  # the end comes when nobody has the other side any more
+    os.close(waits)
 
 
 def go_on_in_child(wait: bool) -> None:
@@ -39,15 +49,17 @@ def go_on_in_child(wait: bool) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _linger(pids: str | None, lifetime_s: float) -> None:
+def _linger(how: Lingering) -> None:
     """Stay for so long and do nothing. Bounded, so that a forgotten rehearsal does not stay for ever."""
+    pids, lifetime_s, says = how
     if pids:
         append_line(pids, str(os.getpid()))
+    os.close(says)
     time.sleep(min(lifetime_s, 10**8))
     os._exit(0)
 
 
-def _daemon(pids: str | None, lifetime_s: float) -> None:
+def _daemon(how: Lingering) -> None:
     middle = os.fork()
     if middle:
         os.waitpid(middle, 0)
@@ -55,17 +67,17 @@ def _daemon(pids: str | None, lifetime_s: float) -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
-    _linger(pids, lifetime_s)
+    _linger(how)
 
 
-def _bomb(count: int, pids: str | None, lifetime_s: float) -> None:
+def _bomb(count: int, how: Lingering) -> None:
     """A tree of `count` processes: each starts two smaller trees below it, the second in its own session."""
     for share, detached in ((count - count // 2, False), (count // 2, True)):
         if share and os.fork() == 0:
             if detached:
                 os.setsid()
-            _bomb(share - 1, pids, lifetime_s)
-            _linger(pids, lifetime_s)
+            _bomb(share - 1, how)
+            _linger(how)
 
 
 def die_of(signal_number: int) -> None:

@@ -7,7 +7,8 @@ stack stays exactly as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.facts import PlanApplied, PortsLeased, Refusal
@@ -30,7 +31,7 @@ def goals_of(
     What somebody stopped stays stopped, and what failed and has not changed is tried again only with `retry`,
     unless it is asked for."""
     services = {service.name: service for service in reading.plan.services}
-    known, asked = {**services, **reading.loaded.groups}, reading.each(asked)
+    known, asked = {**services, **reading.groups}, reading.each(asked)
     units = supervisor.engine.units
     up = [unit.name for unit in units.values() if unit.wanted and unit.name in services]
     wanted = {name for name, _ in _up(reading, names, known, asked)}
@@ -60,7 +61,7 @@ def _rests(unit: Unit | None, service: Service, retry: bool) -> bool:
 
 def _is_held(reading: Reading, name: str, units: Mapping[str, Unit]) -> bool:
     """It is another copy of what somebody stopped, all of it."""
-    copies = reading.loaded.groups.get(reading.loaded.origin[name], ())
+    copies = reading.groups.get(reading.head.origin[name], ())
     known = [units[one] for one in copies if one in units]
     return name in copies and any(one.held_down for one in known) and not any(one.wanted for one in known)
 

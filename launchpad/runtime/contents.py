@@ -14,8 +14,6 @@ from pathlib import Path
 
 from launchpad.stack.files import content
 
-MAX_BYTES = 1_000_001
-"""One more than what any input may have."""
 F_SETSIG = 10
 SYMLINKS = 40
 """How many symbolic links one path may lead through, as for the kernel."""
@@ -31,7 +29,7 @@ def contents(files: Iterable[Path]) -> Contents:
 
 def _bytes(file: Path) -> bytes | None:
     try:
-        return content(file, MAX_BYTES)
+        return content(file)
     except OSError:
         return None
 

@@ -9,21 +9,21 @@ import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
 from launchpad.errors import Diagnostic, Refused
+from launchpad.paths import local_file
 from launchpad.plan.read import Reading
 from launchpad.runtime.contents import Contents, contents
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import read
-from launchpad.stack import attempt, local_file
 
 TRIES = 5
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """`reading` is None where the file was refused, for `problems`. `contents` holds every file that was read or
     looked for."""
 
@@ -77,6 +77,8 @@ def _read(
         reading = read(options, before=before)
         return reading, (), reading.inputs
     except Refused as refused:
+        from launchpad.stack.load import attempt
+
         again = attempt(
             options.file,
             set_vars=dict(options.set_vars),

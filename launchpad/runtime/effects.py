@@ -51,8 +51,8 @@ def held(
     plain enough by itself, and none where that was asked for (`scaled`)."""
     fewer = [
         copy
-        for group, copies in supervisor.reading.loaded.groups.items()
-        if group in scaled or new.loaded.groups.get(group)
+        for group, copies in supervisor.reading.groups.items()
+        if group in scaled or new.groups.get(group)
         for copy in copies
     ]
     changes = [one for one in changes if one.service not in fewer]

@@ -6,7 +6,7 @@ Decides whom that concerns, before anything of the takeover is begun. Refuses to
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import sys
 
 from launchpad.core.facts import Fact, Prepared, PrepareFailed, Preparing
@@ -73,7 +73,7 @@ async def _make(
             if not answer.done():
                 answer.set_exception(error)
 
-    host = Environments(tell, paths, secrets.token_hex(8), fault)
+    host = Environments(tell, paths, os.urandom(8).hex(), fault)
     try:
         for number, one in enumerate(wanted):
             host.prepare(Prepare(number, one))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from launchpad.stack.copies import Scaled
+from msgspec import Struct
 
 from launchpad.runtime.store import Asked
+from launchpad.stack.asked import Scaled
 
 
-@dataclass(frozen=True, slots=True)
-class UpOptions:
+class UpOptions(Struct, frozen=True):
     """All that `launchpad up` and `launchpad run` can be told. `names` are the services asked for (none:
     all); `timeout_s` is how long the start may take; `job` and `job_args` belong to `run`, `as_json` to
     `dry_run`. `watch`: a save is applied by itself; `yes`: also one that would end most of what runs; `until_exit`: the

@@ -5,7 +5,7 @@ Decides words only. Every number in them was measured by the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
@@ -16,6 +16,7 @@ from launchpad.core.state import Unit
 from launchpad.core.stuck import stuck_because_of
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label, named
+from launchpad.hosts.local.sinks import SinkStatus
 from launchpad.runtime import environments
 
 Place = Callable[..., Label | None]
@@ -299,3 +300,16 @@ def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
 def _was_wanted(unit: Unit) -> bool:
     """A primary job that cannot start ends the stack, and then nothing is wanted any more."""
     return unit.wanted or (unit.service.primary and not unit.attempt)
+
+
+def output_problems(sinks: Iterable[SinkStatus], lost: str) -> list[Diagnostic]:
+    """Sinks that cannot be written; `lost`: why even the run's own logs cannot."""
+    found = [Diagnostic("E505", "output is lost", severity="warning", notes=(lost,))] if lost else []
+    for sink in sinks:
+        if sink.problem:
+            what = f"the output of `{sink.service}` cannot be written to `{sink.path}`"
+            kept = f"nothing is lost: `launchpad logs {sink.service}` has it, and it is tried again"
+            found.append(
+                Diagnostic("E505", what, severity="warning", notes=(sink.problem,), consequence=kept)
+            )
+    return found

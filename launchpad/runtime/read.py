@@ -6,47 +6,59 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec.structs import replace
 
 from launchpad.core.model import Kind, Service, Text
 from launchpad.errors import Diagnostic, Refused
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading, read_stack
-from launchpad.runtime import store
+from launchpad.runtime import kept, store
 from launchpad.runtime.options import UpOptions
-
-if TYPE_CHECKING:
-    from launchpad.stack.copies import Scaled
+from launchpad.stack.asked import ReadAs, Scaled
 
 _PARAMETER = re.compile(r"\$\{?[@*1-9]")
 
 
-def read(options: UpOptions, rev: int = 1, before: Reading | None = None) -> Reading:
+def read(options: UpOptions, before: Reading | None = None) -> Reading:
     """Raises Refused with all problems of the file. Of `before` is taken what means the same."""
+    asked = _asked(options)
     reading = read_stack(
         options.file,
-        set_vars=dict(options.set_vars),
-        env_files=[str(file) for file in options.env_files],
-        profiles=options.profiles,
-        scaled=options.scaled,
-        rev=rev,
+        set_vars=dict(asked.set_vars),
+        env_files=asked.env_files,
+        profiles=asked.profiles,
+        scaled=asked.scaled,
         before=before,
     )
+    return _for_job(reading, options)
+
+
+def read_or_kept(options: UpOptions, paths: StackPaths) -> Reading:
+    """The same, at a start: what is kept of the last reading, if that still holds."""
+    reading = kept.load(paths.kept, options.file, _asked(options))
+    return read(options) if reading is None else _for_job(reading, options)
+
+
+def _asked(options: UpOptions) -> ReadAs:
+    env_files = tuple(os.path.abspath(file) for file in options.env_files)
+    return ReadAs(tuple(dict(options.set_vars).items()), env_files, options.profiles, options.scaled)
+
+
+def _for_job(reading: Reading, options: UpOptions) -> Reading:
     return with_job(reading, options.job, options.job_args) if options.job else reading
 
 
 def scaled(paths: StackPaths) -> tuple[Scaled, ...]:
     """The numbers of copies that the stack has instead of those of its file."""
-    from launchpad.stack.copies import Scaled
-
     return tuple(Scaled(*one) for one in store.remembered(paths).scaled)
 
 
 def with_job(reading: Reading, job: str, args: tuple[str, ...]) -> Reading:
     """The same stack, in which `job`, with `args` after its command, decides when all is over."""
-    if (copies := reading.loaded.groups.get(job)) is not None:
+    if (copies := reading.groups.get(job)) is not None:
         raise Refused([_one_of(job, copies)])
     reading.goals((job,))  # refuses unknown names
     services = []
@@ -111,7 +123,5 @@ def override(options: UpOptions, body: Mapping[str, Any]) -> UpOptions:
 
 def _scaled(options: UpOptions, asked: Mapping[str, float]) -> tuple[Scaled, ...]:
     """What was asked for before, but for what is asked for now."""
-    from launchpad.stack.copies import Scaled
-
     before = (one for one in options.scaled if one.name not in asked)
     return (*before, *(Scaled(name, int(count)) for name, count in asked.items()))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.control.api import Reply
 from launchpad.core.model import Service
@@ -18,7 +20,7 @@ from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import caution
 from launchpad.plan.diff import Change, lines
 from launchpad.plan.read import Goals, Reading
-from launchpad.runtime import effects
+from launchpad.runtime import effects, kept
 from launchpad.runtime.apply import apply, goals_of
 from launchpad.runtime.contents import Contents, contents, is_being_written
 from launchpad.runtime.draft import Draft, take
@@ -30,8 +32,7 @@ from launchpad.runtime.supervisor import Supervisor
 STACK_SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """For how long, in seconds, a file has to stay the same before it counts as finished. `settle_s` always;
     `broken_s` while it cannot be used (an editor may be in the middle); `ending_s` while it would end something;
     `cut_s` while it is the beginning of what runs, and would disturb something; `writing_s` is how long a
@@ -46,8 +47,7 @@ class Patience:
     look_s: float = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
+class _Meaning(Struct, frozen=True):
     """What a draft would do. `names`: those that the stack is for then, none for all of it."""
 
     names: tuple[str, ...]
@@ -211,7 +211,7 @@ class Reloader:
             return self._refuse(f"{file} is gone" if gone else f"{file} cannot be applied", draft.problems)
         if draft.contents == self._applied or self._is_what_runs(meaning):
             self._applied = draft.contents
-            self._options = replace(self._options, scaled=meaning.reading.loaded.scaled)
+            self._options = replace(self._options, scaled=meaning.reading.scaled)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
@@ -276,9 +276,10 @@ class Reloader:
                 supervisor.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
-        self._options = replace(options, scaled=meaning.reading.loaded.scaled)
+        self._options = replace(options, scaled=meaning.reading.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
+        kept.save(supervisor.paths.kept, meaning.reading)
         return said
 
     def _remember(self, draft: Draft) -> None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from launchpad.control.api import Snapshot
 from launchpad.errors import ExitCode
-from launchpad.hosts.local import cgroup
+from launchpad.hosts.local.cgroup import Group
 from launchpad.hosts.local.descriptors import raise_limit
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.survey import Survey
 from launchpad.paths import StackPaths
 from launchpad.plan.read import Reading
-from launchpad.runtime import signpost
+from launchpad.runtime import kept, signpost, store
 from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
@@ -59,6 +59,7 @@ class Session:
         self._reporting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._staying: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
@@ -96,9 +97,12 @@ class Session:
 
     async def _main(self) -> tuple[int, bool]:
         names = (self.options.job,) if self.options.job else self.options.names
+        stored, trouble = store.begin(self.paths)
+        self._group = Group(stored.run_id)
         self.supervisor = Supervisor(
             self.paths,
             self.reading,
+            stored,
             names,
             timeout_s=self.options.timeout_s,
             after_start=self._begin,
@@ -109,8 +113,10 @@ class Session:
         )
         self.supervisor.asked = self.options.asked()
         self.supervisor.ends_with = self.options.until_exit
-        self._group = cgroup.enter(self.supervisor.run_id)
+        if trouble:
+            self.supervisor.announce(trouble)
         Interrupts(self.supervisor).install(self.loop)
+        self._group.entered()
         self.supervisor.start()
         if self._owner is not None:
             self._owner.watch(self.loop, self._ended_with_owner)
@@ -155,6 +161,17 @@ class Session:
             from launchpad.runtime.watch import Watching
 
             self._watching = self.loop.create_task(Watching(self.supervisor, reloader).run())
+        self._keeping = self.loop.create_task(self._keep_reading())
+
+    async def _keep_reading(self) -> None:
+        """For the next start; and whoever edits the file soon does not wait until it is imported what reads it. Neither
+        is in a hurry while services start."""
+        await self.supervisor.started.wait()
+        reading = self.supervisor.reading
+        if reading.is_loaded:
+            kept.save(self.paths.kept, reading)
+        elif self.options.watch and not self.options.job:
+            await asyncio.to_thread(lambda: reading.loaded)
 
     async def _listen(self, control: Control) -> None:
         from launchpad.control.server import serve
@@ -173,10 +190,10 @@ class Session:
                     await self._listen(control)
 
     async def _finish(self) -> None:
-        for task in (self._watching, self._staying):
+        for task in (self._watching, self._staying, self._keeping):
             if task is not None:
                 task.cancel()
-        own = (self._serving, self._reporting, self._watching, self._staying)
+        own = (self._serving, self._reporting, self._watching, self._staying, self._keeping)
         tasks = [t for t in own if t is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.end is not None:
@@ -187,7 +204,7 @@ class Session:
             self.paths.new_socket.unlink(missing_ok=True)
         signpost.take_down(self.paths)
         await self.supervisor.close()
-        cgroup.leave(self._group)
+        self._group.leave()
 
     def reporting(self, send: Callable[[Snapshot], bool]) -> None:
         """Give `send` every new picture until it says that it needs no more."""

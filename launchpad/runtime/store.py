@@ -10,26 +10,27 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from launchpad.core.model import Lease
 from launchpad.errors import Diagnostic, Refused
-from launchpad.hosts.local import records
+from launchpad.hosts.local import private, records
 from launchpad.hosts.local.registry import registration_in
-from launchpad.ownership import give_to_owner, of_another_user
+from launchpad.ownership import of_another_user
 from launchpad.paths import StackPaths
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """`run_id` marks every process of this stack in its environment, for as long as the state lives. `memory` is
     there unless the last supervisor ended in order."""
 
@@ -39,16 +40,14 @@ class Stored:
     memory: Memory | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """How often a service was started again, and its latest deaths, in seconds since the epoch."""
 
     restarts: int
     deaths: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """With what the stack file is read, as the command line gave it; paths are absolute."""
 
     profiles: tuple[str, ...] = ()
@@ -57,8 +56,7 @@ class Asked:
     watch: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What is wanted up, what somebody stopped by name, the restarts so far; the attempts that are to replace
     another one and do not serve yet; and what the stack was started with."""
 
@@ -146,12 +144,14 @@ def _unwritable(paths: StackPaths, error: OSError) -> Refused:
     )
 
 
-def begin(paths: StackPaths, report: Callable[[str], None] = lambda text: None) -> Stored:
-    """Read what the last supervisor left, raise the epoch, and write that down before anything starts."""
-    old = load(paths, report)
+def begin(paths: StackPaths) -> tuple[Stored, str]:
+    """Read what the last supervisor left, raise the epoch, and write that down before anything starts. With what is
+    to be told of it, or ""."""
+    trouble: list[str] = []
+    old = load(paths, trouble.append)
     new = replace(old, epoch=old.epoch + 1)
     save(paths.state, new)
-    return new
+    return new, "".join(trouble)
 
 
 def forget(paths: StackPaths) -> None:
@@ -198,7 +198,7 @@ def _from_records(paths: StackPaths) -> Stored:
     registration = registration_in(paths.registration)
     if not run_id and registration is not None and registration.file == str(paths.file):
         run_id = registration.run_id
-    return Stored(epoch, run_id or secrets.token_hex(8), tuple(ports.values()))
+    return Stored(epoch, run_id or os.urandom(8).hex(), tuple(ports.values()))
 
 
 def _from_json(data: dict[str, Any]) -> Stored:
@@ -238,16 +238,6 @@ def save(path: Path, stored: Stored) -> None:
         | ({"gpu": p.gpu, "memory": p.memory} if p.gpu else {})
         for p in stored.ports
     ]
-    memory = None if stored.memory is None else asdict(stored.memory)
+    memory = None if stored.memory is None else msgspec.to_builtins(stored.memory)
     data = {"version": VERSION, "epoch": stored.epoch, "run_id": stored.run_id, "ports": leases}
-    write_atomically(path, {**data, "memory": memory})
-
-
-def write_atomically(path: Path, data: dict[str, Any]) -> None:
-    """The old content or the new one, never a part; readable for this user only."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w") as file:
-        give_to_owner(fd, path.parent)
-        json.dump(data, file)
-    os.replace(part, path)
+    private.write(path, json.dumps({**data, "memory": memory}).encode())

@@ -11,7 +11,8 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.control.api import Event, Notice, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
@@ -41,7 +42,7 @@ from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_views
-from launchpad.runtime.problems import problem
+from launchpad.runtime.problems import output_problems, problem
 from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
 
@@ -51,13 +52,14 @@ NOTICES = 20
 
 
 class Supervisor:
-    """`reading` is the stack as it runs. Made in a running event loop; use: `start()`, then await
+    """`reading` is the stack as it runs, `stored` what `store.begin` gave. Made in a running event loop; use: `start()`, then await
     `finished`, then `await close()`. `after_start` is called once, when the first process runs."""
 
     def __init__(
         self,
         paths: StackPaths,
         reading: Reading,
+        stored: store.Stored,
         names: tuple[str, ...] = (),
         *,
         timeout_s: float | None = None,
@@ -73,6 +75,8 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self._changed = asyncio.Event()
+        self.started = asyncio.Event()
+        """Whatever comes first: it is up, or there is nothing more to wait for."""
         self._timeout_s, self._after_start = timeout_s, after_start
         self.asked = store.Asked()
         self._verdict = Verdict("starting", None, (), ())
@@ -89,7 +93,7 @@ class Supervisor:
         self._veil = Veil()
         self._journal = Journal(paths.journal)
         self._found, self._alone, self._resumes = found or Survey(), alone, resumes
-        self._stored = store.begin(paths, self.announce)
+        self._stored = stored
         self._before = self._stored.memory
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
         self.run_id = self._stored.run_id
@@ -151,6 +155,8 @@ class Supervisor:
         touched = {note.service for note in notes if note.what in ("phase", "probe", "replacement")}
         self._journal.write([*events, *self._new_problems(touched)])
         self._verdict = self.engine.verdict()
+        if self._verdict.phase != "starting":
+            self.started.set()
         self._ring()
         self._remember()
         if self._after_start is not None and any(n.phase == Phase.STARTING for n in notes):
@@ -298,28 +304,17 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=service_views(self.engine, self.paths, now, wall),
-            diagnostics=(*filter(None, found), *self._sink_problems(), *self._unapplied, *self._extra),
+            diagnostics=(*filter(None, found), *self._output_problems(), *self._unapplied, *self._extra),
             stale=self.stale,
             notices=self._notices,
             ends_with=self.ends_with,
-            groups=dict(self.reading.loaded.groups),
-            scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.loaded.scaled},
+            groups=dict(self.reading.groups),
+            scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.scaled},
         )
 
-    def _sink_problems(self) -> list[Diagnostic]:
-        found = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
-        lost = self._host.no_room
-        return [Diagnostic("E505", "output is lost", severity="warning", notes=(lost,))] * bool(lost) + [
-            Diagnostic(
-                "E505",
-                f"the output of `{sink.service}` cannot be written to `{sink.path}`",
-                severity="warning",
-                notes=(sink.problem,),
-                consequence=f"nothing is lost: `launchpad logs {sink.service}` has it, and it is tried again",
-            )
-            for sink in found
-            if sink.problem
-        ]
+    def _output_problems(self) -> list[Diagnostic]:
+        sinks = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
+        return output_problems(sinks, self._host.no_room)
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
         """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""

@@ -7,7 +7,8 @@ Decides what is wanted after a supervisor has died, and what is told of it. Refu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core import render
 from launchpad.core.engine import Engine
@@ -140,7 +141,7 @@ def remember(engine: Engine, shift: float, asked: Asked, reading: Reading) -> Me
         },
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
         asked=asked,
-        scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.loaded.scaled),
+        scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.scaled),
     )
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.core.model import Outcome, Phase
 from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic
+from launchpad.plan.head import Trap
 from launchpad.runtime.problems import Place
-from launchpad.stack.recipe import Trap
 
 KNOWN = "E509"
 LINES = 200
@@ -29,8 +31,7 @@ Lines = Callable[[str, int], tuple[str, ...]]
 Holders = Callable[[], tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Caught:
+class Caught(Struct, frozen=True):
     """A trap, the line that tells, and who held the GPU's memory at that time."""
 
     trap: Trap

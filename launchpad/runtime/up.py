@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
 import time
-from dataclasses import asdict, replace
 from threading import Thread
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, ExitCode, Refused
 from launchpad.paths import StackPaths, stack_paths
@@ -19,7 +19,7 @@ from launchpad.runtime import store
 from launchpad.runtime.made_before import made_before_takeover
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.owner import Owner
-from launchpad.runtime.read import read, scaled
+from launchpad.runtime.read import read_or_kept, scaled
 from launchpad.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def up(options: UpOptions) -> int:
     owner = None if options.until_exit is None else Owner(options.until_exit)
     options = replace(options, scaled=scaled(paths))
     reading = _read(options, paths)
-    options = replace(options, scaled=reading.loaded.scaled)  # the file may say another number by now
+    options = replace(options, scaled=reading.scaled)  # the file may say another number by now
     if options.dry_run:
         return dry_run(options, reading, paths)
     if (client := _lock_or_client(paths)) is not None:
@@ -74,7 +74,7 @@ def run(options: UpOptions) -> int:
 def _read(options: UpOptions, paths: StackPaths) -> Reading:
     """The stack file and the names asked for; a refusal says what did not happen."""
     try:
-        reading = read(options)
+        reading = read_or_kept(options, paths)
         reading.goals(options.names)
         _warn(reading, options)
         return reading
@@ -196,9 +196,9 @@ def _console(feed: Feed, options: UpOptions, starts: dict[str, int] | None = Non
 
 def _log_ends(session: Session) -> dict[str, int]:
     """Before the start: what is in the logs already belongs to earlier runs."""
-    from launchpad.views.lines import spool_ends
+    from launchpad.hosts.local.spool_reader import ends
 
-    return spool_ends(session.paths.log(service.name) for service in session.reading.plan.services)
+    return ends(session.paths.log(service.name) for service in session.reading.plan.services)
 
 
 # --- in the background ---------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def _end_detached(pid: int) -> int:
 
 def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
     """What `up` would do, and why."""
-    from launchpad.control.api import Reply
+    from launchpad.control.api import Reply, to_json
     from launchpad.plan.diff import Change, lines
     from launchpad.runtime.effects import views
     from launchpad.runtime.join import compared
@@ -256,7 +256,9 @@ def dry_run(options: UpOptions, reading: Reading, paths: StackPaths) -> int:
         )
         reply = Reply(True, changes=lines(starts)[:-1], effects=views(starts))
     if options.as_json:
-        print(json.dumps([asdict(one) for one in reply.effects], indent=2, ensure_ascii=False))  # noqa: T201
+        import json
+
+        print(json.dumps([to_json(one) for one in reply.effects], indent=2, ensure_ascii=False))  # noqa: T201
         return int(ExitCode.OK)
     for line in reply.changes:
         print(line)  # noqa: T201

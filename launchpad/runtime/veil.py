@@ -7,7 +7,8 @@ Decides where such values can stand in a fact. Which values they are, the stack 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core.facts import (
     Exited,
@@ -19,7 +20,7 @@ from launchpad.core.facts import (
     SpawnFailed,
     TreeHeld,
 )
-from launchpad.plan.config import MASK
+from launchpad.errors import MASK
 
 
 class Veil:

@@ -120,7 +120,7 @@ class GlobWatch:
     def _refresh(self) -> None:
         wanted = {s.name: s.watch for s in self._supervisor.reading.plan.services if s.watch}
         if wanted != self._globs.patterns:
-            self._globs = Globs(wanted, str(self._supervisor.reading.loaded.dir))
+            self._globs = Globs(wanted, str(self._supervisor.reading.dir))
 
     async def _look(self) -> None:
         """Tell what changed since the last look, once it has been quiet for a moment. What is watched only

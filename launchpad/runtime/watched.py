@@ -10,7 +10,8 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 PASSED_OVER = ("__pycache__", "venv", "node_modules", "checkpoints", "logs", "site-packages")
 """Folders, besides hidden ones (`.git`, `.venv`, `.launchpad`), unless a pattern goes into them by name."""
@@ -22,8 +23,7 @@ _MAGIC = re.compile(r"[*?\[]")
 Stamp = tuple[int, int, int]
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """Service → its files and their stamps; all folders in which files may appear."""
 
     files: dict[str, dict[str, Stamp]] = field(default_factory=dict)
@@ -41,8 +41,7 @@ class Found:
         return changed
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """One absolute glob. `base` is the folder up to which it is written without wildcards; `depth` how many parts
     a path has at most that it matches."""
 

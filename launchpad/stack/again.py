@@ -7,14 +7,14 @@ strings may speak of. Places are no part of that: they are always those of the f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.stack.nodes import Map, Node, Scalar, Seq
 from launchpad.stack.scope import Symbol, World
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """All that `${…}` in a service is filled from, but for the service itself."""
 
     directory: str
@@ -26,11 +26,12 @@ class Surroundings:
     symbols: Mapping[str, object]
 
 
-def surroundings(world: World) -> Surroundings:
+def surroundings(world: World, environ: Mapping[str, str]) -> Surroundings:
+    """`environ`: all of launchpad's own environment."""
     return Surroundings(
         world.directory,
         world.name,
-        dict(world.environ),
+        environ,
         {**world.env_files, "--env-file": dict(world.given)},
         dict(world.set_vars),
         {name: _plain(node) for name, node in world.vars.items()},
@@ -48,10 +49,14 @@ def _outside(symbol: Symbol) -> object:
 def _plain(node: Node) -> object:
     """Equal for nodes that are written alike."""
     if isinstance(node, Scalar):
-        return node.text, node.style, type(node.value), node.value, node.home
+        return node.text, node.style, type(node.value), node.value, _meaning(node)
     if isinstance(node, Seq):
         return [_plain(item) for item in node.items]
     return [(name, _plain(entry.value)) for name, entry in node.entries.items()]
+
+
+def _meaning(node: Scalar) -> object:
+    return node.home and node.home.meaning
 
 
 def alike(one: Node, other: Node) -> bool:
@@ -60,7 +65,7 @@ def alike(one: Node, other: Node) -> bool:
         return False
     if isinstance(one, Scalar) and isinstance(other, Scalar):
         written = one.text == other.text and one.style == other.style and _same_value(one, other)
-        return written and (one.home is other.home or one.home == other.home)
+        return written and (one.home is other.home or _meaning(one) == _meaning(other))
     if isinstance(one, Seq) and isinstance(other, Seq):
         return len(one.items) == len(other.items) and all(map(alike, one.items, other.items))
     if isinstance(one, Map) and isinstance(other, Map) and list(one.entries) == list(other.entries):

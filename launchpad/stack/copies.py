@@ -7,9 +7,12 @@ Decides the names, and what a need of all copies is: a need of each. Refuses to 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, Label, Span
+from launchpad.stack.asked import Scaled
 from launchpad.stack.home import service_name
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq
 from launchpad.stack.problems import CONFLICT, NAME, SET, did_you_mean, error, shown
@@ -25,18 +28,7 @@ Fill = Callable[[Scalar], str | None]
 """The text of a name in `depends_on`, filled in; None where it cannot be, which is told elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """So many copies are wanted, instead of so many that the file says; None: of whatever it says now. Once it says
-    something else, that holds."""
-
-    name: str
-    count: int
-    instead_of: int | None = None
-
-
-@dataclass
-class Expanded:
+class Expanded(Struct):
     """`origin`: each service → the name that it has in the file."""
 
     trees: dict[str, Map] = field(default_factory=dict)
@@ -144,8 +136,7 @@ def _files(output: Node | None) -> Iterator[Scalar]:
                     yield node
 
 
-@dataclass
-class Needs:
+class Needs(Struct):
     """What one service needs. `said`: what is needed → what it is called where that is written; `groups`: likewise, what
     is needed as a whole."""
 
@@ -167,8 +158,7 @@ def needs(tree: Map, groups: Groups, fill: Fill) -> Needs:
     return found
 
 
-@dataclass
-class _Naming:
+class _Naming(Struct):
     groups: Groups
     fill: Fill
     found: Needs

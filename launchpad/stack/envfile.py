@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from honcho import environ as dotenv
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Span
-from launchpad.stack.files import content
+from launchpad.stack import machine
+from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.nodes import BREAK
 from launchpad.stack.problems import BOUNDS, ENV_FILE, UNREADABLE, Stop, did_you_mean, error, shown
-from launchpad.stack.source import MAX_BYTES, decode, reason
+from launchpad.stack.source import decode, reason
 from launchpad.stack.template import Piece, Problem, fill
 
 AS_IT_IS = "between single quotes a value is taken as it is"
@@ -30,8 +31,7 @@ _LINE = re.compile(
 )
 
 
-@dataclass
-class EnvRead:
+class EnvRead(Struct):
     """One env file as it was read. `names` in the file's order."""
 
     path: Path
@@ -40,8 +40,7 @@ class EnvRead:
     problems: list[Diagnostic] = field(default_factory=list)
 
 
-@dataclass
-class _Lines:
+class _Lines(Struct):
     """What `${NAME}` is worth in a file: launchpad's own environment wins, then the lines above it, then other files."""
 
     environ: Mapping[str, str]
@@ -74,7 +73,7 @@ def read_env(
     is taken from `environ`; `${NAME}` from there, from the lines above, or from what is `known` of other files."""
     result = EnvRead(path)
     try:
-        data = content(path, MAX_BYTES + 1)
+        data = machine.content(path)
         result.found = True
         if len(data) > MAX_BYTES:
             raise Stop(

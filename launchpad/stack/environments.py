@@ -9,17 +9,17 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import PlainValidator
 
 from launchpad.errors import Diagnostic, Span
-from launchpad.paths import may_lead
-from launchpad.stack import fields
+from launchpad.stack import fields, machine
 from launchpad.stack.fields import Form, schema, wrong
-from launchpad.stack.files import content
+from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.interpreters import Interpreter, installer, interpreter
 from launchpad.stack.nodes import Map, kind_of, span_at
 from launchpad.stack.problems import CONFLICT, REQUIREMENTS, VALUE, VENV, error, shown
@@ -27,15 +27,13 @@ from launchpad.stack.reuse import base_of, placed
 from launchpad.stack.source import reason
 from launchpad.stack.words import Word
 
-MAX_BYTES = 1_000_000
 NAMED = re.compile(
     r"\s*(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<path>\S.*?)\s*(?:#.*)?\Z"
 )
 """A line of requirements that names another file of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """`requirements: PATH`."""
 
     path: str
@@ -87,8 +85,7 @@ Requirements = Annotated[
 Python = Annotated[str, Form(_python, ({"type": "string", "minLength": 1},))]
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """An environment that is to be made for a service. `lines` are those of a requirements file; `files` all that they
     name, each with a digest of its contents, "" where it is not there. `link`: where people find it, None for a
     place of launchpad's own."""
@@ -100,8 +97,7 @@ class Made:
     link: str | None
 
 
-@dataclass
-class Environments:
+class Environments(Struct):
     """Collects what services say, in any order; then `read` says what is to be made for whom."""
 
     folder: Path
@@ -118,8 +114,9 @@ class Environments:
 
     def read(self) -> dict[str, Made]:
         """By service. Those without `requirements` share what another one asks for at the same `venv`."""
-        uv = installer(self.environ)
-        found = {one.name: self._made(one, uv) for one in self._asked if one.requirements is not None}
+        makes = [one for one in self._asked if one.requirements is not None]
+        uv = installer(self.environ) if makes else ""
+        found = {one.name: self._made(one, uv) for one in makes}
         by_link: dict[str, tuple[_Asked, Made]] = {}
         for one in self._asked:
             made = found.get(one.name)
@@ -146,7 +143,7 @@ class Environments:
 
     def _made(self, one: _Asked, uv: str) -> Made | None:
         link = None if one.venv is None else str(self.path(one.venv))
-        if link is not None and not may_lead(link):
+        if link is not None and not machine.may_be_made(link):
             message = f"`{one.venv}` is there already, and launchpad did not make it"
             hint = f"take it away, `mv {one.venv} {one.venv}.old`, or leave `requirements` out"
             self.problems.append(error(VENV, message, one.span("venv"), hint=hint))
@@ -179,7 +176,7 @@ class Environments:
             return
         self.inputs += [path] if path not in self.inputs else []
         try:
-            data = content(path, MAX_BYTES + 1)
+            data = machine.content(path)
         except OSError as problem:
             files[str(path)] = ""
             if span is not None:
@@ -201,15 +198,14 @@ class Environments:
 
     def _is_there(self, one: _Asked, venv: str) -> None:
         folder = self.path(venv)
-        if not any(os.path.isdir(folder / programs) for programs in ("bin", "Scripts")):
+        if not any(machine.is_dir(folder / programs) for programs in ("bin", "Scripts")):
             hint = f"`python -m venv {venv}`"
-            what = "is not a virtual environment" if os.path.isdir(folder) else "is not there"
+            what = "is not a virtual environment" if machine.is_dir(folder) else "is not there"
             message = f"the virtual environment `{folder}` {what}"
             self.problems.append(error(VENV, message, one.span("venv"), hint=hint))
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     name: str
     tree: Map
     venv: str | None
@@ -240,7 +236,7 @@ def absolute(line: str, folder: Path) -> str:
     """A line of a list as it has to stand in a file that is somewhere else: its paths count from `folder`."""
     option, separator, rest = _option(line)
     if option and "://" not in rest:
-        there = os.path.normpath(folder / os.path.expanduser(rest))
+        there = os.path.normpath(folder / machine.at_home(rest))
         is_path = option not in ("-e", "--editable") or rest.startswith((".", "/", "~"))
         return f"{option}{separator}{there}" if is_path else line
     if re.match(r"\.{1,2}(/|\Z)", line):

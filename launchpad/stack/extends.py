@@ -5,9 +5,11 @@ Decides where that service is found, and that nothing extends itself. How two se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.home import Home, service_name
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 KEY = "extends"
 
 
-@dataclass
-class Source:
+class Source(Struct):
     """One file, with what it includes (`foreign`, which is in order by itself). The last of `opened` is it."""
 
     files: Files
@@ -62,8 +63,7 @@ class Source:
         return isinstance(group, Map) and name in group.entries
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """`of` extends something, which is said at `span`."""
 
     path: Path

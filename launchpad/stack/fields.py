@@ -10,10 +10,10 @@ import math
 import re
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -184,8 +184,7 @@ def _size(value: object) -> int:
     return int(float(match[1]) * 1024 ** _SIZES[match[2].upper()])
 
 
-@dataclass(frozen=True, slots=True)
-class PortRange:
+class PortRange(Struct, frozen=True):
     """`low` to `high`, both included; one number has them equal."""
 
     low: int
@@ -293,8 +292,7 @@ def schema(*forms: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema(forms[0] if len(forms) == 1 else {"anyOf": list(forms)})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Form:
+class Form(Struct, frozen=True, eq=False):
     """A kind of value made on the spot: how it is read, and how the JSON schema describes it."""
 
     validate: Callable[[Any], Any]
@@ -366,8 +364,7 @@ Name = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Short:
+class Short(Struct, frozen=True, eq=False):
     """Short forms of a value: `normalise` writes them out in full, `forms` describe them in the JSON schema."""
 
     normalise: Callable[[Any], Any]

@@ -12,10 +12,12 @@ import stat
 from pathlib import Path
 
 NOT_REGULAR = "it is no regular file"
+MAX_BYTES = 1_000_000
+"""No file that a stack is made of is larger."""
 
 
-def content(path: Path, most: int) -> bytes:
-    """At most `most` bytes; of /dev/null none. Raises OSError."""
+def content(path: Path) -> bytes:
+    """One byte more than `MAX_BYTES` at most; of /dev/null none. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for a writer
     try:
         found = os.fstat(fd)
@@ -26,6 +28,6 @@ def content(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, NOT_REGULAR)
         with open(fd, "rb", closefd=False) as stream:
-            return stream.read(most)
+            return stream.read(MAX_BYTES + 1)
     finally:
         os.close(fd)

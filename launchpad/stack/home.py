@@ -6,16 +6,16 @@ Refuses to know what is done with them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq
 
 N = TypeVar("N", bound=Node)
 
 
-@dataclass
-class Home:
+class Home(Struct, eq=False):
     """One file that was read from another one, `outer` (None: from the stack's own). `base`: the folder that its paths
     are relative to, empty where that is the stack's own. `services` and `vars`: the names that it knows, which have
     `prefix` before them in `outer`; what it does not know means what it means there."""
@@ -27,10 +27,16 @@ class Home:
     vars: dict[str, None] = field(default_factory=dict)
     env_files: dict[str, str] = field(default_factory=dict)
     """What its top-level `env_file` says."""
-    values: dict[str, Node] = field(default_factory=dict, compare=False)
+    values: dict[str, Node] = field(default_factory=dict)
     """Variables that are known to this file alone."""
     written: tuple[tuple[str, str], ...] = ()
-    """How these are written: by that, and not by the nodes, it is compared."""
+    """How these are written."""
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """Equal where all names and paths mean the same; variables by how they are written, not by their nodes."""
+        outer = self.outer and self.outer.meaning
+        return (self.base, self.prefix, self.services, self.vars, self.env_files, self.written, outer)
 
 
 def service_name(home: Home | None, name: str) -> str:

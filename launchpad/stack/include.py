@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
+
 from launchpad.errors import Diagnostic, Label, Span
-from launchpad.stack import rules
+from launchpad.stack import machine, rules
 from launchpad.stack.again import alike
 from launchpad.stack.extends import Source, heirs
 from launchpad.stack.home import Home, settled
@@ -41,16 +42,14 @@ MOST_FILES = 100
 GROUPS = ("servers", "jobs", "vars")
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A file that is being read, and where that was asked for."""
 
     path: Path
     span: Span | None = None
 
 
-@dataclass
-class Files:
+class Files(Struct):
     """Reads what a stack file names. `ok`: everything could be read that has to be."""
 
     directory: str
@@ -84,7 +83,7 @@ class Files:
     def _read(self, path: Path, span: Span) -> Map | None:
         if path not in self.inputs:  # also where it is not there: it may appear
             self.inputs.append(path)
-        if not os.path.exists(path):
+        if not machine.exists(path):
             self.stop(error(UNREADABLE, f"there is no file `{path}`", span))
             return None
         found = read(path)
@@ -101,7 +100,7 @@ class Files:
 
 def target(source: Path, text: str) -> Path:
     """The file that is named in `source`."""
-    return Path(os.path.normpath(source.parent / os.path.expanduser(text)))
+    return Path(os.path.normpath(source.parent / machine.at_home(text)))
 
 
 def expanded(files: Files, root: Map, home: Home | None, opened: tuple[Opened, ...]) -> tuple[Map, set[str]]:
@@ -203,8 +202,7 @@ def _with_vars(files: Files, part: Map, node: Scalar | Map | None) -> Map:
     return Map(part.span, {**part.entries, "vars": Entry(key, Map(given.value.span, entries))})
 
 
-@dataclass
-class _Merged:
+class _Merged(Struct):
     """What several files have together."""
 
     groups: dict[str, dict[str, Entry]] = field(default_factory=lambda: {key: {} for key in GROUPS})

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
 from launchpad.errors import Diagnostic
+from launchpad.stack import machine
 from launchpad.stack.problems import INTERPRETER, VALUE, error, shown
 
 VERSION = re.compile(r"(?:python)?(?P<version>3(?:\.[0-9]+){0,2})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(Struct, frozen=True):
     """`asked` is what shapes an environment; `program` the path of it, or a version that uv is to get."""
 
     asked: str
@@ -30,7 +30,7 @@ class Interpreter:
 def installer(environ: Mapping[str, str]) -> str:
     """The path of uv, "" where there is none: on PATH, or beside the Python that runs launchpad."""
     beside = os.path.dirname(sys.executable)
-    return shutil.which("uv", path=f"{environ.get('PATH', os.defpath)}{os.pathsep}{beside}") or ""
+    return machine.which("uv", f"{environ.get('PATH', os.defpath)}{os.pathsep}{beside}")
 
 
 def interpreter(
@@ -46,7 +46,7 @@ def interpreter(
             VALUE, f"`{shown(asked)}` is neither a version of Python nor a path", hint='write `"3.12"`'
         )
     program = path(asked)
-    if not os.path.isfile(program) or not os.access(program, os.X_OK):
+    if not machine.is_program(program):
         return error(INTERPRETER, f"there is no program `{program}`")
     return Interpreter(str(program), str(program))
 
@@ -56,7 +56,7 @@ def _version(version: str, environ: Mapping[str, str], uv: str) -> Interpreter |
     if f"{running}.".startswith(f"{version}."):
         return Interpreter(version, sys.executable)
     for program in _places(version, environ):
-        if os.access(program, os.X_OK):
+        if machine.is_program(program):
             return Interpreter(version, program)
     if uv:
         return Interpreter(version, version)
@@ -72,14 +72,11 @@ def _version(version: str, environ: Mapping[str, str], uv: str) -> Interpreter |
 
 def _places(version: str, environ: Mapping[str, str]) -> Iterator[str]:
     if version.count(".") == 1 and (
-        found := shutil.which(f"python{version}", path=environ.get("PATH", os.defpath))
+        found := machine.which(f"python{version}", environ.get("PATH", os.defpath))
     ):
         yield found
     root = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/nowhere")) / ".pyenv")
-    try:
-        names = [name for name in os.listdir(root / "versions") if f"{name}.".startswith(f"{version}.")]
-    except OSError:
-        return
+    names = [name for name in machine.names(root / "versions") if f"{name}.".startswith(f"{version}.")]
     for name in sorted(names, key=_numbers, reverse=True):
         yield str(root / "versions" / name / "bin" / "python")
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from launchpad.errors import Diagnostic, Span
-from launchpad.stack import copies, rules
+from launchpad.stack import copies, machine, rules
 from launchpad.stack.again import alike, surroundings
-from launchpad.stack.copies import Scaled
+from launchpad.stack.asked import Scaled
 from launchpad.stack.declared import declared, from_files, secrets
 from launchpad.stack.envfile import EnvRead, read_env
 from launchpad.stack.environments import Environments, Made
@@ -22,15 +24,7 @@ from launchpad.stack.loaded import Loaded
 from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, kind
 from launchpad.stack.parts import EnvFile
-from launchpad.stack.problems import (
-    SET,
-    VALUE,
-    did_you_mean,
-    error,
-    listed,
-    shown,
-    unique,
-)
+from launchpad.stack.problems import SET, VALUE, did_you_mean, error, listed, shown, unique
 from launchpad.stack.recipes import Recipes
 from launchpad.stack.schema import JOB_ONLY, Common, Defaults, Job, Server, Stack, Top
 from launchpad.stack.scope import World, symbols
@@ -41,8 +35,7 @@ from launchpad.stack.whole import read_whole
 FILE_KEYS = ("env_file", "venv", "requirements", "python")
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """What came of reading a file. `loaded` holds the services that are in order, also where others are not;
     it is None where the file is no map at all."""
 
@@ -64,15 +57,16 @@ def attempt(
     """Load as much as can be loaded. Never raises for what the user wrote. `scaled` are numbers of copies that somebody
     asked for. `before` is an earlier reading: what means the same is taken from there."""
     path = Path(os.path.abspath(file))
-    loader = _Loader(path, dict(os.environ if environ is None else environ), tuple(scaled), before)
+    loader = _Loader(
+        path, machine.Variables(os.environ if environ is None else environ), tuple(scaled), before
+    )
     loaded = loader.load(dict(set_vars or {}), env_files, tuple(profiles))
     return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
 
 
-@dataclass
-class _Loader:
+class _Loader(Struct, dict=True):
     file: Path
-    environ: dict[str, str]
+    environ: machine.Variables
     scaled: tuple[Scaled, ...] = ()
     before: Loaded | None = None
     problems: list[Diagnostic] = field(default_factory=list)
@@ -93,7 +87,7 @@ class _Loader:
         self._top_env_files(env_files)
         trees = self._copies(trees)
         top = self._top()
-        self.surroundings = surroundings(self.world)
+        self.surroundings = surroundings(self.world, self.environ.plain)
         if self.before is not None and self.before.surroundings != self.surroundings:
             self.before = None
         self.environments = Environments(self.file.parent, self.path, self.environ)
@@ -229,7 +223,7 @@ class _Loader:
 
     def path(self, text: str) -> Path:
         """Relative to the stack file."""
-        return Path(os.path.normpath(self.file.parent / os.path.expanduser(text)))
+        return Path(os.path.normpath(self.file.parent / machine.at_home(text)))
 
     def _top(self) -> Top:
         """The keys of the top level, but for the services and what is already read."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
 from launchpad.stack.again import Surroundings
-from launchpad.stack.copies import Needs, Scaled
+from launchpad.stack.asked import Scaled
+from launchpad.stack.copies import Needs
 from launchpad.stack.environments import Made
 from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.recipe import Recipe
@@ -16,8 +18,7 @@ from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """One environment variable that the stack declares. `secret`: its value is never shown."""
 
     name: str
@@ -25,8 +26,7 @@ class Variable:
     secret: bool = False
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A stack file (with its local file, env files and options) that was found in order."""
 
     name: str

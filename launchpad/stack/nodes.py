@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from launchpad.errors import Span
 
@@ -46,8 +47,7 @@ def resolve(text: str) -> Value:
     return text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scalar:
+class Scalar(Struct, frozen=True, eq=False):
     """One value. `raw` is its source text, quotes and all; `value` is what it resolves to."""
 
     span: Span
@@ -88,16 +88,14 @@ def _header(raw: str) -> int:
     return match.end() if match else len(raw)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seq:
+class Seq(Struct, frozen=True, eq=False):
     span: Span
     items: tuple[Node, ...]
     size: int = 1
     height: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     key: Scalar
     value: Node
 
@@ -108,8 +106,7 @@ class Entry:
         return self.key.span if (at.line, at.column) == (at.end_line, at.end_column) else at
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Map:
+class Map(Struct, frozen=True, eq=False):
     span: Span
     entries: dict[str, Entry] = field(default_factory=dict)
     size: int = 1

@@ -6,9 +6,9 @@ Decides which keys they have and what those mean. Rules that span several keys a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import Field, PlainValidator, PrivateAttr
 
 from launchpad.stack.checks import (
@@ -228,8 +228,7 @@ InheritEnv = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class OnChange:
+class OnChange(Struct, frozen=True):
     """`action` is restart, replace, keep or signal."""
 
     action: str = "restart"

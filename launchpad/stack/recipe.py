@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import Field
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack import machine
 from launchpad.stack.fields import Bool, Line, Pattern, Short, many, one_of, wrong
 from launchpad.stack.nodes import Map, Scalar, kind
 from launchpad.stack.problems import CONFLICT, MISSING, VALUE, did_you_mean, error, shown
@@ -81,8 +82,7 @@ class Traps(Strict):
     traps: dict[str, Trap] = Field()
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """`service` holds keys of a server or job, as they are written. `packaged`: it came with launchpad."""
 
     name: str
@@ -110,7 +110,8 @@ class _Plain(Converter):
 
 @cache
 def shared_traps() -> dict[str, Trap]:
-    found = read(PACKAGED / SHARED)
+    with machine.noting(None):
+        found = read(PACKAGED / SHARED)
     assert found.root is not None
     model, problems = validate(Traps, found.root, _Plain())
     assert model is not None, problems
@@ -123,7 +124,8 @@ def packaged(name: str) -> Recipe | None:
     file = PACKAGED / f"{name}.yaml"
     if not NAME.match(name) or not os.path.isfile(file):
         return None
-    recipe, problems = load(file, packaged=True)
+    with machine.noting(None):
+        recipe, problems = load(file, packaged=True)
     assert recipe is not None, problems
     return recipe
 

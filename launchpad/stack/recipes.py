@@ -6,11 +6,11 @@ there; of launchpad's own at `uses`), and what does not fit together. Knows no r
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
+from launchpad.stack import machine
 from launchpad.stack.home import Home, settled
 from launchpad.stack.merge import under
 from launchpad.stack.nodes import Entry, Map, Node, Scalar, Seq, scalars
@@ -93,7 +93,7 @@ class Recipes:
             file = folder / f"{node.text}.yaml"
             if file not in self._inputs:
                 self._inputs.append(file)  # also where it is not there: it may appear
-            if os.path.isfile(file):
+            if machine.is_file(file):
                 recipe, problems = load(file)
                 self._problems += problems
                 return recipe

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from launchpad.stack import machine
 from launchpad.stack.fields import ITEM, NAME, Form, Line, Loose, Name, Short, line, said, wrong
 from launchpad.stack.problems import NAME as BAD_NAME
 from launchpad.stack.strict import Strict
@@ -23,7 +24,7 @@ def base_of(value: object) -> str:
 
 def placed(text: str, base: str) -> str:
     """A path that was written in a file of `base`."""
-    return os.path.normpath(os.path.join(base, os.path.expanduser(text))) if base else text
+    return os.path.normpath(os.path.join(base, machine.at_home(text))) if base else text
 
 
 def _place(value: object) -> str:

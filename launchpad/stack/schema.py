@@ -241,7 +241,8 @@ class Common(Strict):
         examples=[["reward/**/*.py"]],
     )
     on_change: OnChangeField = Field(
-        OnChange(),
+        default_factory=OnChange,
+        json_schema_extra={"default": "restart"},
         description="What a change of its definition or of a watched file does to its process: `restart`, `replace` "
         "(servers only: a new one is started beside it on another port of the range and takes over once it is ready; "
         "if it fails, the old one stays), `keep` (it runs on), or `{signal: SIGHUP}` (it is told, once it is ready, "

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, Span
 from launchpad.stack.home import Home, env_files_around, holder, known_services, service_name, var_name
@@ -46,8 +48,7 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(Struct, frozen=True):
     """What others may ask of a service before its keys have been checked."""
 
     name: str
@@ -84,8 +85,7 @@ def _symbol(name: str, kind: str, node: Map) -> Symbol:
     return Symbol(name, kind, node, tuple(dict.fromkeys(main + named)), fd)
 
 
-@dataclass
-class World:
+class World(Struct):
     """Everything that is known of a stack while its strings are filled."""
 
     directory: str
@@ -217,8 +217,7 @@ def replace_piece(piece: Piece, *, secret: bool) -> Piece:
     return piece._replace(literal=False, split=not piece.reference, secret=secret)
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """The world as one service (or none: the top level) sees it."""
 
     world: World

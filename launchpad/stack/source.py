@@ -7,19 +7,18 @@ several documents, aliases that grow without end, too deep, too large. Knows no 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from launchpad.errors import Diagnostic, Label, Span
-from launchpad.stack import syntax
-from launchpad.stack.files import content
+from launchpad.stack import machine, syntax
+from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.nodes import BREAK, Entry, Map, Node, Scalar, Seq, kind, resolve
 from launchpad.stack.problems import BOUNDS, DUPLICATE, UNREADABLE, UNSUPPORTED_YAML, Stop, error, shown
 
-MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MAX_NODES = 250_000
 """Counted with aliases expanded."""
@@ -35,8 +34,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass
-class Read:
+class Read(Struct):
     """One file as it was read. `root` is missing where reading had to stop."""
 
     file: str
@@ -77,7 +75,7 @@ def _text(path: Path) -> str:
     """The file's text. Raises Stop where it cannot be read, is too large or is not text."""
     file = str(path)
     try:
-        data = content(path, MAX_BYTES + 1)
+        data = machine.content(path)
     except FileNotFoundError:
         raise Stop(error(UNREADABLE, f"there is no file `{file}`")) from None
     except OSError as problem:
@@ -112,8 +110,7 @@ def _after(file: str, before: str) -> Span:
     return _spot(file, len(lines), len(lines[-1]) + 1)
 
 
-@dataclass
-class _Frame:
+class _Frame(Struct):
     """A list or map that is being read. A map's children alternate: key, value, key, value."""
 
     is_map: bool

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from launchpad.stack.problems import BOUNDS, REFERENCE, TEMPLATE, UNSET, shown
 
@@ -42,8 +43,7 @@ class Problem(Exception):
 ARGS = "args"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A value known only when ports are taken: `form` is port, url or address. Or `args`: those of the service, in
     its command, from where they are gone once it has been read."""
 

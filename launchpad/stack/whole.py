@@ -5,12 +5,14 @@ Decides which files are read, and in which order they are merged. Fills in nothi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
+
 from launchpad.errors import Diagnostic
+from launchpad.paths import local_file
+from launchpad.stack import machine
 from launchpad.stack.extends import Source, heirs
 from launchpad.stack.home import Home
 from launchpad.stack.include import Files, Opened, expanded
@@ -20,8 +22,7 @@ from launchpad.stack.scope import World
 from launchpad.stack.source import read
 
 
-@dataclass
-class Whole:
+class Whole(Struct):
     """`root` is missing where there is no telling what the stack is."""
 
     root: Map | None = None
@@ -33,11 +34,6 @@ class Whole:
     """Services of which is not known what they extend."""
     homes: list[tuple[Home, Map]] = field(default_factory=list)
     """Every other file, with its top level."""
-
-
-def local_file(file: Path) -> Path:
-    """The personal file beside a stack file."""
-    return file.with_name(f"{file.stem}.local{file.suffix}")
 
 
 def read_whole(file: Path, environ: Mapping[str, str]) -> Whole:
@@ -52,7 +48,7 @@ def read_whole(file: Path, environ: Mapping[str, str]) -> Whole:
     opened = (Opened(file),)
     root, whole.foreign = expanded(files, root, None, opened)
     local = local_file(file)
-    if os.path.isfile(local) and (over := _read(local, whole, empty_ok=True)):
+    if machine.is_file(local) and (over := _read(local, whole, empty_ok=True)):
         over, more = expanded(files, over, None, (*opened, Opened(local)))
         root, whole.foreign = overlay(root, over), whole.foreign | more
     if files.ok:

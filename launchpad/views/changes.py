@@ -6,7 +6,8 @@ Decides which differences are worth a line and in which words. Refuses to know w
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.control.api import HoldView, ServiceView, Snapshot
 from launchpad.views.words import LIVE_STATES, duration, ports_text, state_word, why
@@ -16,8 +17,7 @@ CONSEQUENCES = ("spawning", "starting", "running", "stopping", "killing", "waiti
 """What happens to one because another is ready, done or gone: told after that, though both are of one moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """`at` in seconds since the epoch; `weight` is QUIET (steps on the way), NORMAL or LOUD (trouble)."""
 
     at: float

@@ -32,7 +32,7 @@ REDRAW_S = 0.2
 class Console:
     """Shows one stack from now until it is finished, its feed ends, or `stop`.
 
-    `starts` says where in each spool to begin (`lines.spool_ends`, taken before the start); a service
+    `starts` says where in each spool to begin (`spool_reader.ends`, taken before the start); a service
     that is not in it begins at its first byte. None: begin where the spools end now."""
 
     def __init__(

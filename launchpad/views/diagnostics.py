@@ -10,10 +10,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from launchpad.errors import Diagnostic, Label
 
@@ -69,8 +70,7 @@ def shortened(file: str) -> str:
     return relative if len(relative) < len(file) else file
 
 
-@dataclass(frozen=True)
-class _Pen:
+class _Pen(Struct, frozen=True):
     color: bool
     width: int
 
@@ -115,8 +115,7 @@ def _place(label: Label) -> str:
     return f"{clean(shortened(label.span.file))}:{label.span.line}:{label.span.column}"
 
 
-@dataclass(frozen=True)
-class _Marked:
+class _Marked(Struct, frozen=True):
     """A source line that labels point into; `main` says which of them is the first of the diagnostic."""
 
     number: int
@@ -188,8 +187,7 @@ def _arrow(length: int, words: str, main: bool, severity: str, pen: _Pen) -> str
     return pen.paint(text, severity if main else "second")
 
 
-@dataclass(frozen=True)
-class _Window:
+class _Window(Struct, frozen=True):
     """The part of a line that is shown: cells of the screen, not characters."""
 
     text: str

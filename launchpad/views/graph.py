@@ -6,11 +6,11 @@ Decides the drawing. Refuses to know where the graph came from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """`needs` are (name, condition)."""
 
     name: str

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from launchpad.views.assemble import RESET, Assembler
 
@@ -49,13 +50,7 @@ def open_spool(path: Path) -> Spool:
     return SpoolReader(path)
 
 
-def spool_ends(logs: Iterable[Path], open_spool: OpenSpool = open_spool) -> dict[str, int]:
-    """Service → where its output ends now. Taken before a start, it is where that start's output begins."""
-    return {path.stem: _end(open_spool(path)) for path in logs}
-
-
-@dataclass(slots=True)
-class _Tail:
+class _Tail(Struct):
     name: str
     spool: Spool
     offset: int
@@ -65,7 +60,7 @@ class _Tail:
     fed_at: float = 0.0
     begun_at: float = 0.0
     drawn_at: float = float("-inf")
-    drawn: str = field(default="", repr=False)
+    drawn: str = ""
     path: Path | None = None
     read: Mark | None = None
     """How its file looked before a look that found nothing new; None: there may be more, or there is no file."""

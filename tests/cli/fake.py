@@ -6,11 +6,12 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from msgspec.structs import replace
 
 from launchpad.control.api import Reply, Snapshot, to_json
 

@@ -46,7 +46,7 @@ def test_the_version_costs_no_import() -> None:
     code = (
         "import sys; sys.argv = ['launchpad', '--version']; from launchpad.cli.main import main\n"
         "try: main()\n"
-        "except SystemExit as end: print(end.code, 'click' in sys.modules, 'dataclasses' in sys.modules)"
+        "except SystemExit as end: print(end.code, 'click' in sys.modules, 'msgspec' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"launchpad {__version__}\n0 False False\n"

@@ -9,9 +9,10 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from launchpad.core.facts import Fact
 from launchpad.core.model import CheckKind, Identity, Launch, Lease, Probing
@@ -25,8 +26,7 @@ DEADLINE_S = 30.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """What a process of a case does, in words that both worlds understand."""
 
     exit: int | None = None

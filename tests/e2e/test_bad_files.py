@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.e2e.conftest import Make
 from tests.e2e.harness import LAUNCHPAD, Stack
@@ -85,8 +85,7 @@ KINDS = {
 WHOLE_FILE = {"empty": "", "blank": "\n\n", "comment only": "# later\n", "binary": "\x00\x01\x02"}
 
 
-@dataclass
-class Checked:
+class Checked(Struct):
     code: int
     problems: dict[str, list[dict[str, Any]]]
     errors: str

@@ -6,10 +6,11 @@ import json
 import os
 import random
 import threading
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tests.e2e.conftest import Make
 from tests.e2e.harness import PRETEND, Stack, eventually
@@ -20,8 +21,7 @@ EDITS = 40
 PAUSES_S = (0.0, 0.0, 0.002, 0.01, 0.03, 0.06, 0.15, 0.4)
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What the file says: name → the number in its environment. `stopped` is held down by hand."""
 
     marks: dict[str, int] = field(default_factory=dict)

@@ -128,8 +128,8 @@ class Deaths:
         known, found = pids(self.stack), mains(self.stack)
         assert set(known) == set(LASTING), f"{self.doing}: {known}"
         self._check_orphans(known, found)
-        lost = {name: (pid, known[name]) for name, pid in before.items() if known.get(name) != pid}
-        lost = {name: change for name, change in lost.items() if name in LASTING}
+        lasting = {name: pid for name, pid in before.items() if name in LASTING}
+        lost = {name: (pid, known[name]) for name, pid in lasting.items() if known[name] != pid}
         self.row.processes_lost += len(lost)
         assert not lost, f"{self.doing}: {lost}"
         self._check_lines()

@@ -76,10 +76,10 @@ Ask = Callable[..., httpx.Response]
 
 @contextmanager
 def in_process() -> Iterator[Ask]:
-    """The ASGI application over a live supervisor, all in this process: how to ask it (method, path, and what httpx
+    """The control socket of a live supervisor, all in this process: how to ask it (method, path, and what httpx
     takes). After each answer the supervisor lives."""
     from launchpad.control.pace import Pace
-    from launchpad.control.server import app
+    from launchpad.control.server import ControlServer, serve
     from launchpad.runtime import store
     from launchpad.runtime.control import Control
     from launchpad.runtime.options import UpOptions
@@ -92,17 +92,17 @@ def in_process() -> Iterator[Ask]:
         lock = store.take_lock(paths)
         assert lock is not None
 
-        async def begin() -> tuple[Supervisor, Any]:
+        async def begin() -> tuple[Supervisor, ControlServer]:
             options = UpOptions(paths.file)
-            supervisor = Supervisor(paths, read(options))
+            supervisor = Supervisor(paths, read(options), store.begin(paths)[0])
             supervisor.start()
             control = Control(supervisor, Reloader(supervisor, options))
-            return supervisor, app(control, Pace(rate=1e6))
+            return supervisor, await serve(control, paths.new_socket, Pace(rate=1e6))
 
-        supervisor, application = runner.run(begin())
+        supervisor, server = runner.run(begin())
 
         async def ask(method: str, path: str, **more: Any) -> httpx.Response:
-            transport = httpx.ASGITransport(application)
+            transport = httpx.AsyncHTTPTransport(uds=str(paths.new_socket))
             async with httpx.AsyncClient(transport=transport, base_url="http://x", timeout=30) as client:
                 answer = await asyncio.wait_for(client.request(method, path, **more), 30)
             assert not supervisor.finished.done(), "it goes on"
@@ -111,6 +111,7 @@ def in_process() -> Iterator[Ask]:
         try:
             yield lambda *what, **more: runner.run(ask(*what, **more))
         finally:
+            runner.run(server.close())
             runner.run(closed(supervisor))
             os.close(lock)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from launchpad.errors import Refused
 from launchpad.plan.read import read_stack
-from launchpad.stack import json_schema
+from launchpad.stack.jsonschema import json_schema
 from launchpad.views.diagnostics import render, to_json
 
 ENVIRON = {"HOME": "/home/user", "PATH": "/usr/bin:/bin", "PORT": "8080", "EMPTY": "", "ODD": "a${b}$$c\n"}

@@ -12,7 +12,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from launchpad.control import server
+from launchpad.control import answers
 from launchpad.control.openapi import PATH
 from tests.faults.fuzzing_control import in_process
 
@@ -23,7 +23,7 @@ HERE = "http://x"
 def openapi_target() -> Iterator[tuple[Callable[[Any], None], st.SearchStrategy[Any]]]:
     """Every answer is one that the document has, a request that does not fit it is refused, and one that does is not
     refused for that. `down` is left out: it does what it says."""
-    with mock.patch.object(server, "MAX_WAIT_S", 0.01), in_process() as ask:
+    with mock.patch.object(answers, "MAX_WAIT_S", 0.01), in_process() as ask:
         document = ask("GET", PATH).json()
         del document["paths"]["/v1/down"]
         schema = schemathesis.openapi.from_dict(document)

@@ -12,8 +12,9 @@ import signal
 import socket
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.hosts.local.spool_reader import SpoolReader
 from tests.e2e.harness import PRETEND, Stack, alive, eventually, rss_bytes, wait_a_little
@@ -41,8 +42,7 @@ class Wild(Wanted):
         return "\n".join([*lines, "x-end: here", ""])
 
 
-@dataclass
-class Soak:
+class Soak(Struct, dict=True):
     """`run` until the time is over; `done` counts what was done, `lost` what may not be."""
 
     stack: Stack

@@ -11,8 +11,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from launchpad.hosts.local.spool_reader import SpoolReader
 from tests.e2e.harness import Stack, alive, eventually, get
@@ -58,8 +59,7 @@ def cases(several: list[Case]) -> list[Case]:
     return several
 
 
-@dataclass
-class Row:
+class Row(Struct):
     """What a case cost. `recovery_s`: from the end of the fault until all was as the file says."""
 
     case: Case

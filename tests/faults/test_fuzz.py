@@ -70,7 +70,7 @@ def test_what_is_no_file_is_let_go_of(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
     for path in (tmp_path, Path("/dev/null"), Path("/dev/zero"), tmp_path / "none"):
         with contextlib.suppress(OSError):
-            content(path, 10)
+            content(path)
     assert os.listdir("/proc/self/fd") == before
 
 

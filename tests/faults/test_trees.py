@@ -105,7 +105,7 @@ time.sleep(600)
 
 def cgroups_can_be_made() -> bool:
     """Asked by a process of its own: it would take this one along."""
-    code = "import sys; from launchpad.hosts.local import cgroup; group = cgroup.enter(sys.argv[1]); cgroup.leave(group); sys.exit(not group)"
+    code = "import os, sys; from launchpad.hosts.local import cgroup; group = cgroup.Group(sys.argv[1]); group.entered(); there = cgroup.runs_of(os.getpid()); group.leave(); sys.exit(not there)"
     return subprocess.run([sys.executable, "-c", code, uuid.uuid4().hex], check=False).returncode == 0
 
 

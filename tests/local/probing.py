@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import Fact, Probed
 from launchpad.core.model import CheckKind, Handle, Launch, Lease, Probing
@@ -23,8 +24,7 @@ from launchpad.hosts.local.running import Running
 PATIENCE_S = 30.0
 
 
-@dataclass
-class Bench:
+class Bench(Struct, dict=True):
     """A prober and what it has told so far. `pids` says which processes count as the service's own."""
 
     folder: Path

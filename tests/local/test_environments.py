@@ -11,10 +11,10 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from launchpad.core.facts import Fact, Prepared, PrepareFailed, Preparing
 from launchpad.core.model import Environment

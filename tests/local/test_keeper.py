@@ -115,7 +115,7 @@ from launchpad.hosts.local import process, records
 from launchpad.hosts.local.keeper import Keeper
 from launchpad.hosts.local.records import intent
 from launchpad.paths import stack_paths
-import dataclasses
+import msgspec
 
 paths = stack_paths('stack.yaml')
 paths.state_dir.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ how = sys.argv[2]
 if how != 'intent':
     fd = os.pidfd_open(child.pid)
     keeper.watch('job', 7, handle, fd, None)
-    records.complete_record(paths, dataclasses.replace(record, handle=handle, started_at=1.0))
+    records.complete_record(paths, msgspec.structs.replace(record, handle=handle, started_at=1.0))
 if how in ('buried', 'dealt with', 'restarted'):
     child.stdin.close()
     child.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from launchpad.core.model import Handle, Identity, Launch, Lease
@@ -106,7 +106,9 @@ def test_a_record_survives_the_way_to_disk_and_back(paths: StackPaths) -> None:
     bare = intent("a", 7, "run-1", WHO, LAUNCH)
     write_record(paths, bare)
     assert read_records(paths) == [bare]
-    full = dataclasses.replace(bare, handle=Handle(5, 6, "boot"), started_at=12.5, log_start=300, boot="boot")
+    full = msgspec.structs.replace(
+        bare, handle=Handle(5, 6, "boot"), started_at=12.5, log_start=300, boot="boot"
+    )
     complete_record(paths, full)
     assert read_records(paths) == [full]
     write_record(paths, full)
@@ -259,7 +261,7 @@ def test_a_record_whose_pid_is_another_program_now_is_never_signalled(
             ]
         ):
             bare = intent("a", attempt, "run-x", WHO, LAUNCH)
-            write_record(paths, dataclasses.replace(bare, handle=handle))
+            write_record(paths, msgspec.structs.replace(bare, handle=handle))
         assert asyncio.run(end_stack(paths, 0.1)) == []
         assert process.alive(stranger)
         assert spawn.wait(stranger.pid) is None

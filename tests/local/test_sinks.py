@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from launchpad.core.model import Sink
 from launchpad.hosts.local.sinks_file import FileTarget
-from launchpad.hosts.local.sinks_format import Json, Raw, _lines
+from launchpad.hosts.local.sinks_format import BLOCK, LONGEST_LINE, Json, Raw, _lines
 from launchpad.hosts.local.sinks_pool import Pool
 from launchpad.hosts.local.spool import Spools
 from launchpad.paths import StackPaths
@@ -211,6 +211,18 @@ def test_many_lines_at_once_are_what_each_of_them_is(odd: bytes, numbers: list[i
     objects = [json.loads(line) for line in found.split(b"\n")[:-1]]
     assert [one["line"] for one in objects] == [line.decode(errors="replace") for line in alone + lines]
     assert all(one["service"] == "llm" and list(one) == ["time", "service", "line"] for one in objects)
+
+
+def test_what_comes_after_a_silence_is_not_cut_within_a_line() -> None:
+    """A sink that looks in vain a few times once took the next block for a line of a mebibyte."""
+    form = Json("llm")
+    for _ in range(5):
+        assert form.take(b"", False) == (b"", 0)
+    assert form.block == BLOCK
+    data = (b"x" * 99 + b"\n") * 11_000
+    written, taken = form.take(data[: LONGEST_LINE + 50], False)
+    assert taken == (LONGEST_LINE + 50) // 100 * 100
+    assert all(json.loads(line)["line"] == "x" * 99 for line in written.splitlines())
 
 
 def test_a_line_without_end_is_cut_at_a_mebibyte() -> None:

@@ -17,7 +17,7 @@ def test_a_sink_that_comes_too_late_says_how_much_it_skipped(tmp_path: Path) -> 
 
     async def run() -> None:
         os.mkfifo(tmp_path / "stuck")
-        spools = Spools(paths(tmp_path), lambda service, text: told.append(text), limit=1 << 20, keep=1)
+        spools = Spools(paths(tmp_path), lambda service, text: told.append(text), limit=1 << 20)
         spools.route("llm", (Sink("jsonl", "stuck"),))
         for begin in range(0, 100_000, 5000):
             write(spools, "llm", numbered(begin, begin + 5000))

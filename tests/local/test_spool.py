@@ -127,57 +127,69 @@ def test_reading_the_tail(tmp_path: Path) -> None:
     assert reader.read_from(at, 100) == (b"emptied by hand\n", 16)
 
 
-def test_a_log_is_cut_while_it_is_written_and_nothing_is_lost(tmp_path: Path) -> None:
-    count, cuts = 150_000, 0
-    log = tmp_path / "llm.log"
+class Cutter:
+    """Cuts and settles the log of a live writer, again and again."""
+
+    def __init__(self, log: Path, limit: int) -> None:
+        self.log, self.limit, self.cuts, self.settled = log, limit, 0, 0
+
+    def turn(self) -> None:
+        before = spool_reader.mark(self.log)
+        assert spool_cut.cut(self.log, self.limit)
+        self.cuts += spool_reader.mark(self.log) != before
+        if self.cuts % 2 and spool_reader.mark(self.log).hole:
+            assert spool_cut.settle(self.log)
+            self.settled += spool_reader.mark(self.log).hole == 0
+
+
+def test_a_log_is_cut_while_it_is_written_and_no_offset_moves(tmp_path: Path) -> None:
+    """A reader that keeps up sees every byte once, one that comes late the last of them."""
+    count, log = 150_000, tmp_path / "llm.log"
+    whole, cutter, reader = numbered(0, count), Cutter(log, 1_000_000), SpoolReader(log)
     with open(log, "ab") as out:
         child = subprocess.Popen([sys.executable, "-c", WRITER, "0", str(count)], stdout=out)
-    reader = SpoolReader(log)
-    ends = [0]
-    while cuts < 3 or child.poll() is None:
-        if log.stat().st_size > 500_000 or child.poll() is not None:
-            assert spool_cut.cut(log, 1 << 40, 1000)
-            cuts += 1
+    seen, at, ends = bytearray(), 0, [0]
+    while child.poll() is None or at < reader.end():
+        while at < reader.end():
+            data, after = reader.read_from(at, 70_001)
+            assert after - len(data) == at, "what was not read yet is kept"
+            seen, at = seen + data, after
+        cutter.turn()
         ends.append(reader.end())
+    cutter.turn()
     assert child.wait() == 0
+    assert bytes(seen) == whole
     assert ends == sorted(ends), "offsets never go back"
-    assert cuts >= 3
-    assert len(list((tmp_path / "llm.old").iterdir())) >= 3
-    assert log.stat().st_size < 200_000 or spool_reader.SpoolReader(log).layout().floor > 0
-    assert everything(reader) == numbered(0, count)
-    assert reader.read_from(reader.tail_offset(100_000), 1 << 30)[0] != b""
-    tail, at = b"", reader.tail_offset(100_000)
-    while at < reader.end():
-        data, at = reader.read_from(at, 1 << 20)
-        tail += data
-    assert tail == numbered(count - 100_000, count)
+    assert cutter.cuts >= 3
+    assert cutter.settled >= 1
+    kept = everything_kept(reader)
+    assert whole.endswith(kept)
+    assert len(kept) == reader.end() - reader.start() >= 1_000_000
+    assert log.stat().st_blocks * 512 < 1_200_000
+    tail_at = reader.tail_offset(10_000)
+    assert reader.read_from(tail_at, 1 << 30)[0] == numbered(count - 10_000, count)
 
 
-def test_a_cut_in_the_middle_of_a_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "llm.log"
-    log.write_bytes(numbered(0, 5000))
+@pytest.mark.parametrize("change", ["cut", "settle"])
+def test_a_change_in_the_middle_of_a_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    log, data = tmp_path / "llm.log", numbered(0, 20_000)
+    log.write_bytes(data)
+    if change == "settle":
+        assert spool_cut.cut(log, 300_000)
     pread, pending = os.pread, [True]
 
-    def cut_first(descriptor: int, size: int, at: int) -> bytes:
+    def change_first(descriptor: int, size: int, at: int) -> bytes:
         if pending:
             pending.clear()
-            assert spool_cut.cut(log, 1 << 40, 10)
+            assert spool_cut.cut(log, 100_000) if change == "cut" else spool_cut.settle(log)
         return pread(descriptor, size, at)
 
-    monkeypatch.setattr(os, "pread", cut_first)
-    assert SpoolReader(log).read_from(500, 200)[0] == numbered(0, 5000)[500:700]
+    monkeypatch.setattr(os, "pread", change_first)
+    at = len(data) - 5000
+    assert SpoolReader(log).read_from(at, 200)[0] == data[at : at + 200]
     assert not pending
-
-
-def test_parts_behind_a_gap_are_not_read(tmp_path: Path) -> None:
-    log = tmp_path / "llm.log"
-    log.write_bytes(b"newest")
-    (tmp_path / "llm.old").mkdir()
-    for name, part in (("0", b"0123456789"), ("90", b"ten bytes\n"), ("100", b"")):
-        (tmp_path / "llm.old" / name).write_bytes(part)
-    reader = SpoolReader(log)
-    assert (reader.start(), reader.end()) == (90, 106)
-    assert everything_kept(reader) == b"ten bytes\nnewest"
 
 
 def everything_kept(reader: SpoolReader) -> bytes:
@@ -201,16 +213,19 @@ def only_holes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_file_system_that_can_only_make_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only_holes(monkeypatch)
-    log = tmp_path / "llm.log"
+    log, data = tmp_path / "llm.log", b""
     for part in range(3):
+        more = numbered(part * 10_000, part * 10_000 + 10_000)
+        data += more
         with open(log, "ab") as out:
-            out.write(numbered(part * 10_000, part * 10_000 + 10_000))
-        assert spool_cut.cut(log, 1 << 40, 100)
+            out.write(more)
+        assert spool_cut.cut(log, 100_000)
+        assert not spool_cut.settle(log)
     reader = SpoolReader(log)
-    assert len(list((tmp_path / "llm.old").iterdir())) == 3
     assert reader.layout().base == 0
-    assert log.stat().st_blocks * 512 <= 16384
-    assert everything(reader) == numbered(0, 30_000)
+    assert log.stat().st_blocks * 512 <= 100_000 + 3 * 4096
+    assert data.endswith(everything_kept(reader))
+    assert reader.end() - reader.start() >= 100_000
 
 
 def test_a_file_system_that_can_do_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +233,7 @@ def test_a_file_system_that_can_do_neither(tmp_path: Path, monkeypatch: pytest.M
     told: list[str] = []
 
     async def run() -> None:
-        spools = Spools(paths(tmp_path), lambda service, text: told.append(text), limit=100_000, keep=1)
+        spools = Spools(paths(tmp_path), lambda service, text: told.append(text), limit=100_000)
         write(spools, "llm", numbered(0, 10_000))
         await until(lambda: told, "it to be told")
         assert "cannot be kept below its limit" in told[0]
@@ -228,67 +243,75 @@ def test_a_file_system_that_can_do_neither(tmp_path: Path, monkeypatch: pytest.M
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("holes", [True, False])
-def test_far_beyond_the_limit_the_head_is_dropped_without_a_copy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
+def test_once_it_is_calm_the_file_has_no_hole(tmp_path: Path) -> None:
+    """Whoever opens the log itself finds text; and a supervisor that left a hole behind leaves that to the next one."""
+    log, data = paths(tmp_path).log("llm"), numbered(0, 20_000)
+
+    async def life(calm_s: float, more: bytes) -> None:
+        spools = Spools(paths(tmp_path), limit=200_000, calm_s=calm_s)
+        assert spools.size("llm") == len(data) - len(more)
+        write(spools, "llm", more)
+        await until(lambda: not spool_cut.is_due(log, 200_000), "the cut")
+        if calm_s < 100:
+            await until(lambda: not spool_reader.mark(log).hole, "the hole to go")
+        await spools.close()
+
+    asyncio.run(life(1000.0, data))
+    assert spool_reader.mark(log).hole > 0
+    data += b"more\n"
+    asyncio.run(life(0.0, b"more\n"))
+    assert data.endswith(log.read_bytes())
+    assert SpoolReader(log).end() == len(data)
+
+
+@pytest.mark.parametrize("change", ["cut", "settle"])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_change_that_a_crash_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, done: bool
 ) -> None:
-    if holes:
-        only_holes(monkeypatch)
-    log = tmp_path / "llm.log"
-    data = b""
-    for part in range(3):
-        more = numbered(part * 100_000, part * 100_000 + 100_000)
-        data += more
-        with open(log, "ab") as out:
-            out.write(more)
-        reader = SpoolReader(log)
-        assert spool_cut.cut(log, 400_000, 3)
-        assert reader.end() == len(data)
-        kept, after = reader.read_from(0, 1 << 20)
-        assert after == len(data)
-        assert data.endswith(kept)
-        assert 290_000 < len(kept) <= 310_000
-        assert [p.stat().st_size for p in (tmp_path / "llm.old").iterdir()] == [0]
-    assert spool_cut.cut(log, 400_000, 3)
-    assert data.endswith(everything_kept(reader))
-
-
-@pytest.mark.parametrize("done", [True, False])
-def test_a_drop_that_a_crash_interrupted(tmp_path: Path, done: bool) -> None:
-    log, data, head = tmp_path / "llm.log", numbered(0, 5000), 8192
-    log.write_bytes(data[head:] + (b"x" * 10_000 if done else b"") if done else data)
-    end = len(data) + (10_000 if done else 0)
-    (tmp_path / "llm.old").mkdir()
-    (tmp_path / "llm.old" / f"cut.{head}.{len(data)}.0.1").write_bytes(data[:4096])
-    assert SpoolReader(log).layout().start == (head if done else 0)
-    assert SpoolReader(log).end() == end
-    spool_cut.recover(log)
-    assert SpoolReader(log).layout().start == (head if done else 0)
-    assert SpoolReader(log).end() == end
-
-
-@pytest.mark.parametrize("done", [True, False])
-@pytest.mark.parametrize("same", [True, False])
-def test_a_cut_that_a_crash_interrupted(tmp_path: Path, done: bool, same: bool) -> None:
-    """Between the copy and the end of the cut: the head is gone from the log, or not yet."""
-    log = tmp_path / "llm.log"
-    data = b"the same line..\n" * 5000 if same else numbered(0, 5000)
+    """Between the word that it is about to be and the word that it is."""
+    log, data = tmp_path / "llm.log", numbered(0, 20_000)
     log.write_bytes(data)
-    head = 8192
-    (tmp_path / "llm.old").mkdir()
-    (tmp_path / "llm.old" / f"cut.0.{len(data)}.0.0").write_bytes(data[:head])
-    (tmp_path / "llm.old" / "tmp").write_bytes(b"half a copy")
-    if done:
-        log.write_bytes(data[head:])
-    reader = SpoolReader(log)
-    assert everything(reader) == data
-    spool_cut.recover(log)
-    assert everything(SpoolReader(log)) == data
-    assert not list((tmp_path / "llm.old").glob("[ct]*"))
+    assert spool_cut.cut(log, 300_000)
+    start = SpoolReader(log).start()
+    with monkeypatch.context() as broken:
+        crash = RuntimeError("crash")
+
+        def dies(*_: object) -> bool:
+            raise crash
+
+        broken.setattr(spool_cut, "_settled" if done else "_fallocate", dies)
+        with pytest.raises(RuntimeError, match="crash"):
+            spool_cut.cut(log, 100_000) if change == "cut" else spool_cut.settle(log)
     with open(log, "ab") as out:
-        out.write(b"more\n" * 10_000)
-    assert spool_cut.cut(log, 1 << 40, 10)
-    assert everything(SpoolReader(log)) == data + b"more\n" * 10_000
+        out.write(b"more\n" * 100_000)
+    data += b"more\n" * 100_000
+    moved = change == "cut" and done
+    for _ in range(2):
+        reader = SpoolReader(log)
+        assert (reader.start() > start) if moved else (reader.start() == start)
+        assert reader.end() == len(data)
+        assert everything_kept(reader) == data[reader.start() :]
+        spool_cut.recover(log)
+    assert not list((tmp_path / "llm.old").glob("cut.*"))
+    assert spool_cut.cut(log, 50_000)
+    assert data.endswith(everything_kept(SpoolReader(log)))
+
+
+def test_a_log_that_was_emptied_by_hand_begins_anew(tmp_path: Path) -> None:
+    log, data = tmp_path / "llm.log", numbered(0, 20_000)
+    log.write_bytes(data)
+    assert spool_cut.cut(log, 300_000)
+    start = SpoolReader(log).start()
+    os.truncate(log, 0)
+    with open(log, "ab") as out:
+        out.write(b"new\n" * 200_000)
+    reader = SpoolReader(log)
+    assert (reader.start(), reader.end()) == (start, start + 800_000)
+    assert spool_cut.settle(log)
+    assert everything_kept(reader) == b"new\n" * 200_000
+    assert spool_cut.cut(log, 100_000)
+    assert (b"new\n" * 200_000).endswith(everything_kept(reader))
 
 
 def test_the_whole_is_bounded_and_a_sink_that_came_too_late_counts_what_it_missed(
@@ -298,16 +321,16 @@ def test_the_whole_is_bounded_and_a_sink_that_came_too_late_counts_what_it_misse
     os.mkfifo(stuck)
 
     async def run() -> None:
-        spools = Spools(paths(tmp_path), limit=1_000_000, keep=3)
+        spools = Spools(paths(tmp_path), limit=800_000)
         spools.route("llm", (Sink("file", "stuck"), Sink("file", "good.log")))
         folder = paths(tmp_path).logs_dir
         for part in range(40):
             write(spools, "llm", numbered(part * 2000, part * 2000 + 2000))
-            await until(lambda: not spool_cut.is_due(folder / "llm.log", 1_000_000, 3), "the cut")
+            await until(lambda: not spool_cut.is_due(folder / "llm.log", 800_000), "the cut")
         await caught_up_one(spools, 1)
         kept = sum(p.stat().st_blocks * 512 for p in [*folder.glob("*.log"), *folder.glob("llm.old/*")])
         assert kept <= 1_100_000
-        assert 1 <= len(list(folder.glob("llm.old/*"))) <= 3
+        assert len(list(folder.glob("llm.old/*"))) == 1
         assert spools.size("llm") == len(numbered(0, 80_000))
         reader = spools.reader("llm")
         data, after = reader.read_from(0, 100)
@@ -341,11 +364,11 @@ async def caught_up_one(spools: Spools, index: int) -> None:
 
 
 def test_cuts_and_sinks_and_restarts_together(tmp_path: Path) -> None:
-    """The log is cut every 400 kB, and all that is printed fits into its limit: with less, a sink that a busy machine
-    holds up for longer than the writer takes comes too late for what is beyond it, and rightly says so."""
+    """All that is printed in one life fits into the limit: with less, a sink that a busy machine holds up for longer
+    than the writer takes comes too late for what is beyond it, and rightly says so."""
 
     async def life(begin: int, end: int) -> None:
-        spools = Spools(paths(tmp_path), limit=8_000_000, keep=19)
+        spools = Spools(paths(tmp_path), limit=2_200_000)
         spools.route("llm", (Sink("file", "a.log", rotate=300_000, keep=99),))
         descriptor, _, _ = spools.open("llm")
         child = subprocess.Popen([sys.executable, "-c", WRITER, str(begin), str(end)], stdout=descriptor)
@@ -358,7 +381,7 @@ def test_cuts_and_sinks_and_restarts_together(tmp_path: Path) -> None:
     asyncio.run(life(0, 60_000))
     asyncio.run(life(60_000, 120_000))
     log = paths(tmp_path).log("llm")
-    assert list((log.parent / "llm.old").iterdir())
+    assert SpoolReader(log).start() > 0, "it was cut"
     assert SpoolReader(log).end() == len(numbered(0, 120_000))
     assert whole(tmp_path / "a.log") == numbered(0, 120_000)
 

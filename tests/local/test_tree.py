@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from launchpad.core.model import Handle
@@ -208,7 +208,7 @@ def test_a_process_that_has_another_s_number_is_not_signalled(tmp_path: Path) ->
     handle = launch(["sleep", "600"], tmp_path)
     one = process.stat(handle.pid)
     assert one is not None
-    tree_end.signal_all([dataclasses.replace(one, start=one.start - 1)], signal.SIGKILL)
+    tree_end.signal_all([msgspec.structs.replace(one, start=one.start - 1)], signal.SIGKILL)
     tree_end.signal_all([one], signal.SIGTERM)
     assert code_of(handle) == -signal.SIGTERM
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 BASE: dict[str, Any] = {
     "command": "PRETEND --port ${self.port} --notify --log-line hello --print hell",
@@ -32,8 +33,7 @@ FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """What is laid over `BASE` (or `JOB`) for the service `a`, before and after; and files beside the stack."""
 
     before: dict[str, Any]

@@ -7,19 +7,18 @@ ports, and where it is said.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
 
 from launchpad.core.model import CheckKind, Ref, Service, Text
 from launchpad.stack.recipe import names, packaged
 from tests.stack.writing import planned
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """`HOST` and `PORT` stand for what the service was given, `PORT_X` for its port `x`."""
 
     says: str

@@ -8,10 +8,10 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from launchpad.control.api import Snapshot
 from launchpad.core.facts import CloseAsked, KillAsked
@@ -27,8 +27,7 @@ DEADLINE_S = 60.0
 AT_ONCE = Patience(settle_s=0.0, broken_s=0.0, ending_s=0.0, cut_s=0.0)
 
 
-@dataclass
-class Live:
+class Live(Struct):
     file: Path
     supervisor: Supervisor
     reloader: Reloader
@@ -73,7 +72,7 @@ async def live(
         lock = store.take_lock(paths)
         assert lock is not None
         options = UpOptions(paths.file)
-        supervisor = Supervisor(paths, read(options))
+        supervisor = Supervisor(paths, read(options), store.begin(paths)[0])
         supervisor.start()
         one = Live(file, supervisor, Reloader(supervisor, options, patience))
         try:

@@ -7,10 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from launchpad.errors import Refused
 from launchpad.runtime.contents import is_being_written

@@ -10,7 +10,8 @@ should, with every promise kept on the way.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import (
     CloseAsked,
@@ -51,8 +52,7 @@ SECOND = (
 )
 
 
-@dataclass
-class Breaks:
+class Breaks(Struct):
     """`breaks` maps the number of an answer or of a wish → how it is broken. Probes and samples that go
     wrong change nothing that is not counted in tests of their own; most are let pass."""
 

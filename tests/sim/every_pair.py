@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Spawned, SpawnFailed
@@ -36,7 +35,6 @@ def ways(thing: HostWish | Fact) -> list[str]:
     return found
 
 
-@dataclass
 class Forks(every_fault.Breaks):
     """Breaks everything: in children. This process's own first faults are those of every `parts`-th point."""
 

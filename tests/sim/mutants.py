@@ -11,8 +11,9 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from launchpad.core import (
     changes,
@@ -36,8 +37,7 @@ from launchpad.core.state import State
 from launchpad.hosts.sim import SimHost
 
 
-@dataclass(frozen=True)
-class Mutant:
+class Mutant(Struct, frozen=True):
     """`old` occurs exactly once in the source of `function`."""
 
     name: str

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from launchpad.core.model import (
@@ -166,7 +165,7 @@ def _alive(given: dict[str, str], target: Text) -> Check | None:
 
 def behaviour(words: list[str]) -> Behaviour:
     """`ready_s=2 ignores_term code=3`: the fields of `Behaviour`; `never` is None."""
-    known = {f.name: f.type for f in fields(Behaviour)}
+    known = dict(Behaviour.__annotations__)
     given: dict[str, Any] = {}
     for word in words:
         key, _, value = word.partition("=")

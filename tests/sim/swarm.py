@@ -7,7 +7,8 @@ any more and the world has to come to rest where it should be (liveness), then t
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import (
     CloseAsked,
@@ -35,8 +36,7 @@ PORTS = range(8000, 8012)
 ENVIRONMENTS = ("e0", "e1", "e2", "e3")
 
 
-@dataclass
-class RandomFaults:
+class RandomFaults(Struct):
     """Each answer may be lost, told late, twice or late and twice; a wish may be lost."""
 
     rng: random.Random
@@ -65,8 +65,7 @@ class RandomFaults:
         return (0.0,)
 
 
-@dataclass
-class Schedule:
+class Schedule(Struct, dict=True):
     """One seed's world. `run` raises `Broken`; `story` is what happened."""
 
     seed: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.engine import Engine

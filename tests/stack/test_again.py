@@ -10,7 +10,7 @@ import pytest
 from launchpad.errors import Refused
 from launchpad.plan.read import Reading, read_stack
 from launchpad.stack.again import alike
-from launchpad.stack.copies import Scaled
+from launchpad.stack.asked import Scaled
 from launchpad.stack.nodes import Map
 from launchpad.stack.source import read
 

@@ -10,7 +10,7 @@ import pytest
 from launchpad.core.model import Ref, Service
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading
-from launchpad.stack.copies import Scaled
+from launchpad.stack.asked import Scaled
 from tests.stack.writing import planned
 
 LLM = "servers:\n  llm: {command: serve, port: auto, replicas: N}\n"

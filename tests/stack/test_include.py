@@ -10,8 +10,8 @@ import pytest
 from launchpad.core.model import Ref, Service
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.read import Reading
-from launchpad.stack import attempt
 from launchpad.stack.include import MOST_FILES
+from launchpad.stack.load import attempt
 from tests.stack.writing import ENVIRON, planned, write
 
 INNER = """\

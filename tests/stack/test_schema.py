@@ -15,7 +15,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from launchpad.stack import json_schema
+from launchpad.stack.jsonschema import json_schema
 from launchpad.stack.parts import Alive, Backoff, Dependency, EnvFile, Ready, Restart, Sink
 from launchpad.stack.reuse import Extends, Include
 from launchpad.stack.schema import Job, Server, Stack

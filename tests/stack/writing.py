@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launchpad.errors import Refused
 from launchpad.plan.read import Reading, read_stack
-from launchpad.stack import Loaded, load
+from launchpad.stack.load import attempt
+from launchpad.stack.loaded import Loaded
 
 ENVIRON = {"HOME": "/home/user", "PATH": "/usr/bin:/bin"}
 
@@ -25,7 +27,10 @@ def write(folder: Path, text: str, files: Mapping[str, str] | None = None) -> Pa
 
 
 def loaded(folder: Path, text: str, files: Mapping[str, str] | None = None, **options: Any) -> Loaded:
-    return load(write(folder, text, files), **{"environ": ENVIRON, **options})
+    found = attempt(write(folder, text, files), **{"environ": ENVIRON, **options})
+    if found.loaded is None or any(problem.is_error for problem in found.problems):
+        raise Refused(found.problems)
+    return found.loaded
 
 
 def planned(folder: Path, text: str, files: Mapping[str, str] | None = None, **options: Any) -> Reading:

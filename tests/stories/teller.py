@@ -21,7 +21,7 @@ ps · verdict
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from launchpad.core.facts import (
     CloseAsked,
@@ -42,8 +42,7 @@ from tests.sim.world import World
 USUAL = Behaviour(ready_s=None, leaves_s=0.1)
 
 
-@dataclass
-class Mishaps:
+class Mishaps(Struct):
     """What goes wrong next: (kind, service or "") → how; each happens once."""
 
     answers: dict[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launchpad.views.lines import BEHIND, REDRAW_S, SILENCE_S, Follower, spool_ends
+from launchpad.hosts.local.spool_reader import ends
+from launchpad.views.lines import BEHIND, REDRAW_S, SILENCE_S, Follower
 from tests.views.samples import FileSpool
 
 
@@ -75,7 +76,7 @@ def test_a_spool_that_is_not_there_yet_is_followed_from_its_first_byte(desk: Des
 
 def test_only_what_comes_after_the_offset_is_shown(desk: Desk) -> None:
     desk.prints("a", b"old\n")
-    starts = spool_ends([desk.path("a")], FileSpool)
+    starts = ends([desk.path("a")])
     desk.prints("a", b"new\n")
     desk.add("a", starts["a"])
     assert desk.shown() == "a │ new\n"

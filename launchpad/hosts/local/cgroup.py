@@ -13,32 +13,44 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Thread
 
 PREFIX = "launchpad-"
 
 
-def enter(run_id: str) -> Path | None:
-    """Move this process into the group of that run. Returns what `leave` takes; None where it cannot be."""
-    above = _own()
-    if above is None:
-        return None
-    group = above / f"{PREFIX}{run_id}"
-    try:
-        group.mkdir(exist_ok=True)
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-    except OSError:
-        with contextlib.suppress(OSError):
-            group.rmdir()
-        return None
-    return group
+class Group:
+    """The group of a run, which this process enters at once where it can. In a thread: for the first process that changes
+    its group after a while the kernel waits ten milliseconds."""
 
+    def __init__(self, run_id: str) -> None:
+        self._path: Path | None = None
+        self._entering = Thread(target=self._enter, args=(run_id,), name="cgroup", daemon=True)
+        self._entering.start()
 
-def leave(group: Path | None) -> None:
-    """Back to where this process was; the group goes, if nothing else is in it."""
-    if group is not None:
-        with contextlib.suppress(OSError):
-            (group.parent / "cgroup.procs").write_text(str(os.getpid()))
-            group.rmdir()
+    def _enter(self, run_id: str) -> None:
+        above = _own()
+        if above is None:
+            return
+        group = above / f"{PREFIX}{run_id}"
+        try:
+            group.mkdir(exist_ok=True)
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            self._path = group
+        except OSError:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
+    def entered(self) -> None:
+        """Wait until this process is in the group, or is known to stay where it is: to be asked before it starts others."""
+        self._entering.join()
+
+    def leave(self) -> None:
+        """Back to where this process was; the group goes, if nothing else is in it."""
+        self.entered()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                (self._path.parent / "cgroup.procs").write_text(str(os.getpid()))
+                self._path.rmdir()
 
 
 def is_there(run_id: str) -> bool:

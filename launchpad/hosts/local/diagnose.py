@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.model import Seen
 from launchpad.hosts.local import sockets
@@ -21,8 +22,7 @@ FINAL_AFTER_S = 1.0
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
+class _Owner(Struct, frozen=True):
     pid: int
     descriptor: int
 

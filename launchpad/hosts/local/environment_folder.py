@@ -12,7 +12,6 @@ import ctypes
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -124,6 +123,8 @@ def wipe(folder: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(folder, MARK))
     if os.path.isdir(folder):
+        import shutil
+
         shutil.rmtree(folder)
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from launchpad.core.facts import Fact, Prepared, PrepareFailed, Preparing
 from launchpad.core.model import Environment
@@ -157,8 +157,8 @@ class _Making:
         marks = {process.RUN: self._run_id, process.ATTEMPT: str(self._number)}
         environment = {**inherited(True, os.environ), **marks}
         with contextlib.ExitStack() as files:
-            asked = files.enter_context(tempfile.TemporaryFile())
-            asked.write(json.dumps(dataclasses.asdict(self._wanted)).encode())
+            asked = files.enter_context(open(os.memfd_create("environment"), "w+b"))
+            asked.write(json.dumps(msgspec.to_builtins(self._wanted)).encode())
             asked.seek(0)
             errors = files.enter_context(open(self._paths.supervisor_log, "ab"))
             program = "launchpad.hosts.local.environment_maker"

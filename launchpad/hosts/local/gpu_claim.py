@@ -11,7 +11,8 @@ import contextlib
 import errno
 import socket
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 PREFIX = b"\0launchpad/gpu/"
 TURN = "turn"
@@ -21,8 +22,7 @@ WATCHERS = 1000
 CREDENTIALS = struct.Struct("iii")
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who took it; `pid` may be gone by now, where the claim was handed on."""
 
     pid: int

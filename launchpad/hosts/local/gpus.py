@@ -12,7 +12,8 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launchpad.core.facts import GpusFreed, Refusal
 from launchpad.core.identity import fits
@@ -32,8 +33,7 @@ LOOK_AGAIN_S = 5.0
 """Where no event tells that a GPU can be had: its memory is used by somebody who took no claim, or too many wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Struct, frozen=True):
     leases: dict[PortRequest, Lease] = field(default_factory=dict)
     refused: tuple[Refusal, ...] = ()
     waiting: tuple[Refusal, ...] = ()

@@ -17,7 +17,8 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import gpu_handover, notify, process, records
@@ -137,8 +138,7 @@ def _claims(paths: StackPaths, gone: select.poll) -> Claims:
     return {}
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(Struct):
     service: str
     attempt: int
     handle: Handle

@@ -7,9 +7,10 @@ again, so that a later supervisor does not do its work twice.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from launchpad.core.wishes import Signal, Spawn
 from launchpad.hosts.local import records
@@ -38,7 +39,7 @@ class Ledger:
 
     def about_to_start(self, wish: Spawn, log: Path, log_start: int, notify: str) -> Record:
         """Raises OSError: what cannot be written down must not be started."""
-        record = dataclasses.replace(
+        record = replace(
             intent(wish.service, wish.attempt, self._run_id, wish.identity, wish.launch),
             log_start=log_start,
             silent=log == NOWHERE,
@@ -55,7 +56,7 @@ class Ledger:
         with contextlib.suppress(OSError):  # the intent is there: it is found by its markers
             records.complete_record(
                 self._paths,
-                dataclasses.replace(record, handle=running.handle, started_at=running.started_at),
+                replace(record, handle=running.handle, started_at=running.started_at),
             )
 
     def watch(self, running: Running, pidfd: int) -> None:

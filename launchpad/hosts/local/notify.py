@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import array
 import os
-import secrets
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _CREDENTIALS = struct.Struct("iII")
 _LONGEST_PATH = 107
@@ -21,8 +21,7 @@ _MAX_BYTES = 8192
 _MAX_DESCRIPTORS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One datagram: who sent it, and its assignments (`READY`, `STATUS`…)."""
 
     pid: int
@@ -39,7 +38,7 @@ def open_notify(directory: Path, name: str) -> tuple[socket.socket, str]:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         if len(os.fsencode(path)) > _LONGEST_PATH:
-            address = f"launchpad-{name[:40]}-{secrets.token_hex(8)}"
+            address = f"launchpad-{name[:40]}-{os.urandom(8).hex()}"
             sock.bind("\0" + address)
             return sock, "@" + address
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

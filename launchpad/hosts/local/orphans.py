@@ -12,7 +12,8 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import cgroup, process
@@ -33,8 +34,7 @@ LOOK_S = 0.5
 """How often it is looked again while waiting: processes that are started meanwhile send no event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survivor:
+class Survivor(Struct, frozen=True):
     """A process that could not be ended. `service` is empty where it cannot be told."""
 
     pid: int
@@ -42,8 +42,7 @@ class Survivor:
     service: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     """What lives of a stack: its main processes (by service) and everything that belongs to it."""
 
     mains: dict[str, Stat]

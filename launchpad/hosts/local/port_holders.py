@@ -9,7 +9,8 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.hosts.local.port_bound import bound
 from launchpad.hosts.local.port_hold import has_remains, other_loopback, overlap
@@ -20,8 +21,7 @@ MOST_NAMED = 8
 """Numbers of a long range that are named one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Socket:
+class Socket(Struct, frozen=True):
     """What stands in the way on one number. `how`: listens, holds (bound only) or connected."""
 
     inode: int

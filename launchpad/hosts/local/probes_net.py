@@ -12,10 +12,11 @@ import base64
 import errno
 import os
 import socket
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
 
 from launchpad.hosts.local.sockets import where
 
@@ -24,8 +25,7 @@ _PORTS = {"http": 80, "https": 443, "": None}
 _SAFE = "/?:@!$&'()*+,;=%[]~-._"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """`scheme` is http, https or "" (plain TCP); `host` a literal address or a name; `resource` what an
     HTTP request asks for; `authority` its Host; `authorization` its header, or ""."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import descriptors
@@ -23,8 +24,7 @@ SERVICE = "LAUNCHPAD_SERVICE"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """One line of /proc/PID/stat. `start` in ticks since boot, `cpu_s` with that of children it waited for."""
 
     pid: int
@@ -42,8 +42,7 @@ class Stat:
         return self.state not in "ZX" or self.threads > 1
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(Struct, frozen=True):
     run_id: str
     attempt: int
     service: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import process
@@ -24,8 +25,7 @@ _EXIT_CODE_FIELD = 49
 """In /proc/PID/stat, counted from the state."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """`code` is the exit code, or minus the signal number; None: not known."""
 
     code: int | None

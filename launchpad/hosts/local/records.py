@@ -10,26 +10,25 @@ about a process; ends nothing (`orphans` does), and takes nothing over (`survey`
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from launchpad.core.model import Handle, Identity, Launch, Lease, Stop
-from launchpad.hosts.local import process
-from launchpad.ownership import give_to_owner
+from launchpad.hosts.local import private, process
 from launchpad.paths import StackPaths
 
 VERSION = 1
 USUAL_STOP = Stop()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """`handle` is None for an intent: whether the process came to be is not known. `started_at` in seconds
     since the epoch, `log_start` the offset in the log where its output begins; `silent`: there is no log. `needs`
     are the services it was started after. `notify` is the address of its NOTIFY_SOCKET, `notified` that it said
@@ -127,32 +126,17 @@ def open_records(paths: StackPaths) -> list[Record]:
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file as a whole; for this user's eyes only. A link in its place is not followed."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as file:
-        give_to_owner(fd, path.parent)
-        file.write(json.dumps(content) + "\n")
-    os.replace(draft, path)
+    """Replace a JSON file as a whole. Raises OSError."""
+    private.write(path, json.dumps(content).encode() + b"\n")
 
 
 def read_private(path: Path) -> dict[str, Any] | None:
-    """The objects in it, line by line, as one. None if it is not there, is a link, belongs to somebody else
-    or makes no sense; a line that was cut short is left out."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
+    """The objects in it, line by line, as one. None if it cannot be read or makes no sense; a line that was cut short
+    is left out."""
     content: dict[str, Any] = {}
-    with open(fd, encoding="utf-8", errors="replace") as file:
-        if os.fstat(fd).st_uid != os.getuid():
-            return None
-        with contextlib.suppress(OSError):
-            for line in file:
-                with contextlib.suppress(ValueError, TypeError):
-                    content.update(json.loads(line))
+    for line in (private.read(path) or b"").splitlines():
+        with contextlib.suppress(ValueError, TypeError):
+            content.update(json.loads(line))
     return content or None
 
 
@@ -193,7 +177,7 @@ def _lease_json(one: Lease) -> list[str | int]:
 def _lease(raw: list[Any]) -> Lease:
     service, name, number, host, *gpu = raw
     known = Lease(str(service), str(name), int(number), str(host))
-    return known if not gpu else dataclasses.replace(known, gpu=str(gpu[0]), memory=int(gpu[1]))
+    return known if not gpu else replace(known, gpu=str(gpu[0]), memory=int(gpu[1]))
 
 
 def _life(record: Record) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from launchpad.core.model import Handle, Lease
 from launchpad.hosts.local import process
@@ -20,8 +21,7 @@ from launchpad.hosts.local.records import open_records, read_private, write_priv
 from launchpad.paths import StackPaths, runtime_dir, stack_paths
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A port that a stack holds; `since` in seconds since the epoch."""
 
     service: str
@@ -31,8 +31,7 @@ class Held:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class HeldGpu:
+class HeldGpu(Struct, frozen=True):
     """A GPU that a stack holds, by its number on the machine and as CUDA knows it."""
 
     service: str
@@ -41,8 +40,7 @@ class HeldGpu:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """One supervisor at work. `file` is its stack file."""
 
     stack: str

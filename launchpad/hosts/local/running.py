@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from launchpad.core.model import Handle, Launch
 from launchpad.hosts.local.tree_end import TreeEnd
 
 
-@dataclass(slots=True)
-class Running:
+class Running(Struct):
     """One attempt of one service. `log_start` is the offset in its log where this attempt's output
     begins; `started_at` in seconds since the epoch; `environment` is the complete one it was given."""
 
@@ -22,7 +22,7 @@ class Running:
     log: Path
     log_start: int
     started_at: float
-    environment: dict[str, str] = field(repr=False)
+    environment: dict[str, str]
     pidfd: int | None = None
     exited: bool = False
     """The main process has ended and was reaped; others of its tree may live."""
@@ -34,8 +34,7 @@ class Running:
     """The unix datagram socket behind NOTIFY_SOCKET, when the launch asks for one."""
 
 
-@dataclass(slots=True)
-class Here:
+class Here(Struct):
     """An attempt with processes on this machine. `end` waits for its tree, `killed` by our own SIGKILL, `leaving`:
     it was asked to end; `pids` are those that live, or have ended and still have GPU memory."""
 

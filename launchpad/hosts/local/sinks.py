@@ -20,8 +20,9 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launchpad.core.model import Sink
 from launchpad.hosts.local.sinks_file import FileTarget
@@ -38,8 +39,7 @@ _SLOW_READER_S = 0.05
 _COMPARE_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class SinkStatus:
+class SinkStatus(Struct, frozen=True):
     """Where a sink stands. `position` in bytes ever printed, `behind` what it has yet to copy, `skipped`
     what was gone before it could; `problem` is "" while all is well."""
 

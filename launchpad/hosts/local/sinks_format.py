@@ -74,9 +74,12 @@ class Json:
         head, whole = _head(self._service), data.rfind(b"\n") + 1
         plain = _plain_lines(head, data[:whole])
         begin = whole if plain is not None else 0
-        lines, taken = _lines(data[begin:], last or len(data) >= LONGEST_LINE)
+        lines, taken = _lines(data[begin:], last)
         taken += begin
-        self.block = BLOCK if taken else min(LONGEST_LINE, self.block * 2)
+        if not taken and len(data) >= LONGEST_LINE:
+            lines, taken = _lines(data, True)
+        ends_later = data and not taken and len(data) >= self.block
+        self.block = min(LONGEST_LINE, self.block * 2) if ends_later else BLOCK
         texts = (encode_basestring(line.decode("utf-8", "replace")) for line in lines)
         return (plain or b"") + "".join(f"{head}{text}}}\n" for text in texts).encode(), taken
 

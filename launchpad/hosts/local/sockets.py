@@ -11,7 +11,8 @@ import re
 import socket
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launchpad.hosts.local import sockets_netlink
 
@@ -23,8 +24,7 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _TABLES = (("/proc/net/tcp", 4), ("/proc/net/tcp6", 6))
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """A listening TCP socket. `address` is literal; an IPv4 address bound by an IPv6 socket
     (`::ffff:127.0.0.1`) is given as IPv4 with `family` 6."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -80,6 +79,8 @@ def find_program(name: str, environment: Mapping[str, str], working_dir: str) ->
         return _checked(path, f"no such file `{path}`")
     folders = [folder or "." for folder in environment.get("PATH", os.defpath).split(":")]
     places = [os.path.join(working_dir, folder) for folder in folders]
+    import shutil  # looks for compressors, which is slow, and most programs are found
+
     found = shutil.which(name, path=":".join(places))
     if found is not None:
         return found

@@ -23,7 +23,7 @@ from launchpad.hosts.local.inotify import Watcher
 from launchpad.hosts.local.sinks import Problem, SinkRunner, SinkStatus, make_sink_state
 from launchpad.hosts.local.sinks_file import FileTarget
 from launchpad.hosts.local.sinks_pool import Pool
-from launchpad.hosts.local.spool_reader import SpoolReader
+from launchpad.hosts.local.spool_reader import SpoolReader, mark
 from launchpad.hosts.local.spool_room import Room
 from launchpad.paths import StackPaths
 
@@ -32,6 +32,8 @@ __all__ = ["SinkStatus", "SpoolReader", "Spools"]
 _EVENT_DELAY_S = 0.02
 _FLUSH_S = 2.0
 _CUT_AGAIN_S = 60.0
+_CALM_S = 60.0
+"""So long after the last cut the hole that it left is taken off."""
 NOWHERE = Path(os.devnull)
 
 
@@ -39,7 +41,7 @@ class Spools:
     """All logs of one stack. Methods belong to the event loop's thread; none of them waits for a sink.
 
     `problem` is told (service, text) when a sink cannot be written, and again when it can. `limit` is how
-    many bytes of output are kept per service, in the log and up to `keep` earlier parts."""
+    many bytes of output are kept per service, at least."""
 
     def __init__(
         self,
@@ -47,12 +49,12 @@ class Spools:
         problem: Problem | None = None,
         *,
         limit: int = spool_cut.DEFAULT_LIMIT,
-        keep: int = spool_cut.DEFAULT_KEEP,
+        calm_s: float = _CALM_S,
     ) -> None:
         self._paths = paths
         self._problem: Problem = problem or (lambda service, text: None)
         self._limit = limit
-        self._keep = keep
+        self._calm_s = calm_s
         self._pool = Pool()
         self._watcher = Watcher(_EVENT_DELAY_S)
         self._room: Room | None = None
@@ -66,6 +68,7 @@ class Spools:
         self._targets: dict[Path, FileTarget] = {}
         self._cutting: set[str] = set()
         self._cut_not_before: dict[str, float] = {}
+        self._settling: dict[str, asyncio.TimerHandle] = {}
 
     def open(self, service: str) -> tuple[int, Path, int]:
         """(descriptor for the service's stdout and stderr, the log's path, the offset at which its output
@@ -150,6 +153,8 @@ class Spools:
             pass
         for runner in runners:
             runner.abandon()
+        for timer in self._settling.values():
+            timer.cancel()
         self._sinks.clear()
         self._leaving.clear()
         if self._room is not None:
@@ -164,6 +169,8 @@ class Spools:
                 self._make_folders()
             reader = self._readers[service] = SpoolReader(self._paths.log(service))
             spool_cut.recover(reader.path)
+            if mark(reader.path).hole:
+                self._settle_later(service, 0.0)
         return reader
 
     def _make_folders(self) -> None:
@@ -238,38 +245,57 @@ class Spools:
             if service in self._readers:
                 self._cut_if_due(service)
 
+    # --- what is no longer kept ----------------------------------------------------------------------
+
     def _cut_if_due(self, service: str) -> None:
         log = self._readers[service].path
         now = asyncio.get_running_loop().time()
         if service in self._cutting or now < self._cut_not_before.get(service, 0.0):
             return
-        if spool_cut.is_due(log, self._limit, self._keep):
-            self._cutting.add(service)
-            self._pool.submit(self._cut_in_thread(service, log))
+        if spool_cut.is_due(log, self._limit):
+            self._change(service, lambda: spool_cut.cut(log, self._limit), self._was_cut)
 
-    def _cut_in_thread(self, service: str, log: Path) -> Callable[[], None]:
+    def _settle_later(self, service: str, wait_s: float) -> None:
+        if (timer := self._settling.pop(service, None)) is not None:
+            timer.cancel()
         loop = asyncio.get_running_loop()
+        self._settling[service] = loop.call_later(wait_s, self._settle, service)
+
+    def _settle(self, service: str) -> None:
+        if service in self._cutting:
+            return  # it is about to be asked for again
+        log = self._readers[service].path
+        self._change(service, lambda: spool_cut.settle(log), lambda service, trouble: None)
+
+    def _change(self, service: str, make: Callable[[], bool], made: Callable[[str, str], None]) -> None:
+        """In a thread; `made` is told of the service and what was wrong, if anything."""
+        loop = asyncio.get_running_loop()
+        self._cutting.add(service)
+
+        def told(trouble: str) -> None:
+            self._cutting.discard(service)
+            made(service, trouble)
+            self._cut_if_due(service)
 
         def work() -> None:
             trouble = ""
             try:
-                if not spool_cut.cut(log, self._limit, self._keep):
-                    trouble = "its file system cannot cut a file at its beginning"
+                if not make():
+                    trouble = "its file system cannot free the beginning of a file"
             except OSError as error:
                 trouble = error.strerror or str(error)
             try:
-                loop.call_soon_threadsafe(self._was_cut, service, trouble)
+                loop.call_soon_threadsafe(told, trouble)
             except RuntimeError:
                 pass  # the loop has ended
 
-        return work
+        self._pool.submit(work)
 
     def _was_cut(self, service: str, trouble: str) -> None:
-        self._cutting.discard(service)
-        if trouble:
-            if service not in self._cut_not_before:
-                self._problem(service, f"its log cannot be kept below its limit: {trouble}")
-            self._cut_not_before[service] = asyncio.get_running_loop().time() + _CUT_AGAIN_S
-        else:
+        if not trouble:
             self._cut_not_before.pop(service, None)
-            self._cut_if_due(service)
+            self._settle_later(service, self._calm_s)
+            return
+        if service not in self._cut_not_before:
+            self._problem(service, f"its log cannot be kept below its limit: {trouble}")
+        self._cut_not_before[service] = asyncio.get_running_loop().time() + _CUT_AGAIN_S

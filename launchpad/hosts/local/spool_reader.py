@@ -1,44 +1,55 @@
-"""Reading what a service has printed: one endless stream of bytes, whatever files hold it.
+"""Reading what a service has printed: one endless stream of bytes, whatever of it is kept.
 
-The stream's newest part is `NAME.log`, which the service itself writes. Once that grows too large its head
-moves to `NAME.old/START`, named by the offset of its first byte (`spool_cut` does that, while the service
-writes on). An offset counts bytes ever printed, so it stays true over such moves. All is told by the names
-and sizes of the files; nothing else has to be kept in step. Knows no asyncio, writes nothing.
+The service itself writes `NAME.log`. Once that grows too large its head becomes a hole, and later the hole is taken off
+(`spool_cut` does both, while the service writes on). An offset counts bytes ever printed, so it stays true over such
+changes: the name of an empty file in `NAME.old` tells where the log begins. Knows no asyncio, writes nothing.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec import Struct
+
 CUT_PREFIX = "cut."
-"""`NAME.old/cut.START.SIZE.HOLE.DROPPED`: a head that is copied and now goes from `NAME.log`, which had SIZE
-bytes, the first HOLE of them no longer there. DROPPED is 1 for a head that is not kept: then the file is only
-a sample of it, and START is where the log begins without it."""
+"""`NAME.old/cut.FLOOR.HOLE`: a change that is under way, and what is so after it."""
+_MARK = re.compile(r"(?:cut\.)?\d+\.\d+")
 _CUT_WAIT_S = 0.5
 _CUT_LOOK_S = 0.001
-"""Between two looks whether a head is still on its way. It takes a few of these, once in many megabytes; to be told
+"""Between two looks whether a change is under way. It takes a few of these, once in many megabytes; to be told
 would cost each of any number of readers a descriptor of inotify, of which a user has 128."""
 _BLOCK = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """`old` are (offset of the first byte, path) in order; `base` is the offset of the first byte of the
-    file `NAME.log`, `floor` the first one that is still in it (the rest may be a hole)."""
+class Mark(Struct, frozen=True):
+    """`floor` is the offset of the first byte that is kept, `hole` how many bytes of the file lie before it. No two
+    changes of a log lead to the same mark."""
+
+    floor: int = 0
+    hole: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.floor}.{self.hole}"
+
+    @classmethod
+    def of(cls, name: str) -> Mark:
+        floor, hole = name.removeprefix(CUT_PREFIX).split(".")
+        return cls(int(floor), int(hole))
+
+
+class Layout(Struct, frozen=True):
+    """`base` is the offset of the first byte of the file, `floor` the first one that is still in it (what is before it
+    is a hole), `end` the one behind the last."""
 
     names: tuple[str, ...]
-    old: tuple[tuple[int, Path], ...]
     base: int
     floor: int
     end: int
-
-    @property
-    def start(self) -> int:
-        """The oldest byte that is kept."""
-        return self.old[0][0] if self.old else self.floor
 
 
 class SpoolReader:
@@ -46,7 +57,7 @@ class SpoolReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.old_dir = old_dir(self.path)
+        self._old_dir = old_dir(self.path)
         self._left: tuple[str, ...] = ()
 
     def read_from(self, offset: int, limit: int) -> tuple[bytes, int]:
@@ -56,11 +67,11 @@ class SpoolReader:
             layout, descriptor = self._open()
             try:
                 at = _within(layout, offset)
-                data = self._pread(layout, descriptor, at, limit)
+                data = os.pread(descriptor, limit, at - layout.base) if descriptor is not None else b""
             finally:
                 if descriptor is not None:
                     os.close(descriptor)
-            if data is not None and self._names() == layout.names:
+            if names_in(self._old_dir) == layout.names:
                 return data, at + len(data)
 
     def end(self) -> int:
@@ -69,7 +80,7 @@ class SpoolReader:
 
     def start(self) -> int:
         """The offset of the oldest byte that is kept."""
-        return self.layout().start
+        return self.layout().floor
 
     def tail_offset(self, lines: int) -> int:
         """Where the last `lines` lines begin; a last line without its end counts as one."""
@@ -77,8 +88,8 @@ class SpoolReader:
         at, left = layout.end, lines
         if lines <= 0:
             return at
-        while at > layout.start:
-            begin = max(layout.start, at - _BLOCK)
+        while at > layout.floor:
+            begin = max(layout.floor, at - _BLOCK)
             block = self._exactly(begin, at)
             stop = len(block) - 1 if at == layout.end and block.endswith(b"\n") else len(block)
             while (stop := block.rfind(b"\n", 0, stop)) >= 0:
@@ -86,7 +97,7 @@ class SpoolReader:
                 if left == 0:
                     return at - len(block) + stop + 1
             at = begin
-        return layout.start
+        return layout.floor
 
     def layout(self) -> Layout:
         """What lies where at this moment."""
@@ -94,11 +105,11 @@ class SpoolReader:
             layout, descriptor = self._open()
             if descriptor is not None:
                 os.close(descriptor)
-            if self._names() == layout.names:
+            if names_in(self._old_dir) == layout.names:
                 return layout
 
     def _open(self) -> tuple[Layout, int | None]:
-        names = self._settled()
+        names = self._calm_names()
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -112,47 +123,24 @@ class SpoolReader:
 
     def _layout(self, names: tuple[str, ...], descriptor: int | None) -> Layout:
         size = os.fstat(descriptor).st_size if descriptor is not None else 0
-        cut = next((name for name in names if name.startswith(CUT_PREFIX)), None)
-        parts = [(int(name), self.old_dir / name) for name in names if name.isdecimal()]
-        dropped = None
-        if cut is not None and cut_is_done(self.path, self.old_dir / cut):
-            start = int(cut.split(".")[1])
-            if cut.endswith(".1"):
-                dropped = start
-            else:
-                parts = [part for part in parts if part[0] != start] + [(start, self.old_dir / cut)]
-        if not parts and dropped is None:
-            return Layout(names, (), 0, 0, size)
-        old, floor = _unbroken(parts, dropped)
-        base = floor - (hole(descriptor, size) if descriptor is not None else 0)
-        return Layout(names, old, base, floor, base + size)
+        known = _newest(names)
+        underway = next((name for name in names if name.startswith(CUT_PREFIX)), None)
+        if underway is not None and is_done(self.path, underway):
+            known = Mark.of(underway)
+        # where somebody has emptied the file by hand it has no hole any more
+        base = known.floor - (known.hole if descriptor is not None and known.hole and hole(descriptor) else 0)
+        return Layout(names, base, known.floor, base + size)
 
-    def _names(self) -> tuple[str, ...]:
-        try:
-            return tuple(sorted(name for name in os.listdir(self.old_dir) if name != "tmp"))
-        except (FileNotFoundError, NotADirectoryError):
-            return ()
-
-    def _settled(self) -> tuple[str, ...]:
-        """The names, once no head is on its way; a move that does not end was left by a crash."""
-        names = self._names()
+    def _calm_names(self) -> tuple[str, ...]:
+        """The names, once no change is under way; one that does not end was left by a crash."""
+        names = names_in(self._old_dir)
         until = time.monotonic() + _CUT_WAIT_S
         while any(name.startswith(CUT_PREFIX) and name not in self._left for name in names):
             if time.monotonic() >= until:
                 self._left = names
             time.sleep(_CUT_LOOK_S)  # see there why it is no event
-            names = self._names()
+            names = names_in(self._old_dir)
         return names
-
-    def _pread(self, layout: Layout, descriptor: int | None, at: int, limit: int) -> bytes | None:
-        if at >= layout.floor:
-            return os.pread(descriptor, limit, at - layout.base) if descriptor is not None else b""
-        begin, path = max(pair for pair in layout.old if pair[0] <= at)
-        try:
-            with open(path, "rb", buffering=0) as file:
-                return os.pread(file.fileno(), limit, at - begin)
-        except FileNotFoundError:
-            return None
 
     def _exactly(self, begin: int, end: int) -> bytes:
         parts = []
@@ -166,62 +154,58 @@ class SpoolReader:
 
 
 def old_dir(log: Path) -> Path:
-    """Where the earlier parts of `NAME.log` lie."""
+    """Where it is told how much of `NAME.log` is no longer kept."""
     return log.with_suffix(".old")
 
 
-def hole(descriptor: int, size: int) -> int:
-    """How many bytes at the beginning of a file are a hole."""
+def names_in(folder: Path) -> tuple[str, ...]:
+    """The marks in it."""
     try:
-        return os.lseek(descriptor, 0, os.SEEK_DATA) if size else 0
+        return tuple(sorted(filter(_MARK.fullmatch, os.listdir(folder))))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+def mark(log: Path) -> Mark:
+    """What is so of a log with no change under way."""
+    return _newest(names_in(old_dir(log)))
+
+
+def hole(descriptor: int) -> int:
+    """How many bytes at the beginning of a file are a hole, as far as the file system tells."""
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_DATA)
     except OSError:
         return 0
 
 
-def cut_is_done(log: Path, copy: Path) -> bool:
-    """Whether the head that was copied to `copy` has gone from `log`. Answers for a cut that a crash
-    interrupted: a smaller file, a hole, or another beginning say yes."""
+def is_done(log: Path, underway: str) -> bool:
+    """Whether a change that was under way, when a crash interrupted it, was made."""
+    before, after = mark(log), Mark.of(underway)
     try:
-        with open(log, "rb") as current, open(copy, "rb") as head:
-            size = os.fstat(current.fileno()).st_size
-            if size < int(copy.name.split(".")[2]):
-                return True
-            begin, copied = hole(current.fileno(), size), os.fstat(head.fileno()).st_size
-            if begin:
-                return begin > int(copy.name.split(".")[3])
-            while block := head.read(_BLOCK):
-                if current.read(len(block)) != block:
-                    return True
-            return not copied
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
+    try:
+        now = hole(descriptor)
+    finally:
+        os.close(descriptor)
+    return now > before.hole if after.hole else now == 0
 
 
-def _unbroken(parts: list[tuple[int, Path]], floor: int | None) -> tuple[tuple[tuple[int, Path], ...], int]:
-    """The parts that follow each other without a gap up to the log's own beginning, and where that is: behind
-    the newest part, unless `floor` says it."""
-    sizes = sorted(((start, _size(path), path) for start, path in parts), reverse=True)
-    floor = sizes[0][0] + sizes[0][1] if floor is None else floor
-    old: list[tuple[int, Path]] = []
-    at = floor
-    for start, size, path in sizes:
-        if start + size != at:
-            break
-        if size:
-            old.insert(0, (start, path))
-        at = start
-    return tuple(old), floor
+def _newest(names: Iterable[str]) -> Mark:
+    """A hole that was taken off was there before."""
+    marks = [Mark.of(name) for name in names if not name.startswith(CUT_PREFIX)]
+    return max(marks, key=lambda one: (one.floor, -one.hole), default=Mark())
+
+
+def ends(logs: Iterable[Path]) -> dict[str, int]:
+    """Service → where its output ends now. Taken before a start, it is where that start's output begins."""
+    return {path.stem: SpoolReader(path).end() for path in logs}
 
 
 def _within(layout: Layout, offset: int) -> int:
     """The offset to read at. Behind the end means that somebody has emptied the log by hand."""
     if offset > layout.end:
         return layout.floor
-    return max(offset, layout.start)
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
+    return max(offset, layout.floor)

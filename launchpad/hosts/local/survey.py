@@ -13,7 +13,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import keeper, process
@@ -25,8 +27,7 @@ from launchpad.hosts.local.spool_reader import SpoolReader
 from launchpad.paths import StackPaths
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One attempt. `pidfd` belongs to whoever takes it. `members` are the live processes of its tree; if its main
     process has ended, `record.code` says how."""
 
@@ -44,8 +45,7 @@ class Found:
 NOTHING = Left({}, [])
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """`rebooted`: there are records, and the machine was started anew since. `strays`: see above."""
 
     found: tuple[Found, ...] = ()

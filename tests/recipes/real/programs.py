@@ -6,18 +6,17 @@ Which of them are installed is known by whoever runs this: a folder with a virtu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from msgspec import Struct, field
 
 from tests.e2e.harness import eventually
 
 FILES = Path(__file__).resolve().parent / "files"
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Struct, frozen=True):
     """`keys`: what the stack says besides `uses`. `ask`: one real request, by the address; returns what is worth telling."""
 
     env: str
@@ -211,8 +210,7 @@ PROGRAMS: dict[str, Program] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A start that cannot go well, and the trap that is told of it."""
 
     recipe: str

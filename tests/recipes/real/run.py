@@ -9,8 +9,10 @@ import os
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launchpad.control.api import ServiceView
 from tests.e2e.harness import Stack, eventually, listens
@@ -19,8 +21,7 @@ from tests.recipes.real.programs import FILES, PROGRAMS, Failure, Program
 DEADLINE_S = 300.0
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """`ready_s`: from the spawn to readiness, or to the end of a job. `left`: processes that carried the mark after the end.
     `left_by_kill`: those of before that still lived when, after a SIGKILL of the first process, the next one was ready."""
 
