@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import pytest
 
 from launchpad.core.facts import (
     Exited,
+    GpusFreed,
     PortsLeased,
     PortsRefused,
     Probed,
@@ -149,9 +151,12 @@ def test_what_is_avoided_is_not_given_also_where_it_is_held(world: World) -> Non
 
 
 @pytest.fixture
-def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Their names."""
     mine = uuid.uuid4().hex[:8]
-    monkeypatch.setenv("LAUNCHPAD_GPUS", ",".join(f"GPU-{mine}-{number}:80GB" for number in range(4)))
+    names = [f"GPU-{mine}-{number}" for number in range(4)]
+    monkeypatch.setenv("LAUNCHPAD_GPUS", ",".join(f"{name}:80GB" for name in names))
+    return names
 
 
 def gpus(service: str, count: int, *, wait: bool = False) -> tuple[PortRequest, ...]:
@@ -189,6 +194,24 @@ def test_who_waits_for_a_gpu_is_no_reason_to_refuse_the_others(world: World) -> 
     second = lease(world, 2, *gpus("late", 2, wait=True))
     assert isinstance(second, PortsLeased)
     assert ([one.number for one in second.leases], second.waiting) == ([0, 1], ())
+
+
+def test_who_waits_for_a_gpu_is_told_of_it_whatever_was_asked_since(
+    world: World, four_gpus: list[str]
+) -> None:
+    for number, name in enumerate(four_gpus[:3]):
+        world.take_gpu(name, number)
+    (first,) = gpus("first", 1, wait=True)
+    waits = lease(world, 1, replace(first, low=0, high=0))
+    assert isinstance(waits, PortsLeased)
+    assert len(waits.waiting) == 1
+    assert isinstance(lease(world, 2, *gpus("refused", 2)), PortsRefused)
+    assert isinstance(lease(world, 3, *gpus("granted", 1)), PortsLeased)
+    (other,) = gpus("other", 1, wait=True)
+    assert isinstance(lease(world, 4, replace(other, low=1, high=1)), PortsLeased)
+    assert count(world, GpusFreed) == 0
+    world.free_gpu(four_gpus[0], 0)
+    fact(world, GpusFreed)
 
 
 def test_each_probe_is_answered_with_its_number(world: World) -> None:
