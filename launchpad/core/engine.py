@@ -47,7 +47,7 @@ class Engine:
         else:
             raise AssertionError("deadlines do not move on")
         wishes, state.wishes = state.wishes, []
-        return ports.let_go(state, wishes)
+        return ports.retract(state, wishes)
 
     def next_deadline(self) -> float | None:
         """When `step` wants to be called again at the latest; None: only when there are facts."""

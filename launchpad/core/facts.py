@@ -191,7 +191,7 @@ class PortsRefused:
 
 @dataclass(frozen=True, slots=True)
 class GpusFreed:
-    """Somebody let go of a GPU that a service of this stack waits for: it may be worth asking again."""
+    """Somebody else let go of a GPU that a service of this stack waits for: it may be worth asking again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,8 @@ class HostLost:
 
 @dataclass(frozen=True, slots=True)
 class HostBack:
-    """The host answers again; what it still runs follows as `Adopted`, and what does not is gone."""
+    """The host answers again; what it still runs follows as `Adopted`, and what does not is gone. What else there was to
+    tell meanwhile is lost."""
 
     host: str
 

@@ -39,7 +39,7 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
         if name not in state.units:
             unit.removed, unit.goal = True, False
             state.units[name] = unit
-    state.leases_changed, state.ports_wait = True, False
+    state.leases_changed, state.awaited = True, ()
     state.gpus_wait = {}
     state.has_environments |= any(service.prepare is not None for service in fact.plan.services)
     state.rebuild_dependents()
@@ -257,6 +257,7 @@ def _host_lost(state: State, fact: facts.HostLost, now: float) -> None:
 
 
 def _host_back(state: State, fact: facts.HostBack, now: float) -> None:
+    gpus.freed(state)  # perhaps: it could not tell
     for unit in state.everyone():
         if unit.phase is Phase.LOST and _is_on(unit, fact.host):
             unit.deadline = now  # whatever is not adopted in this very step is gone

@@ -5,7 +5,7 @@ Everything else about them is as with ports: the same requests, leases, batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from launchpad.core.facts import PortsLeased, Refusal
 from launchpad.core.model import Hold, Lease, Phase, PortRequest, Service
@@ -26,15 +26,21 @@ def give_on(state: State, unit: Unit, now: float) -> bool:
     free = [lease for lease in state.leases.values() if lease.service == unit.name and lease.gpu]
     for lease in free:
         del state.leases[lease.service, lease.name]
-    if free:
-        state.wishes.append(ReleasePorts(tuple(free)))
-        freed(state)
+    let_go(state, free)
     return bool(free)
 
 
+def let_go(state: State, leases: Sequence[Lease]) -> None:
+    """Of ports and GPUs. A host tells who waits of what others let go; of this the core knows itself."""
+    if leases:
+        state.wishes.append(ReleasePorts(tuple(leases)))
+    if any(lease.gpu for lease in leases):
+        freed(state)
+
+
 def freed(state: State) -> None:
-    """Whoever waits for a GPU asks again."""
-    state.ports_wait = False
+    """Whoever waits for a GPU asks again; also who learns that it waits from an answer that is older than this."""
+    state.batch_is_old = True
     waiting, state.gpus_wait = state.gpus_wait, {}
     for name, _ in waiting:
         state.touch(name)
@@ -47,7 +53,9 @@ def waits(state: State, request: PortRequest) -> bool:
 
 
 def wait(state: State, fact: PortsLeased, now: float) -> None:
-    """Keep, for people, what each that waits is waiting for."""
+    """Keep, for people, what each that waits is waiting for. Nobody waits by an answer that is old."""
+    if state.batch_is_old:
+        return
     for one in fact.waiting:
         unit = state.beside.get(one.service) if one.beside else state.units.get(one.service)
         if unit is None:

@@ -23,7 +23,7 @@ LEASE_ANSWER_S = 30.0
 
 def lease_missing(state: State, now: float) -> None:
     """One request for all ports that are missing anywhere; while it is open, no other."""
-    if state.batch_open is not None or state.ports_wait or state.closing is not None:
+    if state.batch_open is not None or state.closing is not None or _is_to_come(state):
         return
     missing = _missing(state, state.units.values())
     for unit in () if missing else state.beside.values():
@@ -102,7 +102,7 @@ def _take_beside(state: State, lease: Lease) -> None:
     """For the replacement that waits for it, or one that is to come (`replacement` lets go of what none wants)."""
     unit, other = state.units.get(lease.service), state.beside.get(lease.service)
     if unit is None:
-        state.wishes.append(ReleasePorts((lease,)))
+        gpus.let_go(state, [lease])
         return
     if lease == state.leases.get((lease.service, lease.name)):
         return  # asked for twice at once, and got as its own: a replacement that waits asks for another
@@ -128,15 +128,13 @@ def _too_late(state: State, fact: PortsLeased) -> None:
         if _is_asked_for(state, lease):
             state.late.append(lease)
         elif lease not in _known(state, lease.service):
-            state.wishes.append(ReleasePorts((lease,)))
+            gpus.let_go(state, [lease])
 
 
 def _let_go_late(state: State) -> None:
     """What came too late, and was not in the answer that it was kept for."""
     late, state.late = state.late, []
-    free = tuple(lease for lease in late if lease not in _known(state, lease.service))
-    if free:
-        state.wishes.append(ReleasePorts(free))
+    gpus.let_go(state, [lease for lease in late if lease not in _known(state, lease.service)])
 
 
 def _known(state: State, name: str) -> Iterator[Lease]:
@@ -153,13 +151,17 @@ def _is_asked_for(state: State, lease: Lease) -> bool:
     return any((r.service, r.name) == (lease.service, lease.name) and fits(lease, r) for r in requests)
 
 
-def let_go(state: State, wishes: list[Wish]) -> list[Wish]:
-    """The wishes of a step, without the release of what was taken in again in the very same."""
+def retract(state: State, wishes: list[Wish]) -> list[Wish]:
+    """The wishes of a step, without the release of what was taken in again in the very same. A request that comes
+    before a release may be answered without it."""
     found: list[Wish] = []
     for wish in wishes:
+        if isinstance(wish, LeasePorts):
+            state.batch_is_old = False
         if isinstance(wish, ReleasePorts):
             free = tuple(lease for lease in wish.leases if lease not in _known(state, lease.service))
             found += [ReleasePorts(free)] if free else []
+            state.batch_is_old = state.batch_is_old or bool(free)
         else:
             found.append(wish)
     return found
@@ -178,14 +180,18 @@ def take(state: State, lease: Lease) -> None:
 
 
 def refused(state: State, fact: PortsRefused, now: float) -> None:
-    """Whoever waited for a port of the batch has failed, unless the port is about to be let go."""
+    """Whoever waited for a port of the batch has failed, unless the port is about to be let go, or was meanwhile."""
     requests = state.asked.pop(fact.batch, ())
     if fact.batch != state.batch_open:
         return
     _close_batch(state)
     _let_go_late(state)
-    if _is_about_to_be_free(state, fact):
-        state.ports_wait = True
+    if state.batch_is_old:
+        return
+    state.awaited = tuple(
+        lease for lease in _leaving(state) if any(gpus.concerns(one, lease) for one in fact.refusals)
+    )
+    if state.awaited:
         return
     said: dict[str, str] = {}
     for refusal in fact.refusals:
@@ -217,11 +223,21 @@ def _close_batch(state: State) -> None:
             state.touch(name)
 
 
-def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:
-    """A service that is on its way out still uses a number that was asked for."""
+def _leaving(state: State) -> list[Lease]:
+    """What is let go as soon as the process that uses it is gone."""
     leaving = [lease for unit in state.everyone() for lease in unit.old_leases]
-    leaving += gpus.on_their_way(state)
-    return any(gpus.concerns(refusal, lease) for lease in leaving for refusal in fact.refusals)
+    return [*leaving, *gpus.on_their_way(state)]
+
+
+def _is_to_come(state: State) -> bool:
+    """All that was refused and is about to be let go still is."""
+    if not state.awaited:
+        return False
+    leaving = _leaving(state)
+    if all(lease in leaving for lease in state.awaited):
+        return True
+    state.awaited = ()
+    return False
 
 
 def sort_out(state: State) -> None:
@@ -259,7 +275,7 @@ def touch_users(state: State, name: str) -> None:
 def _let_go(state: State, lease: Lease) -> None:
     unit = state.units.get(lease.service)
     if unit is None:
-        state.wishes.append(ReleasePorts((lease,)))
+        gpus.let_go(state, [lease])
     elif lease not in unit.old_leases:
         unit.old_leases.append(lease)
         state.touch(unit.name)

@@ -29,11 +29,14 @@ from launchpad.core.identity import doomed, stale_definition, uses
 from launchpad.core.model import Lease, Phase
 from launchpad.core.replacement import look_beside
 from launchpad.core.state import Role, State, Unit
-from launchpad.core.wishes import Forget, ReleasePorts
+from launchpad.core.wishes import Forget
 
 
 def settle(state: State, now: float) -> None:
-    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends."""
+    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends. A step in
+    which nothing moved, as most are that send probes, costs the same however large the stack is."""
+    if not state.dirty and not state.leases_changed:
+        return
     if state.leases_changed:
         ports.sort_out(state)
     asked: dict[str, None] = {}
@@ -102,11 +105,8 @@ def release_unfit(state: State, unit: Unit, now: float) -> bool:
     free = [lease for lease in unit.old_leases if not uses(unit, lease)]
     if not free:
         return False
-    state.wishes.append(ReleasePorts(tuple(free)))
+    gpus.let_go(state, free)
     unit.old_leases = [lease for lease in unit.old_leases if lease not in free]
-    state.ports_wait = False
-    if any(lease.gpu for lease in free):
-        gpus.freed(state)
     return True
 
 
@@ -125,10 +125,9 @@ def forget_removed(state: State, unit: Unit, now: float) -> bool:
     if not unit.removed or unit.is_alive or unit.old_leases or unit.name in state.beside:
         return False
     held: list[Lease] = [lease for key, lease in state.leases.items() if key[0] == unit.name]
-    if held:
-        state.wishes.append(ReleasePorts(tuple(held)))
-        for lease in held:
-            del state.leases[lease.service, lease.name]
+    gpus.let_go(state, held)
+    for lease in held:
+        del state.leases[lease.service, lease.name]
     del state.units[unit.name]
     state.rebuild_dependents()
     state.wishes.append(Forget(unit.name))

@@ -222,8 +222,10 @@ class State:
     """Answers to a request that was given up, of which the open one may be answered with the same."""
     asked: dict[int, tuple[PortRequest, ...]] = field(default_factory=dict)
     """Batches that were not answered: the open one, and those whose answer is overdue."""
-    ports_wait: bool = False
-    """What was refused is about to be let go: do not ask before that."""
+    batch_is_old: bool = False
+    """Something was let go since the open request was made: what its answer refuses may be free by now."""
+    awaited: tuple[Lease, ...] = ()
+    """What was refused and is about to be let go: do not ask before that."""
     gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
     """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
     leases_changed: bool = False

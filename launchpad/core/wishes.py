@@ -57,7 +57,7 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class LeasePorts:
     """Ports and GPUs: all or none, but for those that may wait. `preferred` are had before. Answer: PortsLeased or
-    PortsRefused, in the order of the requests. Where some wait: GpusFreed, once that may have changed."""
+    PortsRefused, in the order of the requests. Where some wait: GpusFreed, once others have let go of one."""
 
     batch: int
     requests: tuple[PortRequest, ...]

@@ -7,7 +7,7 @@ What a host owes the core, and what this one keeps to, whatever the faults:
 
 - Facts are true when they are made. They may be told late, twice, in another order or not at all; but
   an `Exited` that nobody asked for is never lost (host and core share a process), at most late.
-- `GpusFreed` is likewise never lost: told once after a request that waits, when any GPU is let go.
+- `GpusFreed` is likewise never lost: told once after a request that waits, when somebody else lets go of a GPU.
 - `TreeGone` is final: it is not told of an attempt whose start is still under way. A SIGKILL to the tree
   of such an attempt calls the start off.
 - Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
@@ -344,11 +344,9 @@ class SimHost:
     def _release(self, wish: ReleasePorts) -> None:
         for lease in wish.leases:
             self.leases.pop(lease, None)
-        if any(lease.gpu for lease in wish.leases):
-            self.tell_of_gpus()
 
     def tell_of_gpus(self) -> None:
-        """One was let go."""
+        """A stranger let go of one."""
         if self.gpus.awaited:
             self.gpus.awaited = False
             self._answer(GpusFreed(), ANSWER_S)
@@ -377,7 +375,7 @@ class SimHost:
         """The supervisor died: what a new one finds. Ports of processes that are gone are free."""
         self.life += 1
         self.environments.drop()
-        self.away = False
+        self.away = self.gpus.awaited = False
         found = self._survey(ended_too=True)
         adopted = [fact for fact in found if isinstance(fact, Adopted)]
         kept = [x for fact in adopted for x in fact.identity.leases if x.service == fact.service]

@@ -126,11 +126,21 @@ class Checks:
                 self.going[unit.name] = None
         self.seconds.after()
         self._deadlines()
+        self.nothing_is_forgotten()
         self._leases(wishes)
         if self.closing is not None and self.world.engine.verdict().phase == "finished":
             left = [p.service for p in self.world.host.processes.values() if p.lives]
             if left:
                 raise Broken(f"the stack is finished while {left} live")
+
+    def nothing_is_forgotten(self) -> None:
+        """The rules were asked about all that moved: asked about everything, they find nothing more to do."""
+        engine = self.world.engine
+        state, leases = engine.state, dict(engine.state.leases)
+        state.dirty.update(dict.fromkeys(unit.key for unit in state.everyone()))
+        state.leases_changed = True
+        if (extra := engine.step(self.now)) or leases != state.leases:
+            raise Broken(f"a step has forgotten {extra or 'leases'}")
 
     def _environments(self, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
         """Which were told to be there since they were asked for; each is asked for once at a time."""
