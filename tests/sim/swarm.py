@@ -75,7 +75,7 @@ class Schedule:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.faults = self._faults()
-        self.with_gpus = random.Random(self.seed).random() < 0.1
+        self.with_gpus = random.Random(self.seed).random() < 0.5
         self.malice = self.rng.choice((0.0, 0.1, 0.3, 0.6))
         self.benign = False
         self.rev = 0
