@@ -42,7 +42,7 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
     state.leases_changed, state.awaited = True, ()
     state.gpus_wait = {}
     state.has_environments |= any(service.prepare is not None for service in fact.plan.services)
-    state.rebuild_dependents()
+    state.index()
     for name, service in before.items():
         _redefined(state, state.units[name], service, now)
     for name, up in fact.goals:
@@ -124,7 +124,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     if unit is None:
         stranger = Service(fact.service, Kind.SERVER, (), "", fact.identity.digest, stop=fact.stop)
         unit = state.units[fact.service] = Unit(stranger, removed=True, since=now)
-        state.rebuild_dependents()
+        state.index()
     beside = state.beside.get(fact.service)
     if beside is not None and beside.attempt == fact.attempt:
         unit = beside
@@ -147,6 +147,8 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     unit.nonce = max(unit.nonce, fact.identity.nonce)
     unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
     changes.came_as(unit, fact.was)
+    if unit.pending is not None and unit.pending.refs != unit.service.refs:
+        state.index()
     moves.spawned(state, unit, fact.handle, now, fact)
     rebind(state, unit)
 

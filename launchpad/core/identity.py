@@ -94,18 +94,19 @@ def stale(state: State, unit: Unit) -> bool:
 def moved(state: State, unit: Unit, ports: tuple[tuple[str, str], ...]) -> list[str]:
     """Services among these whose numbers are no longer those that its process was told. What it was not
     told, and what it was told and its definition no longer speaks of, does not matter to it; nor what is not known
-    yet: a service that does not run may get the same number again."""
+    yet: a service that has no port may get the same number again."""
     assert unit.identity is not None
-    told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
-    known = (key for key in ports if not _is_unknown(state, unit, key))
-    return [key[0] for key in known if key in told and held(state, unit, key) != told[key]]
+    told = [lease for lease in unit.identity.leases if (lease.service, lease.name) in ports]
+    away = [lease for lease in told if held(state, unit, (lease.service, lease.name)) != lease]
+    return [lease.service for lease in away if not _may_come_back(state, unit, lease)]
 
 
-def _is_unknown(state: State, unit: Unit, key: tuple[str, str]) -> bool:
-    other = state.units.get(key[0])
-    if other is None or other is unit or other.is_alive or key in state.leases:
+def _may_come_back(state: State, unit: Unit, lease: Lease) -> bool:
+    """Of another service, which has no port of that name now and asks for one that this would be."""
+    other = state.units.get(lease.service)
+    if other is None or other is unit or (lease.service, lease.name) in state.leases:
         return False
-    return any(port.name == key[1] for port in other.service.ports)
+    return any(port.name == lease.name and fits(lease, port) for port in other.service.ports)
 
 
 def stale_definition(unit: Unit) -> bool:

@@ -176,7 +176,7 @@ def take(state: State, lease: Lease) -> None:
         unit.old_leases.remove(lease)
     if old is not None and old != lease:
         _let_go(state, old)
-    touch_users(state, lease.service)
+    state.touch_users(lease.service)
 
 
 def refused(state: State, fact: PortsRefused, now: float) -> None:
@@ -248,7 +248,7 @@ def sort_out(state: State) -> None:
         request = requests.get(key)
         if request is None or not fits(lease, request):
             del state.leases[key]
-            touch_users(state, lease.service)
+            state.touch_users(lease.service)
             _let_go(state, lease)
     for unit in state.units.values():
         for lease in list(unit.old_leases):
@@ -262,14 +262,6 @@ def sort_out(state: State) -> None:
 def _requests(state: State) -> dict[tuple[str, str], PortRequest]:
     units = state.units.values()
     return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.leased}
-
-
-def touch_users(state: State, name: str) -> None:
-    """Its numbers are part of what it, and whoever refers to them, is started as."""
-    state.touch(name)
-    for unit in state.units.values():
-        if name in unit.service.uses:
-            state.touch(unit.name)
 
 
 def _let_go(state: State, lease: Lease) -> None:

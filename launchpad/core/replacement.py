@@ -135,7 +135,7 @@ def _swap(state: State, unit: Unit, new: Unit, now: float) -> None:
     state.leases_changed = True
     why = "it is ready" if new.phase is Phase.READY else "the old one has ended"
     state.note(now, new, "replacement", f"takes over: {why}")
-    ports.touch_users(state, unit.name)
+    state.touch_users(unit.name)
 
 
 def _is_over(state: State, unit: Unit, beside: Unit, now: float) -> None:

@@ -129,7 +129,7 @@ def forget_removed(state: State, unit: Unit, now: float) -> bool:
     for lease in held:
         del state.leases[lease.service, lease.name]
     del state.units[unit.name]
-    state.rebuild_dependents()
+    state.index()
     state.wishes.append(Forget(unit.name))
     return False
 

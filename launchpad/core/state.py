@@ -210,6 +210,8 @@ class State:
     rev: int = 0
     units: dict[str, Unit] = field(default_factory=dict)
     dependents: dict[str, list[str]] = field(default_factory=dict)
+    users: dict[str, list[str]] = field(default_factory=dict)
+    """Who refers to the ports of a service, by its name."""
     beside: dict[str, Unit] = field(default_factory=dict)
     """The second process of a service, by the service's name: its replacement, or one that is being ended."""
     leases: dict[tuple[str, str], Lease] = field(default_factory=dict)
@@ -278,12 +280,19 @@ class State:
         for need in unit.service.needs:
             if need.on in self.units:
                 self._mark(need.on)
-        around = [name]
+        around, seen = [name], {name: None}
         for near in around:
             for other in self.dependents.get(near, ()):
                 self._mark(other)
-                if other not in around and self._is_bound(other, near):
+                if other not in seen and self._is_bound(other, near):
                     around.append(other)
+                    seen[other] = None
+
+    def touch_users(self, name: str) -> None:
+        """Its numbers are part of what it, and whoever refers to them, is started as."""
+        self.touch(name)
+        for other in self.users.get(name, ()):
+            self.touch(other)
 
     def _mark(self, name: str) -> None:
         self.dirty[name] = None
@@ -293,12 +302,18 @@ class State:
     def _is_bound(self, name: str, on: str) -> bool:
         return any(need.bound and need.on == on for need in self.units[name].service.needs)
 
-    def rebuild_dependents(self) -> None:
+    def index(self) -> None:
+        """Who depends on whom, after services have come, gone or changed; by what they are, or will be."""
         self.dependents = {name: [] for name in self.units}
+        self.users = {name: [] for name in self.units}
         for name, unit in self.units.items():
-            for need in unit.service.needs:
-                if need.on in self.dependents:
-                    self.dependents[need.on].append(name)
+            for on in dict.fromkeys(need.on for need in unit.service.needs):
+                if on in self.dependents:
+                    self.dependents[on].append(name)
+            later = unit.pending.uses if unit.pending is not None else ()
+            for on in dict.fromkeys((*unit.service.uses, *later)):
+                if on in self.users:
+                    self.users[on].append(name)
 
     def arm(self) -> None:
         """Put the next deadlines of changed units into the heap, unless they are there already."""

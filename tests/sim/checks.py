@@ -431,15 +431,16 @@ class Checks:
 
     def _has_another_address(self, unit: Unit, was: Identity) -> bool:
         """A port that it was started with, and that its definition still speaks of, has another number. Not as long as
-        it has none: what does not run may get the same again."""
+        it has none and may get the same again."""
         kept = unit.service.on_change is OnChange.KEEP
         own = [(unit.name, port.name) for port in unit.service.leased]
         speaks_of = [*own, *(() if kept else unit.service.refs)]
         leases, units = self.world.engine.state.leases, self.world.engine.units
         told = {(x.service, x.name): x for x in was.leases if (x.service, x.name) in speaks_of}
-        down = [on for on in units.values() if on is not unit and not alive(on)]
-        asked = {(on.name, port.name) for on in down for port in on.service.ports}
-        return any(leases.get(key, x if key in asked else None) != x for key, x in told.items())
+        others = [port for on in units.values() if on is not unit for port in on.service.ports]
+        again = {(p.service, p.name): range(p.low, p.high + 1) for p in others}
+        come = [key for key, x in told.items() if x.number in again.get(key, ())]
+        return any(leases.get(key, x if key in come else None) != x for key, x in told.items())
 
     def _waits_for_dependents(self, unit: Unit) -> bool:
         return any(
