@@ -210,7 +210,7 @@ class Checks:
         before, after, name = self.phase.get(note.service, "idle"), note.phase, note.service
         if after not in MOVES[before]:
             raise Broken(f"{name} went from {before} to {after}")
-        unit = self.world.engine.units.get(name)
+        unit = self.seconds.unit(name, note.attempt) or self.world.engine.units.get(name)
         if after in ENDS and before not in ENDS:
             self._ended(name, note)
         if after in ("backoff", "failed") and before not in ENDS and unit is not None:
