@@ -144,6 +144,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
         unit.old_leases += [lease for lease in own if lease not in unit.old_leases]
     state.leases_changed = True
     unit.attempt, unit.identity = fact.attempt, fact.identity
+    state.is_untouched = False
     unit.nonce = max(unit.nonce, fact.identity.nonce)
     unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
     changes.came_as(unit, fact.was)

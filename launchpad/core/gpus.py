@@ -23,9 +23,8 @@ def give_on(state: State, unit: Unit, now: float) -> bool:
     """A rule: what rests keeps its ports, so that its address stays, but no GPU. The number is asked for again."""
     if not rests(unit):
         return False
-    free = [lease for lease in state.leases.values() if lease.service == unit.name and lease.gpu]
-    for lease in free:
-        del state.leases[lease.service, lease.name]
+    held = (state.leases.pop((unit.name, port.name), None) for port in unit.service.gpus)
+    free = [lease for lease in held if lease is not None]
     let_go(state, free)
     return bool(free)
 

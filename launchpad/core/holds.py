@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from launchpad.core import gpus
 from launchpad.core.identity import doomed, has_ports, moved, stale_definition
 from launchpad.core.model import RUNNING, Condition, Hold, Lease, Need, OnChange, Phase, Service
@@ -10,14 +12,23 @@ from launchpad.core.state import Role, State, Unit
 
 def holds(state: State, unit: Unit) -> list[Hold]:
     """What keeps a service with goal up from being started; empty means: start it."""
-    found = [hold for need in unit.service.needs if (hold := _need(state, need))]
-    found += _ports_to_come(state, unit)
+    return list(_holds(state, unit))
+
+
+def is_held(state: State, unit: Unit) -> bool:
+    """Whether there is any: not what for."""
+    needs = unit.service.needs
+    return not all(satisfied(state, need) for need in needs) or next(_holds(state, unit), None) is not None
+
+
+def _holds(state: State, unit: Unit) -> Iterator[Hold]:
+    yield from (hold for need in unit.service.needs if (hold := _need(state, need)))
+    yield from _ports_to_come(state, unit)
     if not has_ports(state, unit):
-        found.append(gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports"))
-    found += _environment(state, unit)
+        yield gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports")
+    yield from _environment(state, unit)
     if unit.role is Role.NEXT:
-        found += _before_it(state, unit)
-    return found
+        yield from _before_it(state, unit)
 
 
 def _environment(state: State, unit: Unit) -> list[Hold]:
@@ -47,28 +58,20 @@ def _before_it(state: State, unit: Unit) -> list[Hold]:
 
 def satisfied(state: State, need: Need) -> bool:
     dep = state.units.get(need.on)
-    if dep is None or doomed(state, dep):
+    if dep is None:
         return False
     if dep.phase is Phase.DONE:
         return not stale_definition(dep)
-    if need.condition is Condition.STARTED:
-        return dep.phase in RUNNING
-    if need.condition is Condition.READY:
-        return dep.phase is Phase.READY
-    return False
+    phases = {Condition.STARTED: RUNNING, Condition.READY: (Phase.READY,)}.get(need.condition, ())
+    return dep.phase in phases and not doomed(state, dep)
 
 
 def _need(state: State, need: Need) -> Hold | None:
     if satisfied(state, need):
         return None
-    dep = state.units.get(need.on)
-    if dep is None:
-        return Hold("failed-need", need.on, f"`{need.on}` is not part of the stack")
-    if dep.phase is Phase.FAILED:
-        return Hold("failed-need", need.on, f"cannot start: `{need.on}` failed")
-    if not dep.wanted:
-        return Hold("failed-need", need.on, f"cannot start: `{need.on}` is stopped")
-    if dep.phase is Phase.IDLE and is_blocked(state, dep):
+    if (never := _never(state, need)) is not None:
+        return never
+    if is_blocked(state, state.units[need.on]):
         return Hold("failed-need", need.on, f"cannot start: `{need.on}` cannot")
     return Hold("need", need.on, f"waits for `{need.on}` to be {need.condition.value}")
 
@@ -98,23 +101,54 @@ def is_being_replaced(state: State, unit: Unit) -> bool:
 
 
 def is_blocked(state: State, unit: Unit) -> bool:
-    """Nothing that is under way now can bring this service up."""
-    if unit.phase is not Phase.IDLE:
-        return False
-    needs = [hold for need in unit.service.needs if (hold := _need(state, need))]
-    return any(hold.kind == "failed-need" for hold in (*needs, *_ports_to_come(state, unit)))
+    """Nothing that is under way now can bring this service up: it, or what it waits for, can never start."""
+    return unit.phase is Phase.IDLE and any(_is_stuck(state, one) for one in _waits_for(state, unit))
+
+
+def blocked(state: State) -> tuple[str, ...]:
+    """All that are wanted and blocked, in the order of the plan, in which nobody comes before what it needs."""
+    found: dict[str, None] = {}
+    for unit in (one for one in state.units.values() if one.wanted and one.phase is Phase.IDLE):
+        if any(need.on in found for need in unit.service.needs) or _is_stuck(state, unit):
+            found[unit.name] = None
+    return tuple(found)
 
 
 def blocked_by(state: State, unit: Unit, name: str) -> bool:
     """It cannot start because this one failed, directly or by way of others."""
     if unit.phase is not Phase.IDLE:
         return False
-    for need in unit.service.needs:
-        hold, dep = _need(state, need), state.units.get(need.on)
-        held = hold is not None and hold.kind == "failed-need"
-        if held and dep is not None and (need.on == name or blocked_by(state, dep, name)):
-            return True
-    return False
+    waiting = (one for one in _waits_for(state, unit) if is_blocked(state, one))
+    return any(need.on == name and _never(state, need) for one in waiting for need in one.service.needs)
+
+
+def _waits_for(state: State, unit: Unit) -> Iterator[Unit]:
+    """It, and what has not been started and it waits for, also by way of others; each once."""
+    around, seen = [unit], {unit.name: None}
+    for near in around:
+        yield near
+        for need in near.service.needs:
+            on = state.units.get(need.on)
+            if on is not None and on.name not in seen and on.wanted and on.phase is Phase.IDLE:
+                seen[on.name] = None
+                around.append(on)
+
+
+def _is_stuck(state: State, unit: Unit) -> bool:
+    never = any(_never(state, need) for need in unit.service.needs)
+    return never or any(hold.kind == "failed-need" for hold in _ports_to_come(state, unit))
+
+
+def _never(state: State, need: Need) -> Hold | None:
+    """Why this need will not be satisfied, whatever comes of what is under way."""
+    on = state.units.get(need.on)
+    if on is None:
+        return Hold("failed-need", need.on, f"`{need.on}` is not part of the stack")
+    if on.phase is Phase.FAILED:
+        return Hold("failed-need", need.on, f"cannot start: `{need.on}` failed")
+    if not on.wanted and not satisfied(state, need):
+        return Hold("failed-need", need.on, f"cannot start: `{need.on}` is stopped")
+    return None
 
 
 def all_holds(state: State, unit: Unit, now: float) -> list[Hold]:

@@ -5,6 +5,7 @@ Hot reload, `restart`, dependents with `restart: true` and adoption are all this
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from launchpad.core.model import Identity, Lease, OnChange, Phase, PortRequest
@@ -117,19 +118,31 @@ def stale_definition(unit: Unit) -> bool:
 
 def doomed(state: State, unit: Unit) -> bool:
     """It lives and has to go: on its way already, not wanted, to be replaced, or bound to something that is."""
-    if not unit.is_alive:
-        return False
-    if unit.phase in (Phase.STOPPING, Phase.KILLING):
-        return True
-    return unit.leaving is not None or called_for(state, unit)
+    return unit.is_alive and (_leaves(unit) or called_for(state, unit))
 
 
 def called_for(state: State, unit: Unit) -> bool:
     """It has to go for a reason that is not its own failure."""
-    if not unit.wanted or stale(state, unit):
+    if _is_another(state, unit):
         return True
-    return any(
-        need.bound and doomed(state, state.units[need.on])
-        for need in unit.service.needs
-        if need.on in state.units
-    )
+    return any(_leaves(on) or _is_another(state, on) for on in _bound_to(state, unit))
+
+
+def _leaves(unit: Unit) -> bool:
+    return unit.phase in (Phase.STOPPING, Phase.KILLING) or unit.leaving is not None
+
+
+def _is_another(state: State, unit: Unit) -> bool:
+    return not unit.wanted or stale(state, unit)
+
+
+def _bound_to(state: State, unit: Unit) -> Iterator[Unit]:
+    """What lives and takes it along when it goes, also by way of others; each once."""
+    around, seen = [unit], {unit.name: None}
+    for near in around:
+        for need in near.service.needs:
+            on = state.units.get(need.on)
+            if need.bound and on is not None and on.is_alive and on.name not in seen:
+                seen[on.name] = None
+                around.append(on)
+                yield on

@@ -5,7 +5,7 @@ Refuses to know how a port is held; a host does that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from launchpad.core import gpus, moves
@@ -21,11 +21,18 @@ LEASE_ANSWER_S = 30.0
 """A request that a host has not answered by then is made anew."""
 
 
-def lease_missing(state: State, now: float) -> None:
-    """One request for all ports that are missing anywhere; while it is open, no other."""
-    if state.batch_open is not None or state.closing is not None or _is_to_come(state):
+def lease_missing(state: State, asked: Iterable[str], now: float) -> None:
+    """One request for all ports that are missing anywhere; while it is open, no other. Only those that were `asked` about
+    anything can have begun, or ceased, to miss some."""
+    for key in asked:
+        unit = state.find(key)
+        if unit is not None and _missing(state, [unit]):
+            state.lacking[key] = None
+        else:
+            state.lacking.pop(key, None)
+    if not state.lacking or state.batch_open is not None or state.closing is not None or _is_to_come(state):
         return
-    missing = _missing(state, state.units.values())
+    missing = _missing(state, (unit for key, unit in state.units.items() if key in state.lacking))
     for unit in () if missing else state.beside.values():
         missing = missing or _missing(state, [unit])  # none that runs shall make another fail
     if not missing:
@@ -54,14 +61,11 @@ def for_replacement(state: State, port: PortRequest) -> PortRequest:
 
 def avoiding(state: State, port: PortRequest) -> PortRequest:
     """Without the numbers of the other process, or processes, of the same service."""
-    key, unit, other = (
-        (port.service, port.name),
-        state.units.get(port.service),
-        state.beside.get(port.service),
-    )
+    key = (port.service, port.name)
+    unit, other = state.units.get(port.service), state.beside.get(port.service)
     found = [*other.leases.values(), *other.old_leases] if other is not None else []
     if unit is not None and port.beside:
-        found += [*unit.old_leases, *(lease for at, lease in state.leases.items() if at == key)]
+        found += [*unit.old_leases, *([state.leases[key]] if key in state.leases else [])]
     elif unit is not None:
         found += unit.leases.values()
     mine = (lease.number for lease in found if (lease.service, lease.name) == key)
@@ -127,22 +131,22 @@ def _too_late(state: State, fact: PortsLeased) -> None:
     for lease in fact.leases:
         if _is_asked_for(state, lease):
             state.late.append(lease)
-        elif lease not in _known(state, lease.service):
+        elif not _is_known(state, lease):
             gpus.let_go(state, [lease])
 
 
 def _let_go_late(state: State) -> None:
     """What came too late, and was not in the answer that it was kept for."""
     late, state.late = state.late, []
-    gpus.let_go(state, [lease for lease in late if lease not in _known(state, lease.service)])
+    gpus.let_go(state, [lease for lease in late if not _is_known(state, lease)])
 
 
-def _known(state: State, name: str) -> Iterator[Lease]:
-    """Every port that is held for this service, by any of its processes."""
-    yield from (lease for key, lease in state.leases.items() if key[0] == name)
-    for unit in (state.units.get(name), state.beside.get(name)):
-        if unit is not None:
-            yield from (*unit.leases.values(), *unit.old_leases)
+def _is_known(state: State, lease: Lease) -> bool:
+    """It is held for its service, by any of its processes."""
+    if state.leases.get((lease.service, lease.name)) == lease:
+        return True
+    both = (state.units.get(lease.service), state.beside.get(lease.service))
+    return any(lease in (*unit.leases.values(), *unit.old_leases) for unit in both if unit is not None)
 
 
 def _is_asked_for(state: State, lease: Lease) -> bool:
@@ -159,7 +163,7 @@ def retract(state: State, wishes: list[Wish]) -> list[Wish]:
         if isinstance(wish, LeasePorts):
             state.batch_is_old = False
         if isinstance(wish, ReleasePorts):
-            free = tuple(lease for lease in wish.leases if lease not in _known(state, lease.service))
+            free = tuple(lease for lease in wish.leases if not _is_known(state, lease))
             found += [ReleasePorts(free)] if free else []
             state.batch_is_old = state.batch_is_old or bool(free)
         else:

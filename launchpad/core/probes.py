@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+
 from launchpad.core import moves, render
 from launchpad.core.facts import Probed, Sampled
 from launchpad.core.model import Check, Outcome, Phase, Probing, Seen
@@ -96,7 +98,7 @@ def _probing(state: State, unit: Unit, check: Check) -> Probing | None:
     assert unit.identity is not None
     told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
     try:
-        return render.probing(check, {**state.leases, **told})
+        return render.probing(check, ChainMap(told, state.leases))
     except KeyError:
         return None
 

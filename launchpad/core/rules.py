@@ -24,9 +24,9 @@ from collections.abc import Callable
 
 from launchpad.core import environments, gpus, moves, ports
 from launchpad.core.changes import send_signal, take_definition
-from launchpad.core.holds import holds, is_blocked
+from launchpad.core.holds import is_blocked, is_held
 from launchpad.core.identity import doomed, stale_definition, uses
-from launchpad.core.model import Lease, Phase
+from launchpad.core.model import Phase
 from launchpad.core.replacement import look_beside
 from launchpad.core.state import Role, State, Unit
 from launchpad.core.wishes import Forget
@@ -44,7 +44,7 @@ def settle(state: State, now: float) -> None:
         _ask(state, now, asked)
         if close_if_over(state, now):
             continue
-        ports.lease_missing(state, now)
+        ports.lease_missing(state, asked, now)
         environments.prepare_missing(state, now)
         found = (unit for key in list(asked) if (unit := state.find(key)) is not None)
         started = [start_what_is_wanted(state, unit, now) for unit in found]
@@ -115,7 +115,7 @@ def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
         return False
     if state.batch_open is not None and state.is_untouched:
         return False  # nothing of the stack is started before it has all its ports
-    if holds(state, unit):
+    if is_held(state, unit):
         return False
     moves.start(state, unit, now)
     return True
@@ -124,12 +124,7 @@ def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
 def forget_removed(state: State, unit: Unit, now: float) -> bool:
     if not unit.removed or unit.is_alive or unit.old_leases or unit.name in state.beside:
         return False
-    held: list[Lease] = [lease for key, lease in state.leases.items() if key[0] == unit.name]
-    gpus.let_go(state, held)
-    for lease in held:
-        del state.leases[lease.service, lease.name]
-    del state.units[unit.name]
-    state.index()
+    state.forget(unit.name)
     state.wishes.append(Forget(unit.name))
     return False
 
@@ -157,7 +152,7 @@ def close_if_over(state: State, now: float) -> bool:
     hand, or can restart to make it what the stack says, may come back: that is no end."""
     if state.closing is not None:
         return False
-    for unit in state.units.values():
+    for unit in (state.units[name] for name in state.primaries):
         if not unit.service.primary or not unit.wanted:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)

@@ -212,6 +212,7 @@ class State:
     dependents: dict[str, list[str]] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
     """Who refers to the ports of a service, by its name."""
+    primaries: list[str] = field(default_factory=list)
     beside: dict[str, Unit] = field(default_factory=dict)
     """The second process of a service, by the service's name: its replacement, or one that is being ended."""
     leases: dict[tuple[str, str], Lease] = field(default_factory=dict)
@@ -228,6 +229,8 @@ class State:
     """Something was let go since the open request was made: what its answer refuses may be free by now."""
     awaited: tuple[Lease, ...] = ()
     """What was refused and is about to be let go: do not ask before that."""
+    lacking: dict[str, None] = field(default_factory=dict)
+    """Who misses ports."""
     gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
     """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
     leases_changed: bool = False
@@ -238,6 +241,8 @@ class State:
     request: int = 0
     closing: int | None = None
     """The exit code, once the stack is to end by itself (a `primary` job ended)."""
+    is_untouched: bool = True
+    """Nothing was started yet, and nothing was found running."""
     counter: int = 0
     probe_counter: int = 0
     dirty: dict[str, None] = field(default_factory=dict)
@@ -248,14 +253,10 @@ class State:
     heap: list[tuple[float, str]] = field(default_factory=list)
     starting: int = 0
 
-    @property
-    def is_untouched(self) -> bool:
-        """Nothing was started yet, and nothing was found running."""
-        return self.counter == 0 and not any(unit.attempt for unit in self.units.values())
-
     def next_attempt(self) -> int:
         """Never repeats, also not across supervisor lives: the epoch is in the high bits."""
         self.counter += 1
+        self.is_untouched = False
         return (self.epoch << 32) | self.counter
 
     def find(self, key: str) -> Unit | None:
@@ -268,7 +269,7 @@ class State:
         yield from self.beside.values()
 
     def touch(self, name: str) -> None:
-        """Ask the rules again about this service and everything around it; what is bound to it has to go
+        """Ask the rules again about this service and everything around it; what lives and is bound to it has to go
         when it has to, and so on."""
         unit = self.units.get(name)
         if unit is None:
@@ -300,20 +301,34 @@ class State:
             self.dirty[self.beside[name].key] = None
 
     def _is_bound(self, name: str, on: str) -> bool:
-        return any(need.bound and need.on == on for need in self.units[name].service.needs)
+        unit = self.units[name]
+        return unit.is_alive and any(need.bound and need.on == on for need in unit.service.needs)
 
     def index(self) -> None:
-        """Who depends on whom, after services have come, gone or changed; by what they are, or will be."""
+        """Who is about whom, after services have come or changed; by what they are, or will be."""
         self.dependents = {name: [] for name in self.units}
         self.users = {name: [] for name in self.units}
+        self.primaries = []
         for name, unit in self.units.items():
-            for on in dict.fromkeys(need.on for need in unit.service.needs):
-                if on in self.dependents:
-                    self.dependents[on].append(name)
-            later = unit.pending.uses if unit.pending is not None else ()
-            for on in dict.fromkeys((*unit.service.uses, *later)):
-                if on in self.users:
-                    self.users[on].append(name)
+            for names in self._entries(unit):
+                names.append(name)
+
+    def forget(self, name: str) -> None:
+        """It is no longer part of the stack, and nothing of it lives."""
+        for names in self._entries(self.units.pop(name)):
+            if name in names:
+                names.remove(name)
+        del self.dependents[name], self.users[name]
+
+    def _entries(self, unit: Unit) -> Iterator[list[str]]:
+        """Where it is listed in the indices."""
+        both = (unit.service, unit.pending or unit.service)
+        needs = dict.fromkeys(need.on for need in unit.service.needs)
+        uses = dict.fromkeys(use for service in both for use in service.uses)
+        yield from (self.dependents[on] for on in needs if on in self.dependents)
+        yield from (self.users[on] for on in uses if on in self.users)
+        if any(service.primary for service in both):
+            yield self.primaries
 
     def arm(self) -> None:
         """Put the next deadlines of changed units into the heap, unless they are there already."""

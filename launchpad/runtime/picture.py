@@ -8,8 +8,8 @@ from __future__ import annotations
 from launchpad.control.api import HoldView, ServiceView
 from launchpad.core.engine import Engine
 from launchpad.core.identity import fits
-from launchpad.core.model import ALIVE, Phase
-from launchpad.core.render import address, gpus_of
+from launchpad.core.model import ALIVE, Lease, Phase
+from launchpad.core.render import address
 from launchpad.core.state import Unit
 from launchpad.paths import StackPaths
 
@@ -17,7 +17,7 @@ from launchpad.paths import StackPaths
 def service_view(engine: Engine, unit: Unit, paths: StackPaths, now: float, wall: float) -> ServiceView:
     """`wall - now` is what turns the core's time into seconds since the epoch."""
     shift = wall - now
-    ports, gpus = _ports(engine, unit), gpus_of(unit.name, engine.state.leases)
+    ports, gpus = _ports(engine, unit), _gpus(engine, unit)
     alive = unit.phase in ALIVE and unit.handle is not None
     service = unit.service
     last = unit.last
@@ -56,3 +56,8 @@ def _ports(engine: Engine, unit: Unit) -> dict[str, int]:
         for port in unit.service.ports
         if fits(leases.get((unit.name, port.name)), port)
     }
+
+
+def _gpus(engine: Engine, unit: Unit) -> list[Lease]:
+    held = (engine.state.leases.get((unit.name, port.name)) for port in unit.service.gpus)
+    return [lease for lease in held if lease is not None]
