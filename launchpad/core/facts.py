@@ -179,6 +179,8 @@ class Refusal:
     """Nobody can say which GPUs there are."""
     never: bool = False
     """The machine does not have such GPUs, or not so many."""
+    holders: tuple[str, ...] = ()
+    """Of each GPU that it could be: the service of this stack that has it, or would have got it; "" for others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Everything else about them is as with ports: the same requests, leases, batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from launchpad.core.facts import PortsLeased, Refusal
-from launchpad.core.model import Hold, Lease, Phase, PortRequest, Service
+from launchpad.core.model import Hold, Kind, Lease, Phase, PortRequest, Service
 from launchpad.core.state import Role, State, Unit
 from launchpad.core.wishes import ReleasePorts
 
@@ -74,6 +74,15 @@ def hold(state: State, unit: Unit) -> Hold | None:
 def wording(refusal: Refusal) -> str:
     what = "a GPU" if refusal.gpus == 1 else f"{refusal.gpus} GPUs"
     return f"waits for {what}: {'; '.join(refusal.notes)}"
+
+
+def may_come(refusal: Refusal, services: Mapping[str, Service]) -> bool:
+    """Whether it is worth waiting: `services` of this stack that never end do not have too many of them."""
+    if refusal.never or refusal.unknown:
+        return False
+    known = (services.get(name) for name in refusal.holders)
+    kept = [one for one in known if one is not None and one.kind is Kind.SERVER]
+    return len(refusal.holders) - len(kept) >= refusal.gpus
 
 
 def concerns(refusal: Refusal, lease: Lease) -> bool:

@@ -5,11 +5,11 @@ Refuses to know how a port is held; a host does that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from launchpad.core import gpus, moves
-from launchpad.core.facts import PortsLeased, PortsRefused
+from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
 from launchpad.core.state import Role, State, Unit
@@ -19,6 +19,8 @@ REFUSED = 2
 """The exit code of a stack of which nothing was started, because it did not get its ports."""
 LEASE_ANSWER_S = 30.0
 """A request that a host has not answered by then is made anew."""
+Asked = tuple[str, str, int, int, bool]
+"""Service, name of the port, range, and whether it is for a replacement."""
 
 
 def lease_missing(state: State, asked: Iterable[str], now: float) -> None:
@@ -197,26 +199,52 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
     )
     if state.awaited:
         return
+    waiting = _waiting(state, requests)
+    said = _who_gets_none(state, fact, [key for missing in waiting.values() for key in missing], now)
+    if not said:
+        return  # wanted by nobody any more
+    untouched = state.is_untouched
+    for unit in (one for key in waiting if (one := state.find(key)) is not None):
+        text = said.get(unit.name) or _because_of(said)
+        unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
+        unit.identity = wanted_identity(state, unit)
+        moves.enter(state, unit, Phase.FAILED, now, text)
+    if untouched and state.closing is None:
+        moves.close(state, now, REFUSED, "the stack does not get its ports")
+
+
+def _waiting(state: State, requests: Iterable[PortRequest]) -> dict[str, list[Asked]]:
+    """Who still misses which of these."""
+    asked = [_asked_as(port) for port in requests]
+    found = {
+        unit.key: [key for port in missing_ports(state, unit) if (key := _asked_as(port)) in asked]
+        for unit in state.everyone()
+        if unit.wanted and unit.phase is Phase.IDLE
+    }
+    return {key: missing for key, missing in found.items() if missing}
+
+
+def _asked_as(port: PortRequest | Refusal) -> Asked:
+    return port.service, port.name, port.low, port.high, port.beside
+
+
+def _who_gets_none(state: State, fact: PortsRefused, missing: Sequence[Asked], now: float) -> dict[str, str]:
+    """Service → what of that which it still misses there is not."""
     said: dict[str, str] = {}
-    for refusal in fact.refusals:
-        unit = state.units.get(refusal.service)
-        if unit is not None and (unit.name not in said or not refusal.gpus):
+    for refusal in (one for one in fact.refusals if _asked_as(one) in missing):
+        unit = state.units[refusal.service]
+        if unit.name not in said or not refusal.gpus:
             said[unit.name] = "no free GPU" if refusal.gpus else "no free port"
             span = "" if refusal.gpus else f" in {refusal.low}-{refusal.high}"
             state.note(now, unit, "ports", said[unit.name] + span)
-    untouched, failed = state.is_untouched, False
-    asked = [(port.service, port.name, port.beside) for port in requests]
-    for unit in list(state.everyone()):
-        waits = unit.wanted and unit.phase is Phase.IDLE
-        if waits and any((p.service, p.name, p.beside) in asked for p in missing_ports(state, unit)):
-            failed = True
-            others = "ports" if "no free port" in said.values() else "GPUs"
-            text = said.get(unit.name, f"{others} were refused")
-            unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
-            unit.identity = wanted_identity(state, unit)
-            moves.enter(state, unit, Phase.FAILED, now, text)
-    if untouched and failed and state.closing is None:
-        moves.close(state, now, REFUSED, "the stack does not get its ports")
+    return said
+
+
+def _because_of(said: dict[str, str]) -> str:
+    """What is to be said of those for which there would have been enough."""
+    first, *more = said
+    others = f" and {len(more)} more" if more else ""
+    return f"not started: {said[first]} for `{first}`{others}"
 
 
 def _close_batch(state: State) -> None:

@@ -104,7 +104,8 @@ async def _lease_first(
         later = [refusal for refusal in answer.refusals if _take_freed(refusal, freed)]
         if len(later) < len(answer.refusals):
             found = {(one.service, one.gpus or one.name): one for one in answer.refusals}
-            raise Refused([refused(one, reading.label, UNCHANGED) for one in found.values()])
+            services = {service.name: service for service in reading.plan.services}
+            raise Refused([refused(one, reading.label, UNCHANGED, services) for one in found.values()])
         keys = [(refusal.service, refusal.name) for refusal in later]
         requests = tuple(port for port in requests if (port.service, port.name) not in keys)
     return ()

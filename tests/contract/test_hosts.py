@@ -175,6 +175,7 @@ def test_gpus_are_leased_with_the_ports_all_or_none(world: World) -> None:
     assert isinstance(refused, PortsRefused)
     assert len({one.service for one in refused.refusals}) == 1
     assert all(one.gpus and not one.never and one.notes for one in refused.refusals)
+    assert all(one.holders[:2] == ("a", "a") and len(one.holders) == 4 for one in refused.refusals)
     other = lease(world, 3, PortRequest("d", "main", 23181, 23181), *gpus("d", 2))
     assert isinstance(other, PortsLeased), "neither the port nor the GPU of the refused batch was kept"
     never = lease(world, 4, *gpus("e", 5, wait=True))

@@ -109,6 +109,8 @@ MUTANTS = (
     Mutant("fails though a port is about to be free", ports.refused, "if state.awaited:", "if False:"),
     Mutant("what was refused is to come for ever", ports._is_to_come, "all(lease in leaving for lease in state.awaited)", "True"),
     Mutant("an old answer is a refusal", ports.refused, "state.batch_is_old", "False"),
+    Mutant("what nobody wants any more is a failure", ports._who_gets_none, " if _asked_as(one) in missing", ""),
+    Mutant("another range is refused as well", ports._asked_as, "port.low, port.high", "0, 0"),
     Mutant("what is let go makes no answer old", ports.retract, "state.batch_is_old or bool(free)", "state.batch_is_old"),
     Mutant("each answer is old", ports.retract, "state.batch_is_old = False", "pass"),
     Mutant("what an answer leaves open is asked by nobody", ports._close_batch, "state.leases_changed = True", "pass"),

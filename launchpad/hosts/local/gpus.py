@@ -98,17 +98,17 @@ class Gpus:
     def _told(self, found: Assigned, gpus: Sequence[Gpu]) -> tuple[tuple[Refusal, ...], tuple[Refusal, ...]]:
         if not found.refused and not found.waiting:
             return (), ()
-        own = {
-            gpu.name: f"asked for by `{one.service}` of this stack"
-            for one, gpu in found.tried.items()
-            if one not in found.refused
-        }
-        own |= {lease.gpu: f"service `{lease.service}` of this stack" for lease in self.held}
+        asked = {gpu.name: one.service for one, gpu in found.tried.items() if one not in found.refused}
+        have = {lease.gpu: lease.service for lease in self.held}
+        own = {gpu: f"asked for by `{service}` of this stack" for gpu, service in asked.items()}
+        own |= {gpu: f"service `{service}` of this stack" for gpu, service in have.items()}
         others = registrations(dead=True)
         others = [one for one in others if one.run_id != self._run_id]
         now = gpu_holders.notes(found.refused, gpus, own, others, time.time())
         later = gpu_holders.notes(found.waiting, gpus, own, others, None)
-        return refusals(found.refused, now, never=found.never), refusals(found.waiting, later)
+        owners = {**asked, **have}
+        refused = refusals(found.refused, now, never=found.never, gpus=gpus, owners=owners)
+        return refused, refusals(found.waiting, later)
 
     def _kept(self, request: PortRequest) -> Lease | None:
         for lease in self.held:
