@@ -67,6 +67,8 @@ class Adopted:
     age_s: float | None = None
     stop: Stop = USUAL_STOP
     was: Service | None = None
+    lives: bool = True
+    """Something of it does. Else its ports are held for it all the same, but no GPU: that may be somebody else's by now."""
 
 
 @dataclass(frozen=True, slots=True)

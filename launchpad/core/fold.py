@@ -137,6 +137,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
             return
         unit = state.beside[unit.name] = Unit(unit.service, Role.LEAVER, since=now)
     own = [lease for lease in fact.identity.leases if lease.service == unit.name]
+    own = [lease for lease in own if fact.lives or not lease.gpu]
     if unit.role is Role.SERVICE:
         for lease in own:
             ports.take(state, lease)

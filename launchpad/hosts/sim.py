@@ -13,6 +13,8 @@ What a host owes the core, and what this one keeps to, whatever the faults:
 - Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
   holds already under that name gives the same number, unless the request avoids it.
 - When a host comes back, what it still runs is told in the same batch as `HostBack`.
+- What a new supervisor is told of as `Adopted` has its ports again, also if it has ended: nobody else is given them. Its
+  GPUs only if something of it lives.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ class SimHost:
                 self._after(wait + delay, lambda: self._tell(fact) if life == self.life else None)
 
     def _tell(self, fact: Fact) -> None:
-        if isinstance(fact, Exited):
+        if isinstance(fact, Exited | TreeGone) and fact.attempt in self.processes:
             self.processes[fact.attempt].told = True
         self.tell(fact)
 
@@ -372,13 +374,14 @@ class SimHost:
             self.tell(fact)
 
     def survey(self) -> list[Fact]:
-        """The supervisor died: what a new one finds. Ports of processes that are gone are free."""
+        """The supervisor died: what a new one finds."""
         self.life += 1
         self.environments.drop()
         self.away = self.gpus.awaited = False
         found = self._survey(ended_too=True)
         adopted = [fact for fact in found if isinstance(fact, Adopted)]
-        kept = [x for fact in adopted for x in fact.identity.leases if x.service == fact.service]
+        had = [(fact.lives, x) for fact in adopted for x in fact.identity.leases if x.service == fact.service]
+        kept = [lease for lives, lease in had if lives or not lease.gpu]
         self.leases = {lease: None for lease in self.leases if lease in kept}
         return found
 
@@ -392,7 +395,8 @@ class SimHost:
                 continue
             if p.lives or (ended_too and not p.told):
                 age_s = self.now - p.born_at
-                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s, p.stop))
+                who = (p.service, p.attempt, p.identity, p.handle)
+                found.append(Adopted(*who, age_s, p.stop, lives=p.lives))
                 if not p.main:
                     found.append(Exited(p.service, p.attempt, p.code, p.children))
         return found

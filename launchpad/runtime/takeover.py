@@ -88,7 +88,7 @@ def facts(
         age = age_s(record, now)
         before = was(record, services.get(record.service))
         who = (record.service, record.attempt, record.identity, record.handle)
-        told.append(Adopted(*who, age, record.stop, before))
+        told.append(Adopted(*who, age, record.stop, before, lives=one.lives or bool(one.members)))
     for name, counted in () if memory is None else memory.counted.items():
         ages = tuple(max(0.0, now - at) for at in counted.deaths)
         told.append(Remembered(name, counted.restarts, ages))

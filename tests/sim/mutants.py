@@ -212,6 +212,7 @@ MUTANTS = (
     Mutant("finished before the second one is gone", verdict.verdict, "state.everyone()", "state.units.values()"),
     Mutant("the primary job's code is lost", rules.exit_code, "code or 1", "1"),
     Mutant("what rests keeps its GPUs", gpus.give_on, "if not rests(unit):", "if True:"),
+    Mutant("what has ended has its GPUs again", fold._adopted, " if fact.lives or not lease.gpu", ""),
     Mutant("a GPU is given on while it is used", gpus.rests, "unit.phase is Phase.IDLE and ", ""),
     Mutant("whoever waits for a GPU waits for ever", gpus.freed, "state.gpus_wait, {}", "state.gpus_wait, state.gpus_wait"),
     Mutant("whoever waits for a GPU is not asked", gpus.freed, "state.touch(name)", "pass"),

@@ -202,11 +202,12 @@ class LocalHost:
             run_id=found.record.run_id,
             known=found.members,
         )
-        if running.exited and not found.members:
+        gone = running.exited and not found.members
+        gpus = () if gone else launch.gpus
+        self._ports.adopt((*launch.ports, *gpus), launch.handovers, found.claims)
+        if gone:
             self._forget(running.attempt)
-            return
-        self._ports.adopt((*launch.ports, *launch.gpus), launch.handovers, found.claims)
-        if running.pidfd is None:
+        elif running.pidfd is None:
             self._watch_unwatched()
         elif not running.exited:
             self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
