@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from launchpad.core import environments, ports, ticks
-from launchpad.core.facts import Fact
+from launchpad.core import admission, environments, ports, ticks
+from launchpad.core.facts import Fact, Refusal, Remembered
 from launchpad.core.fold import fold
 from launchpad.core.holds import all_holds
-from launchpad.core.model import Hold, Lease
+from launchpad.core.model import Hold, Lease, Phase, Plan, PortRequest, Service
 from launchpad.core.rules import settle
 from launchpad.core.state import State, Unit
 from launchpad.core.verdict import Verdict, verdict
 from launchpad.core.wishes import Wish
 
 MAX_ROUNDS = 100
+Goals = Iterable[tuple[str, bool]]
+"""Name → up."""
 
 
 class Engine:
@@ -59,6 +61,28 @@ class Engine:
 
     def holds(self, name: str, now: float) -> list[Hold]:
         return all_holds(self.state, self.state.units[name], now)
+
+    def stays_down(self, service: Service, retry: bool) -> bool:
+        """See `admission`: whether a plan with it leaves it down, though its name is wanted."""
+        return admission.stays_down(self.units.get(service.name), service, retry)
+
+    def needed_first(self, plan: Plan, goals: Goals) -> tuple[PortRequest, ...]:
+        """See `admission`: to be leased before this plan is applied with these goals."""
+        return admission.needed_first(self.state, plan, dict(goals))
+
+    def without_what_it_frees(
+        self, plan: Plan, requests: Sequence[PortRequest], refusals: Sequence[Refusal]
+    ) -> tuple[PortRequest, ...] | None:
+        """What to ask for instead where that was refused; None: the plan cannot be applied."""
+        return admission.without_what_it_frees(self.state, plan, requests, refusals)
+
+    def remembered(self, now: float) -> list[Remembered]:
+        """What the next supervisor has to be told, should this one die."""
+        return [
+            Remembered(unit.name, unit.restarts, tuple(now - at for at in unit.deaths))
+            for unit in self.units.values()
+            if not unit.removed and unit.phase is not Phase.FAILED and (unit.restarts or unit.deaths)
+        ]
 
     def verdict(self) -> Verdict:
         return verdict(self.state)

@@ -24,7 +24,7 @@ def prepare_missing(state: State, now: float) -> None:
     """Ask for what somebody waits for, give up what nobody waits for any more."""
     if not state.has_environments:
         return
-    if state.batch_open is not None and state.is_untouched:
+    if state.open is not None and state.is_untouched:
         return  # nothing of the stack is begun before it has all its ports
     waiting = dict.fromkeys(unit.service.prepare for unit in _waiting(state))
     for one in [one for one in state.preparations if one not in waiting]:

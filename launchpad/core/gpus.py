@@ -33,13 +33,19 @@ def let_go(state: State, leases: Sequence[Lease]) -> None:
     """Of ports and GPUs. A host tells who waits of what others let go; of this the core knows itself."""
     if leases:
         state.wishes.append(ReleasePorts(tuple(leases)))
+        _make_old(state)
     if any(lease.gpu for lease in leases):
         freed(state)
 
 
+def _make_old(state: State) -> None:
+    if state.open is not None:
+        state.open.is_old = True
+
+
 def freed(state: State) -> None:
     """Whoever waits for a GPU asks again; also who learns that it waits from an answer that is older than this."""
-    state.batch_is_old = True
+    _make_old(state)
     waiting, state.gpus_wait = state.gpus_wait, {}
     for name, _ in waiting:
         state.touch(name)
@@ -52,9 +58,7 @@ def waits(state: State, request: PortRequest) -> bool:
 
 
 def wait(state: State, fact: PortsLeased, now: float) -> None:
-    """Keep, for people, what each that waits is waiting for. Nobody waits by an answer that is old."""
-    if state.batch_is_old:
-        return
+    """Keep, for people, what each that waits is waiting for."""
     for one in fact.waiting:
         unit = state.beside.get(one.service) if one.beside else state.units.get(one.service)
         if unit is None:
@@ -96,12 +100,3 @@ def on_their_way(state: State) -> Iterable[Lease]:
         unit = state.units.get(lease.service)
         if lease.gpu and unit is not None and unit.is_alive and not unit.wanted:
             yield lease
-
-
-def needed_first(unit: Unit | None, new: Service) -> tuple[PortRequest, ...]:
-    """What has to be free before a service may become `new`, if it is wanted: all but GPUs that can wait, or that it does
-    not need because its work is done."""
-    done = unit is not None and unit.phase is Phase.DONE
-    if done and unit is not None and unit.identity is not None and unit.identity.digest == new.digest:
-        return new.ports
-    return tuple(one for one in new.leased if one.gpu is None or not one.gpu.wait)

@@ -12,7 +12,7 @@ from launchpad.core import gpus, moves
 from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
-from launchpad.core.state import Role, State, Unit
+from launchpad.core.state import Batch, Role, State, Unit
 from launchpad.core.wishes import LeasePorts, ReleasePorts, Wish
 
 REFUSED = 2
@@ -32,18 +32,18 @@ def lease_missing(state: State, asked: Iterable[str], now: float) -> None:
             state.lacking[key] = None
         else:
             state.lacking.pop(key, None)
-    if not state.lacking or state.batch_open is not None or state.closing is not None or _is_to_come(state):
+    if not state.lacking or state.open is not None or state.closing is not None or _is_to_come(state):
         return
     missing = _missing(state, (unit for key, unit in state.units.items() if key in state.lacking))
     for unit in () if missing else state.beside.values():
         missing = missing or _missing(state, [unit])  # none that runs shall make another fail
     if not missing:
         return
-    state.batch += 1
-    state.batch_open, state.batch_deadline = state.batch, now + LEASE_ANSWER_S
-    requests = state.asked[state.batch] = tuple(avoiding(state, port) for port in missing.values())
+    state.batches += 1
+    state.open = Batch(state.batches, now + LEASE_ANSWER_S)
+    requests = state.asked[state.batches] = tuple(avoiding(state, port) for port in missing.values())
     preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
-    state.wishes.append(LeasePorts(state.batch, requests, preferred))
+    state.wishes.append(LeasePorts(state.batches, requests, preferred))
 
 
 def _missing(state: State, units: Iterable[Unit]) -> dict[tuple[str, str], PortRequest]:
@@ -76,7 +76,7 @@ def avoiding(state: State, port: PortRequest) -> PortRequest:
 
 def give_up_waiting(state: State, now: float) -> None:
     """The answer was lost, or takes its time; whoever misses ports asks again."""
-    if state.batch_deadline is not None and state.batch_deadline <= now:
+    if state.open is not None and state.open.due <= now:
         _close_batch(state)
         _let_go_late(state)
 
@@ -86,11 +86,11 @@ def leased(state: State, fact: PortsLeased, now: float) -> None:
     requests = state.asked.pop(fact.batch, None)
     if fact.batch > 0 and requests is None:
         return  # told twice
-    if fact.batch > 0 and fact.batch != state.batch_open:
+    answers = state.open if state.open is not None and state.open.number == fact.batch else None
+    if fact.batch > 0 and answers is None:
         _too_late(state, fact)
         return
-    answered = fact.batch == state.batch_open
-    if answered:
+    if answers is not None:
         _close_batch(state)
     spare = [(r.service, r.name) for r in requests or () if r.beside]
     for lease in fact.leases:
@@ -98,9 +98,10 @@ def leased(state: State, fact: PortsLeased, now: float) -> None:
             _take_beside(state, lease)
         else:
             take(state, lease)
-    if answered:
+    if answers is not None:
         _let_go_late(state)
-        gpus.wait(state, fact, now)
+        if not answers.is_old:  # else it is asked again
+            gpus.wait(state, fact, now)
     state.leases_changed = True
 
 
@@ -153,21 +154,17 @@ def _is_known(state: State, lease: Lease) -> bool:
 
 def _is_asked_for(state: State, lease: Lease) -> bool:
     """The open request may be answered with this very lease: it must not be let go before that."""
-    requests = state.asked.get(state.batch_open or 0, ())
+    requests = state.asked.get(state.open.number, ()) if state.open is not None else ()
     return any((r.service, r.name) == (lease.service, lease.name) and fits(lease, r) for r in requests)
 
 
 def retract(state: State, wishes: list[Wish]) -> list[Wish]:
-    """The wishes of a step, without the release of what was taken in again in the very same. A request that comes
-    before a release may be answered without it."""
+    """The wishes of a step, without the release of what was taken in again in the very same."""
     found: list[Wish] = []
     for wish in wishes:
-        if isinstance(wish, LeasePorts):
-            state.batch_is_old = False
         if isinstance(wish, ReleasePorts):
             free = tuple(lease for lease in wish.leases if not _is_known(state, lease))
             found += [ReleasePorts(free)] if free else []
-            state.batch_is_old = state.batch_is_old or bool(free)
         else:
             found.append(wish)
     return found
@@ -188,12 +185,13 @@ def take(state: State, lease: Lease) -> None:
 def refused(state: State, fact: PortsRefused, now: float) -> None:
     """Whoever waited for a port of the batch has failed, unless the port is about to be let go, or was meanwhile."""
     requests = state.asked.pop(fact.batch, ())
-    if fact.batch != state.batch_open:
+    answers = state.open
+    if answers is None or answers.number != fact.batch:
         return
     _close_batch(state)
     _let_go_late(state)
-    if state.batch_is_old:
-        return
+    if answers.is_old:
+        return  # it is asked again
     state.awaited = tuple(
         lease for lease in _leaving(state) if any(gpus.concerns(one, lease) for one in fact.refusals)
     )
@@ -248,7 +246,7 @@ def _because_of(said: dict[str, str]) -> str:
 
 
 def _close_batch(state: State) -> None:
-    state.batch_open = state.batch_deadline = None
+    state.open = None
     state.leases_changed = True  # what is still missing is asked for again
     if state.is_untouched:
         for name in list(state.units):

@@ -20,7 +20,7 @@ Of a second process, 11 is asked while it is to replace, 3 and 5 while it leaves
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from launchpad.core import environments, gpus, moves, ports
 from launchpad.core.changes import send_signal, take_definition
@@ -37,8 +37,6 @@ def settle(state: State, now: float) -> None:
     which nothing moved, as most are that send probes, costs the same however large the stack is."""
     if not state.dirty and not state.leases_changed:
         return
-    if state.leases_changed:
-        ports.sort_out(state)
     asked: dict[str, None] = {}
     while True:
         _ask(state, now, asked)
@@ -54,21 +52,35 @@ def settle(state: State, now: float) -> None:
 
 
 def _ask(state: State, now: float, asked: dict[str, None]) -> None:
-    """All rules but the one that starts; first of all units those that say what each is to be, since that decides who
-    has to go before whom. The bound only catches a fault of the rules themselves."""
-    rounds = 0
-    while state.dirty:
-        keys: dict[str, None] = {}
-        while state.dirty:
-            key = next(iter(state.dirty))
-            del state.dirty[key]
-            keys[key] = None
-            _ask_unit(state, key, DEFINING, now)
-            rounds += 1
-            assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {key}"
+    """All rules but the one that starts."""
+    for _ in _rounds(state):
+        keys = _define(state, now)
         for key in keys:
             asked[key] = None
             _ask_unit(state, key, RULES, now)
+        if not keys:
+            return
+
+
+def _define(state: State, now: float) -> dict[str, None]:
+    """What each is to be, and which ports are whose: that decides who has to go before whom."""
+    keys: dict[str, None] = {}
+    for _ in _rounds(state):
+        if not state.dirty and not state.leases_changed:
+            break
+        if state.leases_changed:
+            ports.sort_out(state)
+        moved, state.dirty = state.dirty, {}
+        for key in moved:
+            keys[key] = None
+            _ask_unit(state, key, DEFINING, now)
+    return keys
+
+
+def _rounds(state: State) -> Iterator[None]:
+    """More than are ever needed: the bound only catches a fault of the rules themselves."""
+    yield from (None for _ in range(1000 + 100 * len(state.units)))
+    raise AssertionError(f"the rules do not settle: {list(state.dirty)}")
 
 
 def _ask_unit(state: State, key: str, rules: Rules, now: float) -> None:
@@ -113,7 +125,7 @@ def release_unfit(state: State, unit: Unit, now: float) -> bool:
 def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
     if unit.phase is not Phase.IDLE or not unit.wanted or state.closing is not None:
         return False
-    if state.batch_open is not None and state.is_untouched:
+    if state.open is not None and state.is_untouched:
         return False  # nothing of the stack is started before it has all its ports
     if is_held(state, unit):
         return False

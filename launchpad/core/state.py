@@ -79,6 +79,16 @@ class Preparation:
     done: bool = False
 
 
+@dataclass(slots=True)
+class Batch:
+    """`due`: when it is given up. `is_old`: something was let go since it was asked for, so what its answer refuses may
+    be free by now."""
+
+    number: int
+    due: float
+    is_old: bool = False
+
+
 class Role(StrEnum):
     """SERVICE: what people mean by its name. NEXT: started beside it, to take its place. LEAVER: it has been
     replaced, or was to replace and is no longer wanted; all that is left to do is to end it."""
@@ -218,15 +228,13 @@ class State:
     leases: dict[tuple[str, str], Lease] = field(default_factory=dict)
     known_ports: dict[tuple[str, str], Lease] = field(default_factory=dict)
     """Numbers had before, asked for again."""
-    batch: int = 0
-    batch_open: int | None = None
-    batch_deadline: float | None = None
+    batches: int = 0
+    open: Batch | None = None
+    """The request for ports that is under way."""
     late: list[Lease] = field(default_factory=list)
     """Answers to a request that was given up, of which the open one may be answered with the same."""
     asked: dict[int, tuple[PortRequest, ...]] = field(default_factory=dict)
     """Batches that were not answered: the open one, and those whose answer is overdue."""
-    batch_is_old: bool = False
-    """Something was let go since the open request was made: what its answer refuses may be free by now."""
     awaited: tuple[Lease, ...] = ()
     """What was refused and is about to be let go: do not ask before that."""
     lacking: dict[str, None] = field(default_factory=dict)
@@ -351,7 +359,7 @@ class State:
             heapq.heappop(self.heap)
         times = [one.due for one in self.preparations.values() if not one.done]
         times += [self.heap[0][0]] if self.heap else []
-        times += [self.batch_deadline] if self.batch_deadline is not None else []
+        times += [self.open.due] if self.open is not None else []
         return min(times, default=None)
 
     def due(self, now: float) -> list[Unit]:
