@@ -32,7 +32,6 @@ from launchpad.core.facts import (
     PortsLeased,
     PortsRefused,
     Probed,
-    Refusal,
     Sampled,
     Spawned,
     SpawnFailed,
@@ -56,7 +55,7 @@ from launchpad.hosts.base import Tell
 from launchpad.hosts.sim_actors import Behave, Behaviour, Faults, NoFaults, Process, steady
 from launchpad.hosts.sim_environments import SimEnvironments
 from launchpad.hosts.sim_gpus import SimGpus
-from launchpad.hosts.sim_ports import free_number
+from launchpad.hosts.sim_ports import grant
 
 __all__ = ["Behave", "Behaviour", "Faults", "NoFaults", "Process", "SimHost", "steady"]
 
@@ -310,35 +309,19 @@ class SimHost:
     # --- ports and GPUs ---------------------------------------------------------------------------------------
 
     def _lease(self, wish: LeasePorts) -> None:
-        preferred = {(lease.service, lease.name): lease.number for lease in wish.preferred}
-        granted: dict[Lease, None] = {}
-        refused: list[Refusal] = []
         gpus = [request for request in wish.requests if request.gpu is not None]
         devices, no_gpus, waiting = self.gpus.grant(gpus, self.leases, wish.preferred)
-        refused += no_gpus
-        for request in (one for one in wish.requests if one.gpu is None):
-            had = preferred.get((request.service, request.name))
-            number = free_number(request, had, [*self.leases], [*granted], self.taken)
-            if number is None:
-                notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
-                refused.append(
-                    Refusal(request.service, request.name, request.low, request.high, notes, request.beside)
-                )
-            else:
-                granted[Lease(request.service, request.name, number, request.host)] = None
+        asked = [request for request in wish.requests if request.gpu is None]
+        found, no_ports = grant(asked, [*self.leases], wish.preferred, self.taken)
+        granted, refused = dict.fromkeys((*found, *devices)), (*no_gpus, *no_ports)
         if refused:
-            self._answer(PortsRefused(wish.batch, tuple(refused)), ANSWER_S)
+            self._answer(PortsRefused(wish.batch, refused), ANSWER_S)
             return
-        granted.update(dict.fromkeys(devices))
         self.leases.update(granted)
         self.gpus.awaited = self.gpus.awaited or bool(waiting)
         order = [(request.service, request.name) for request in wish.requests]
         leases = sorted(granted, key=lambda lease: order.index((lease.service, lease.name)))
         self._answer(PortsLeased(wish.batch, tuple(leases), waiting=waiting), ANSWER_S)
-
-    def _owner(self, number: int) -> str:
-        ours = (f"`{lease.service}`" for lease in self.leases if lease.number == number)
-        return next(ours, self.taken.get(number, "asked for besides"))
 
     def holds(self, leases: Sequence[Lease]) -> bool:
         return all(lease in self.leases for lease in leases)
