@@ -176,8 +176,6 @@ def die(state: State, unit: Unit, outcome: Outcome, now: float) -> None:
     quiet(unit)
     unit.last, unit.handle, unit.leaving, unit.held_by = outcome, None, None, ""
     unit.history = [*unit.history[-HISTORY:], outcome]
-    if unit.old_leases:
-        state.touch(unit.name)
     if unit.role is Role.NEXT:
         enter(state, unit, Phase.FAILED, now, outcome.text)  # one try: `replacement` sees to what follows
     elif not unit.wanted or outcome.kind == "stopped":

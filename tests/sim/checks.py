@@ -126,6 +126,8 @@ class Checks:
                 self.going[unit.name] = None
         self.seconds.after()
         self._deadlines()
+        if state.starting != sum(unit.phase is Phase.STARTING for unit in state.everyone()):
+            raise Broken(f"it is believed that {state.starting} are starting")
         self.nothing_is_forgotten()
         self._leases(wishes)
         if self.closing is not None and self.world.engine.verdict().phase == "finished":

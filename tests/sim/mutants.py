@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launchpad.core import (
+    admission,
     changes,
     environments,
     fold,
@@ -30,6 +31,7 @@ from launchpad.core import (
     ticks,
     verdict,
 )
+from launchpad.core.engine import Engine
 from launchpad.core.state import State
 from launchpad.hosts.sim import SimHost
 
@@ -176,7 +178,7 @@ MUTANTS = (
     Mutant("what ends is not taken over", replacement._takes_over, "not unit.is_alive and beside.phase in FRESH", "False"),
     Mutant("what was replaced stays", replacement._swap, "Role.LEAVER, False, None", "Role.LEAVER, True, None"),
     Mutant("its port is taken over by nobody", replacement._swap, "state.leases[unit.name, port] = state.known_ports", "state.known_ports"),
-    Mutant("the old port is kept for ever", replacement._swap, "unit.old_leases.append(state.leases.pop(key))", "state.leases.pop(key)"),
+    Mutant("the old port is kept for ever", replacement._swap, "[lease for lease in held if lease is not None]", "[lease for lease in held if lease is None]"),
     Mutant("a newer change waits", replacement._is_right, "unit.replace_due or ", ""),
     Mutant("goes on though nobody wants its definition", replacement._is_right, " or beside.service.digest != wanted.digest", ""),
     Mutant("goes on with an old address", replacement._is_right, "return not called_for(state, unit) and not called_for(state, beside)", "return not called_for(state, unit)"),
@@ -223,6 +225,15 @@ MUTANTS = (
     Mutant("a GPU that is on its way is a failure", gpus.on_their_way, "not unit.wanted", "False"),
     Mutant("a port that goes is a GPU that comes", gpus.concerns, "bool(lease.gpu) == bool(refusal.gpus) and ", ""),
     Mutant("started with the GPUs of nobody", identity.missing_ports, "unit.service.leased", "unit.service.ports"),
+    Mutant("an edit waits for a GPU that may come", admission._of_it, " if one.gpu is None or not one.gpu.wait", ""),
+    Mutant("a done job needs its GPU for an edit", admission._of_it, "done = unit is not None", "done = False and unit is not None"),
+    Mutant("what an edit frees stands in its way", admission.without_what_it_frees, "if lease is None:", "if True:"),
+    Mutant("what one gets is free for the next", admission.without_what_it_frees, "freed.remove(lease)", "pass"),
+    Mutant("what is refused is asked for again", admission.without_what_it_frees, " if (port.service, port.name) not in later", ""),
+    Mutant("what has failed stands in the way of an edit", admission._counts, " and unit.phase is not Phase.FAILED", ""),
+    Mutant("an edit leases what runs on anew", admission._of, "unit is not None and runs_on(unit, new)", "False"),
+    Mutant("an edit does not look what it needs", admission._of, "if not starts and", "if True or"),
+    Mutant("what failed is remembered", Engine.remembered, " and unit.phase is not Phase.FAILED", ""),
     Mutant("finished before all is gone", verdict.verdict, "not alive and state.closing is not None", "state.closing is not None"),
     Mutant("started before its environment is there", holds._environment, "if made is not None and made.done:", "if True:"),
     Mutant("an environment that is lost is not asked for again", environments.ask_again, "not made.done and made.due <= now", "False"),
