@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from launchpad.core import changes, environments, facts, gpus, moves, ports, probes, replacement
@@ -51,7 +52,8 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
 
 
 def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:
-    if unit.phase is Phase.FAILED and unit.refused_at is not None and not unit.removed:
+    refused = unit.last is not None and unit.last.kind == "ports"
+    if unit.phase is Phase.FAILED and refused and not unit.removed:
         moves.reset(state, unit, now, "asks for its ports again")
     if (old.ready, old.alive) != (unit.service.ready, unit.service.alive) and unit.is_running:
         moves.check_again(state, unit, old, now)
@@ -184,25 +186,24 @@ def _spawn_failed(state: State, fact: facts.SpawnFailed, now: float) -> None:
     unit = _current(state, fact)
     if unit is None or unit.handle is not None:
         return
-    unit.final = fact.final
     asked = unit.phase in (Phase.STOPPING, Phase.KILLING) and unit.leaving is None
     kind = "stopped" if asked else "spawn"
-    moves.die(state, unit, Outcome(kind, now, None, fact.text, detail=fact.detail), now)
+    outcome = Outcome(kind, now, None, fact.text, detail=fact.detail, final=fact.final)
+    moves.die(state, unit, outcome, now)
 
 
 def _exited(state: State, fact: facts.Exited, now: float) -> None:
     unit = _current(state, fact)
     if unit is None:
         return
-    unit.exited = fact.code
+    unit.exited, lived = fact.code, now - unit.spawned_at
     if unit.phase not in (Phase.STOPPING, Phase.KILLING):
-        lived = now - unit.spawned_at
         kind = "exit" if fact.code is not None else "unknown"
-        unit.leaving = Outcome(kind, now, fact.code, exit_text(fact.code, lived, fact.note), lived)
-        unit.final = unit.final or (fact.code is None and unit.is_job)  # it may have done its work
+        text = exit_text(fact.code, lived, fact.note)
+        may_be_done = fact.code is None and unit.is_job
+        unit.leaving = Outcome(kind, now, fact.code, text, lived, final=may_be_done)
     elif unit.leaving is not None and unit.leaving.code is None:
-        lived = now - unit.spawned_at
-        unit.leaving = Outcome(unit.leaving.kind, unit.leaving.at, fact.code, unit.leaving.text, lived)
+        unit.leaving = replace(unit.leaving, code=fact.code, after_s=lived)
     if fact.left == 0:
         moves.gone(state, unit, now)
     elif unit.phase is not Phase.KILLING:

@@ -355,6 +355,8 @@ class Outcome:
     """How long the process lived."""
     detail: str = ""
     """Evidence that is too long for a line."""
+    final: bool = False
+    """Trying again cannot help, or must not."""
 
 
 @dataclass(frozen=True, slots=True)

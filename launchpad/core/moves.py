@@ -46,7 +46,7 @@ def start(state: State, unit: Unit, now: float) -> None:
     unit.handle = unit.leaving = unit.exited = unit.ready_at = None
     unit.held_by, unit.sights, unit.looked_at = "", [], now
     unit.ready, unit.alive, unit.signs = Probes(), Probes(), Signs()
-    unit.spawned_at, unit.final = now, False
+    unit.spawned_at = now
     unit.signal_due = unit.files_changed = unit.replace_due = False
     unit.failed = None
     enter(state, unit, Phase.SPAWNING, now)
@@ -202,7 +202,7 @@ def _restart_or_fail(state: State, unit: Unit, outcome: Outcome, now: float) -> 
 
 def reset(state: State, unit: Unit, now: float, why: str) -> None:
     """Forget how it ended: what is wanted now deserves a fresh start."""
-    unit.deaths, unit.final, unit.refused_at = [], False, None
+    unit.deaths = []
     if unit.phase in (Phase.DONE, Phase.FAILED, Phase.BACKOFF):
         enter(state, unit, Phase.IDLE, now, why)
 

@@ -204,7 +204,7 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
     untouched = state.is_untouched
     for unit in (one for key in waiting if (one := state.find(key)) is not None):
         text = said.get(unit.name) or _because_of(said)
-        unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
+        unit.last = Outcome("ports", now, None, text)
         unit.identity = wanted_identity(state, unit)
         moves.enter(state, unit, Phase.FAILED, now, text)
     if untouched and state.closing is None:

@@ -153,8 +153,7 @@ def _miss(state: State, unit: Unit, name: str, check: Check, probes: Probes, see
 
 def give_up(state: State, unit: Unit, now: float, text: str, *, final: bool = False) -> None:
     """The start has failed although the process lives."""
-    unit.final = final
-    outcome = Outcome("unready", now, None, text, now - unit.spawned_at)
+    outcome = Outcome("unready", now, None, text, now - unit.spawned_at, final=final)
     moves.stop(state, unit, now, f"given up: {text}", outcome)
 
 

@@ -126,8 +126,6 @@ class Unit:
     """The main process's code when the rest of its tree still lives."""
     held_by: str = ""
     """The processes that keep a stop from ending."""
-    final: bool = False
-    """Trying again cannot help."""
     deaths: list[float] = field(default_factory=list)
     restarts: int = 0
     held_down: bool = False
@@ -139,8 +137,6 @@ class Unit:
     signs: Signs = field(default_factory=Signs)
     sights: list[Sight] = field(default_factory=list)
     looked_at: float = 0.0
-    refused_at: float | None = None
-    """When the last request for its ports was refused."""
     old_leases: list[Lease] = field(default_factory=list)
     """Leases that no longer fit, to be let go when the process that uses them is gone."""
     leases: dict[str, Lease] = field(default_factory=dict)
