@@ -13,7 +13,7 @@ from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
 from launchpad.core.state import Batch, Role, State, Unit
-from launchpad.core.wishes import LeasePorts, ReleasePorts, Wish
+from launchpad.core.wishes import AbandonPorts, LeasePorts, ReleasePorts, Wish
 
 REFUSED = 2
 """The exit code of a stack of which nothing was started, because it did not get its ports."""
@@ -23,10 +23,10 @@ Asked = tuple[str, str, int, int, bool]
 """Service, name of the port, range, and whether it is for a replacement."""
 
 
-def lease_missing(state: State, asked: Iterable[str], now: float) -> None:
-    """One request for all ports that are missing anywhere; while it is open, no other. Only those that were `asked` about
-    anything can have begun, or ceased, to miss some."""
-    for key in asked:
+def lease_missing(state: State, touched: Iterable[str], now: float) -> None:
+    """One request for all ports that are missing anywhere; while it is open, no other. Only what was `touched` can have
+    begun, or ceased, to miss some."""
+    for key in touched:
         unit = state.find(key)
         if unit is not None and _missing(state, [unit]):
             state.lacking[key] = None
@@ -40,8 +40,8 @@ def lease_missing(state: State, asked: Iterable[str], now: float) -> None:
     if not missing:
         return
     state.batches += 1
-    state.open = Batch(state.batches, now + LEASE_ANSWER_S)
-    requests = state.asked[state.batches] = tuple(avoiding(state, port) for port in missing.values())
+    requests = tuple(avoiding(state, port) for port in missing.values())
+    state.open = Batch(state.batches, requests, now + LEASE_ANSWER_S)
     preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
     state.wishes.append(LeasePorts(state.batches, requests, preferred))
 
@@ -75,34 +75,35 @@ def avoiding(state: State, port: PortRequest) -> PortRequest:
 
 
 def give_up_waiting(state: State, now: float) -> None:
-    """The answer was lost, or takes its time; whoever misses ports asks again."""
+    """The answer was lost, or takes its time: it does not count any more, and whoever misses ports asks again."""
     if state.open is not None and state.open.due <= now:
+        state.wishes.append(AbandonPorts(state.open.number))
         _close_batch(state)
-        _let_go_late(state)
 
 
 def leased(state: State, fact: PortsLeased, now: float) -> None:
     """Batches below zero were asked for by the runtime, for the plan that follows in the same step."""
-    requests = state.asked.pop(fact.batch, None)
-    if fact.batch > 0 and requests is None:
-        return  # told twice
-    answers = state.open if state.open is not None and state.open.number == fact.batch else None
-    if fact.batch > 0 and answers is None:
-        _too_late(state, fact)
+    batch = _answered(state, fact)
+    if fact.batch > 0 and batch is None:
         return
-    if answers is not None:
-        _close_batch(state)
-    spare = [(r.service, r.name) for r in requests or () if r.beside]
+    spare = [(r.service, r.name) for r in batch.requests if r.beside] if batch is not None else []
     for lease in fact.leases:
         if lease.service in fact.beside or (lease.service, lease.name) in spare:
             _take_beside(state, lease)
         else:
             take(state, lease)
-    if answers is not None:
-        _let_go_late(state)
-        if not answers.is_old:  # else it is asked again
-            gpus.wait(state, fact, now)
+    if batch is not None and not batch.is_old:  # else it is asked again
+        gpus.wait(state, fact, now)
     state.leases_changed = True
+
+
+def _answered(state: State, fact: PortsLeased | PortsRefused) -> Batch | None:
+    """The request that this answers, which is closed; None if it was given up, or answered before."""
+    batch = state.open
+    if batch is None or batch.number != fact.batch:
+        return None
+    _close_batch(state)
+    return batch
 
 
 def _take_beside(state: State, lease: Lease) -> None:
@@ -129,33 +130,12 @@ def hold_for(state: State, unit: Unit, lease: Lease) -> None:
         _let_go(state, old)
 
 
-def _too_late(state: State, fact: PortsLeased) -> None:
-    """What was asked for again is answered again; the rest is wanted by nobody."""
-    for lease in fact.leases:
-        if _is_asked_for(state, lease):
-            state.late.append(lease)
-        elif not _is_known(state, lease):
-            gpus.let_go(state, [lease])
-
-
-def _let_go_late(state: State) -> None:
-    """What came too late, and was not in the answer that it was kept for."""
-    late, state.late = state.late, []
-    gpus.let_go(state, [lease for lease in late if not _is_known(state, lease)])
-
-
 def _is_known(state: State, lease: Lease) -> bool:
     """It is held for its service, by any of its processes."""
     if state.leases.get((lease.service, lease.name)) == lease:
         return True
     both = (state.units.get(lease.service), state.beside.get(lease.service))
     return any(lease in (*unit.leases.values(), *unit.old_leases) for unit in both if unit is not None)
-
-
-def _is_asked_for(state: State, lease: Lease) -> bool:
-    """The open request may be answered with this very lease: it must not be let go before that."""
-    requests = state.asked.get(state.open.number, ()) if state.open is not None else ()
-    return any((r.service, r.name) == (lease.service, lease.name) and fits(lease, r) for r in requests)
 
 
 def retract(state: State, wishes: list[Wish]) -> list[Wish]:
@@ -184,20 +164,15 @@ def take(state: State, lease: Lease) -> None:
 
 def refused(state: State, fact: PortsRefused, now: float) -> None:
     """Whoever waited for a port of the batch has failed, unless the port is about to be let go, or was meanwhile."""
-    requests = state.asked.pop(fact.batch, ())
-    answers = state.open
-    if answers is None or answers.number != fact.batch:
-        return
-    _close_batch(state)
-    _let_go_late(state)
-    if answers.is_old:
-        return  # it is asked again
+    batch = _answered(state, fact)
+    if batch is None or batch.is_old:
+        return  # what is still missing is asked for again
     state.awaited = tuple(
         lease for lease in _leaving(state) if any(gpus.concerns(one, lease) for one in fact.refusals)
     )
     if state.awaited:
         return
-    waiting = _waiting(state, requests)
+    waiting = _waiting(state, batch.requests)
     said = _who_gets_none(state, fact, [key for missing in waiting.values() for key in missing], now)
     if not said:
         return  # wanted by nobody any more

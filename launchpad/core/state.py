@@ -85,6 +85,7 @@ class Batch:
     be free by now."""
 
     number: int
+    requests: tuple[PortRequest, ...]
     due: float
     is_old: bool = False
 
@@ -227,10 +228,6 @@ class State:
     batches: int = 0
     open: Batch | None = None
     """The request for ports that is under way."""
-    late: list[Lease] = field(default_factory=list)
-    """Answers to a request that was given up, of which the open one may be answered with the same."""
-    asked: dict[int, tuple[PortRequest, ...]] = field(default_factory=dict)
-    """Batches that were not answered: the open one, and those whose answer is overdue."""
     awaited: tuple[Lease, ...] = ()
     """What was refused and is about to be let go: do not ask before that."""
     lacking: dict[str, None] = field(default_factory=dict)

@@ -70,6 +70,13 @@ class ReleasePorts:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonPorts:
+    """Nobody waits for the answer to this request any more: what it got, or gets, and was not held before is let go."""
+
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """Make this environment, unless it is there. Answer: Prepared or PrepareFailed, after any number of Preparing.
     Asked again with the same number where no answer has come for long; that is harmless."""
@@ -106,5 +113,7 @@ class Note:
     attempt: int = 0
 
 
-HostWish = Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | Prepare | Abandon | Forget
+HostWish = (
+    Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | AbandonPorts | Prepare | Abandon | Forget
+)
 Wish = HostWish | Note

@@ -11,7 +11,8 @@ What a host owes the core, and what this one keeps to, whatever the faults:
 - `TreeGone` is final: it is not told of an attempt whose start is still under way. A SIGKILL to the tree
   of such an attempt calls the start off.
 - Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
-  holds already under that name gives the same number, unless the request avoids it.
+  holds already under that name gives the same number, unless the request avoids it. What a request got that the core has
+  abandoned is held for nobody, unless another answer has told of it.
 - When a host comes back, what it still runs is told in the same batch as `HostBack`.
 - What a new supervisor is told of as `Adopted` has its ports again, also if it has ended: nobody else is given them. Its
   GPUs only if something of it lives.
@@ -41,6 +42,7 @@ from launchpad.core.facts import (
 from launchpad.core.model import CheckKind, Handle, Lease, Seen, Sink
 from launchpad.core.wishes import (
     Abandon,
+    AbandonPorts,
     Forget,
     HostWish,
     LeasePorts,
@@ -82,6 +84,8 @@ class SimHost:
         """Port numbers of strangers."""
         self.gpus = SimGpus()
         self.leases: dict[Lease, None] = {}
+        self.granted: tuple[int, list[Lease]] = (0, [])
+        """The latest request of the core, and what it got that was not held before and nobody else was told of."""
         self.routes: dict[str, tuple[Sink, ...]] = {}
         self.environments = SimEnvironments(self._after, self._answer)
         self.away = False
@@ -97,6 +101,7 @@ class SimHost:
             Sample: self._sample,
             LeasePorts: self._lease,
             ReleasePorts: self._release,
+            AbandonPorts: self._abandon,
             Prepare: self.environments.prepare,
             Abandon: self.environments.abandon,
             Forget: self._forget,
@@ -106,7 +111,7 @@ class SimHost:
 
     def submit(self, wishes: Sequence[HostWish]) -> None:
         for wish in wishes:
-            local = isinstance(wish, LeasePorts | ReleasePorts | Forget)
+            local = isinstance(wish, LeasePorts | ReleasePorts | AbandonPorts | Forget)
             if local or (not self.away and self.faults.wish(wish)):
                 self._doing[type(wish)](wish)
 
@@ -317,6 +322,10 @@ class SimHost:
         if refused:
             self._answer(PortsRefused(wish.batch, refused), ANSWER_S)
             return
+        if wish.batch > 0:
+            self.granted = (wish.batch, [lease for lease in granted if lease not in self.leases])
+        else:
+            self.granted = (self.granted[0], [one for one in self.granted[1] if one not in granted])
         self.leases.update(granted)
         self.gpus.awaited = self.gpus.awaited or bool(waiting)
         order = [(request.service, request.name) for request in wish.requests]
@@ -328,6 +337,11 @@ class SimHost:
 
     def _release(self, wish: ReleasePorts) -> None:
         for lease in wish.leases:
+            self.leases.pop(lease, None)
+
+    def _abandon(self, wish: AbandonPorts) -> None:
+        batch, new = self.granted
+        for lease in new if batch == wish.batch else ():
             self.leases.pop(lease, None)
 
     def tell_of_gpus(self) -> None:

@@ -23,7 +23,7 @@ from launchpad.core.facts import (
     TreeGone,
 )
 from launchpad.core.model import GpuNeed, Lease, PortRequest
-from launchpad.core.wishes import LeasePorts, Probe, ReleasePorts, Sample, Signal
+from launchpad.core.wishes import AbandonPorts, LeasePorts, Probe, ReleasePorts, Sample, Signal
 from tests.contract.worlds import Actor, Real, Simulated, World
 
 F = TypeVar("F")
@@ -148,6 +148,25 @@ def test_what_is_avoided_is_not_given_also_where_it_is_held(world: World) -> Non
     none = lease(world, 4, PortRequest("a", "main", 23170, 23171, avoid=(23170, 23171), beside=True))
     assert isinstance(none, PortsRefused)
     assert none.refusals[0].beside
+
+
+def test_what_nobody_waits_for_any_more_is_let_go(world: World) -> None:
+    def asked(service: str) -> PortRequest:
+        return PortRequest(service, "main", 23175, 23175)
+
+    first = lease(world, 1, asked("first"))
+    world.submit(AbandonPorts(1))
+    assert isinstance(first, PortsLeased)
+    assert isinstance(lease(world, 2, asked("second")), PortsLeased), "it was let go"
+    world.submit(ReleasePorts((replace(first.leases[0], service="second"),)))
+    world.submit(LeasePorts(3, (asked("third"),)), AbandonPorts(3))
+    fourth = lease(world, 4, asked("fourth"))
+    assert isinstance(fourth, PortsLeased), "also where the answer was still to come"
+    plan = lease(world, -1, asked("fourth"))
+    assert isinstance(plan, PortsLeased)
+    assert plan.leases == fourth.leases
+    world.submit(AbandonPorts(4))
+    assert isinstance(lease(world, 5, asked("fifth")), PortsRefused), "somebody else was told of it"
 
 
 @pytest.fixture

@@ -507,8 +507,7 @@ class Checks:
         kept = {*self.world.engine.state.leases.values(), *self.seconds.leases()}
         everyone = self.world.engine.state.everyone()
         asked = {(u.name, port.name) for u in everyone for port in u.service.leased}
-        overdue = {(r.service, r.name) for batch in self.world.engine.state.asked.values() for r in batch}
-        spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
+        spare = [x for x in self.world.host.leases if x not in kept]
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
         found += [f"port {x.number} has no owner" for x in kept if (x.service, x.name) not in asked]
         resting = [u.name for u in units.values() if u.phase in (Phase.DONE, Phase.FAILED) or not wanted(u)]

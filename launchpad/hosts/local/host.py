@@ -17,7 +17,7 @@ from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
 from launchpad.core.model import Launch, Lease, Sink
-from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
+from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, Sample, Signal, Spawn
 from launchpad.hosts.base import Tell
 from launchpad.hosts.local import descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
@@ -89,8 +89,8 @@ class LocalHost:
             Probe: self._probe,
             Sample: self._sample,
             LeasePorts: lambda wish: self._chores.start(self._lease(wish)),
-            ReleasePorts: lambda wish: self._ports.release(wish.leases),
             Forget: lambda wish: self._ledger.drop_done(wish.service),
+            **self._ports.does,
             **self._environments.does,
         }
 
@@ -393,4 +393,6 @@ class LocalHost:
         return self._ports.holds(leases)
 
     async def _lease(self, wish: LeasePorts) -> None:
-        self._tell(await self._ports.lease(wish))
+        answer = await self._ports.lease(wish)
+        if answer is not None:
+            self._tell(answer)
