@@ -79,10 +79,15 @@ class Engine:
     def remembered(self, now: float) -> list[Remembered]:
         """What the next supervisor has to be told, should this one die."""
         return [
-            Remembered(unit.name, unit.restarts, tuple(now - at for at in unit.deaths))
+            Remembered(unit.name, unit.restarts, tuple(now - at for at in unit.deaths), _died_as(unit))
             for unit in self.units.values()
             if not unit.removed and unit.phase is not Phase.FAILED and (unit.restarts or unit.deaths)
         ]
 
     def verdict(self) -> Verdict:
         return verdict(self.state)
+
+
+def _died_as(unit: Unit) -> str:
+    """Deaths that count are those of its latest definition that was started."""
+    return unit.service.digest if unit.identity is None else unit.identity.digest

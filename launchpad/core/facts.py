@@ -74,11 +74,12 @@ class Adopted:
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """What an earlier supervisor counted for a service: how often it was started again, and how many seconds ago
-    each of its latest deaths was."""
+    each of its latest deaths was, as what `digest` says ("": not known)."""
 
     service: str
     restarts: int
     deaths: tuple[float, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

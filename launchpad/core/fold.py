@@ -159,7 +159,8 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
 
 def _remembered(state: State, fact: facts.Remembered, now: float) -> None:
     if (unit := state.units.get(fact.service)) is not None:
-        unit.restarts, unit.deaths = fact.restarts, [now - age for age in fact.deaths]
+        same = fact.digest in ("", unit.service.digest)
+        unit.restarts, unit.deaths = fact.restarts, [now - age for age in fact.deaths] if same else []
 
 
 def _end_stray(state: State, fact: facts.Adopted | facts.Spawned) -> None:

@@ -91,7 +91,7 @@ def facts(
         told.append(Adopted(*who, age, record.stop, before, lives=one.lives or bool(one.members)))
     for name, counted in () if memory is None else memory.counted.items():
         ages = tuple(max(0.0, now - at) for at in counted.deaths)
-        told.append(Remembered(name, counted.restarts, ages))
+        told.append(Remembered(name, counted.restarts, ages, counted.digest))
     ended = [one for one in found if not one.lives]
     told += [
         Exited(one.record.service, one.record.attempt, one.record.code, len(one.members)) for one in ended
@@ -135,7 +135,7 @@ def remember(engine: Engine, now: float, wall: float, asked: Asked, reading: Rea
         up=tuple(unit.name for unit in units if unit.goal),
         held_down=tuple(unit.name for unit in units if unit.held_down),
         counted={
-            one.service: Counted(one.restarts, tuple(round(wall - age, 1) for age in one.deaths))
+            one.service: Counted(one.restarts, tuple(round(wall - age, 1) for age in one.deaths), one.digest)
             for one in engine.remembered(now)
         },
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),

@@ -169,6 +169,8 @@ class Checks:
         """What the stack is to be, from the facts alone; and of what a service could be told."""
         for fact in self.facts:
             if isinstance(fact, f.PlanApplied):
+                leaves = [name for name, phase in self.phase.items() if phase in ("stopping", "killing")]
+                self.going.update(dict.fromkeys(leaves))
                 new = {service.name: service for service in fact.plan.services}
                 for name, unit in self.world.engine.units.items():
                     served = self.seconds.served.get(name, False)
@@ -196,7 +198,9 @@ class Checks:
             self.definition[name] = definition
         for fact in self.facts:
             if isinstance(fact, f.Remembered):
-                self.deaths[fact.service] = [self.now - age for age in fact.deaths]
+                definition = self.definition.get(fact.service, ("", 0))
+                same = definition[0] == fact.digest
+                self.deaths[fact.service] = [self.now - age for age in fact.deaths] if same else []
             goals = fact.goals if isinstance(fact, f.PlanApplied | f.GoalsSet) else ()
             for name, up in goals:
                 if up and (self.phase.get(name) == "failed" or not self.goals.get(name)):

@@ -99,6 +99,7 @@ MUTANTS = (
     Mutant("keep means nothing to the next supervisor", fold._adopted, "changes.came_as(unit, fact.was)", "pass"),
     Mutant("nobody is told of an edit of before", changes.came_as, "new.on_change is OnChange.SIGNAL", "False"),
     Mutant("restarts are forgotten with a supervisor", fold._remembered, "[now - age for age in fact.deaths]", "[]"),
+    Mutant("remembered deaths of another definition count", fold._remembered, "fact.digest in (\"\", unit.service.digest)", "True"),
     Mutant("remembered deaths are new ones", fold._remembered, "now - age for", "now for"),
     Mutant("a job that may be done runs again", fold._exited, "fact.code is None and unit.is_job", "False"),
     Mutant("what lived on is as young as its supervisor", moves.spawned, "(adopted.age_s or 0.0 if adopted is not None else 0.0)", "0.0"),
