@@ -34,6 +34,9 @@ def let_go(state: State, leases: Sequence[Lease]) -> None:
     if leases:
         state.wishes.append(ReleasePorts(tuple(leases)))
         _make_old(state)
+    if state.open is not None:
+        gone = [(lease.service, lease.name) for lease in leases]
+        state.open.is_void |= any((one.service, one.name) in gone for one in state.open.requests)
     if any(lease.gpu for lease in leases):
         freed(state)
 

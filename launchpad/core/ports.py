@@ -98,11 +98,14 @@ def leased(state: State, fact: PortsLeased, now: float) -> None:
 
 
 def _answered(state: State, fact: PortsLeased | PortsRefused) -> Batch | None:
-    """The request that this answers, which is closed; None if it was given up, or answered before."""
+    """The request that this answers, which is closed; None if it was given up, answered before, or is void."""
     batch = state.open
     if batch is None or batch.number != fact.batch:
         return None
     _close_batch(state)
+    if batch.is_void:
+        state.wishes.append(AbandonPorts(batch.number))
+        return None
     return batch
 
 

@@ -82,12 +82,14 @@ class Preparation:
 @dataclass(slots=True)
 class Batch:
     """`due`: when it is given up. `is_old`: something was let go since it was asked for, so what its answer refuses may
-    be free by now."""
+    be free by now. `is_void`: so was something of that which it asks for (another answer told of it before): its own
+    may speak of what is gone."""
 
     number: int
     requests: tuple[PortRequest, ...]
     due: float
     is_old: bool = False
+    is_void: bool = False
 
 
 class Role(StrEnum):

@@ -374,7 +374,7 @@ class SimHost:
         """The supervisor died: what a new one finds."""
         self.life += 1
         self.environments.drop()
-        self.away = self.gpus.awaited = False
+        self.away, self.gpus.awaited, self.granted = False, False, (0, [])
         found = self._survey(ended_too=True)
         adopted = [fact for fact in found if isinstance(fact, Adopted)]
         had = [(fact.lives, x) for fact in adopted for x in fact.identity.leases if x.service == fact.service]

@@ -108,6 +108,7 @@ MUTANTS = (
     Mutant("ports are let go while they are used", rules.release_unfit, " if not uses(unit, lease)", ""),
     Mutant("ports that fit nobody are kept", ports.sort_out, "request is None or not fits(lease, request)", "False"),
     Mutant("any answer is good enough", ports._answered, "batch.number != fact.batch", "False"),
+    Mutant("an answer of what is gone is good enough", ports._answered, "if batch.is_void:", "if False:"),
     Mutant("what was given up is kept for nobody", ports.give_up_waiting, "state.wishes.append(AbandonPorts(state.open.number))", "pass"),
     Mutant("fails though a port is about to be free", ports.refused, "if state.awaited:", "if False:"),
     Mutant("what was refused is to come for ever", ports._is_to_come, "all(lease in leaving for lease in state.awaited)", "True"),
