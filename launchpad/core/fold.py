@@ -42,7 +42,6 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
             state.units[name] = unit
     state.leases_changed, state.awaited = True, ()
     state.gpus_wait = {}
-    state.has_environments |= any(service.prepare is not None for service in fact.plan.services)
     state.index()
     for name, service in before.items():
         _redefined(state, state.units[name], service, now)

@@ -43,7 +43,7 @@ def settle(state: State, now: float) -> None:
         if close_if_over(state, now):
             continue
         ports.lease_missing(state, asked, now)
-        environments.prepare_missing(state, now)
+        environments.prepare_missing(state, asked, now)
         found = (unit for key in list(asked) if (unit := state.find(key)) is not None)
         started = [start_what_is_wanted(state, unit, now) for unit in found]
         asked.clear()

@@ -237,8 +237,8 @@ class State:
     gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
     """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
     leases_changed: bool = False
-    has_environments: bool = False
-    """Some service of some plan so far has one: most stacks have none, and are not looked through for them."""
+    unprepared: dict[str, Environment] = field(default_factory=dict)
+    """Who is to be started, and the environment that it has."""
     preparations: dict[Environment, Preparation] = field(default_factory=dict)
     """Environments that services wait for, or have waited for and not yet used."""
     request: int = 0

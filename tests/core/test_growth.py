@@ -16,8 +16,8 @@ FEW, MANY = 40, 160
 
 
 def lines(count: int) -> list[str]:
-    """Pairs: one needs the other, and is told its address."""
-    words = "ready=http interval=10"
+    """Pairs: one needs the other, and is told its address; of one environment."""
+    words = "ready=http interval=10 env=e"
     return [
         f"server s{i} ports=main:{8000 + i} {words}{f' needs=s{i - 1}:ready uses=s{i - 1}' if i % 2 else ''}"
         for i in range(count)
