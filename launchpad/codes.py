@@ -339,7 +339,11 @@ CODES: dict[str, Entry] = {
             "the services of this stack ask for more than there are",
             "somebody uses their memory",
         ),
-        ("`launchpad ps` of the other stack", "`gpus: {count: 1, wait: true}` starts it once they are free"),
+        (
+            "`launchpad ps` of the other stack",
+            "`gpus: {count: 1, wait: true}` starts it once they are free; not where servers of the same stack have them, which "
+            "do not end by themselves: ask for fewer there",
+        ),
     ),
     "E321": Entry(
         "nobody can say which GPUs there are",

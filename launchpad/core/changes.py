@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from launchpad.core import moves, ports, replacement
+from launchpad.core import moves, replacement
 from launchpad.core.identity import doomed
 from launchpad.core.model import Check, Kind, OnChange, Phase, Ref, Service
 from launchpad.core.state import State, Unit
@@ -118,7 +118,7 @@ def take_definition(state: State, unit: Unit, now: float) -> bool:
     if unit.is_running:
         moves.check_again(state, unit, old, now)
     state.note(now, unit, "plan", "takes its new definition")
-    ports.sort_out(state)
+    state.leases_changed = True
     return True
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from launchpad.core import environments, ports, ticks
-from launchpad.core.facts import Fact
+from launchpad.core import admission, environments, ports, ticks
+from launchpad.core.facts import Fact, Refusal, Remembered
 from launchpad.core.fold import fold
 from launchpad.core.holds import holds
-from launchpad.core.model import Hold, Lease
+from launchpad.core.model import Hold, Lease, Phase, Plan, PortRequest, Service
 from launchpad.core.rules import settle
 from launchpad.core.state import State, Unit
 from launchpad.core.verdict import Verdict, verdict
 from launchpad.core.wishes import Wish
 
 MAX_ROUNDS = 100
+Goals = Iterable[tuple[str, bool]]
+"""Name → up."""
 
 
 class Engine:
@@ -47,7 +49,7 @@ class Engine:
         else:
             raise AssertionError("deadlines do not move on")
         wishes, state.wishes = state.wishes, []
-        return ports.let_go(state, wishes)
+        return ports.retract(state, wishes)
 
     def next_deadline(self) -> float | None:
         """When `step` wants to be called again at the latest; None: only when there are facts."""
@@ -60,5 +62,32 @@ class Engine:
     def holds(self, now: float) -> dict[str, list[Hold]]:
         return holds(self.state, now)
 
+    def stays_down(self, service: Service, retry: bool) -> bool:
+        """See `admission`: whether a plan with it leaves it down, though its name is wanted."""
+        return admission.stays_down(self.units.get(service.name), service, retry)
+
+    def needed_first(self, plan: Plan, goals: Goals) -> tuple[PortRequest, ...]:
+        """See `admission`: to be leased before this plan is applied with these goals."""
+        return admission.needed_first(self.state, plan, dict(goals))
+
+    def without_what_it_frees(
+        self, plan: Plan, requests: Sequence[PortRequest], refusals: Sequence[Refusal]
+    ) -> tuple[PortRequest, ...] | None:
+        """What to ask for instead where that was refused; None: the plan cannot be applied."""
+        return admission.without_what_it_frees(self.state, plan, requests, refusals)
+
+    def remembered(self, now: float) -> list[Remembered]:
+        """What the next supervisor has to be told, should this one die."""
+        return [
+            Remembered(unit.name, unit.restarts, tuple(now - at for at in unit.deaths), _died_as(unit))
+            for unit in self.units.values()
+            if not unit.removed and unit.phase is not Phase.FAILED and (unit.restarts or unit.deaths)
+        ]
+
     def verdict(self) -> Verdict:
         return verdict(self.state)
+
+
+def _died_as(unit: Unit) -> str:
+    """Deaths that count are those of its latest definition that was started."""
+    return unit.service.digest if unit.identity is None else unit.identity.digest

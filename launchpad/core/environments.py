@@ -6,7 +6,7 @@ asked again before each start, since somebody may have taken it away. Refuses to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -21,13 +21,17 @@ ASK_AGAIN_S = 30.0
 """The making may take as long as it wants; but a request that a host has lost is made anew after this."""
 
 
-def prepare_missing(state: State, now: float) -> None:
-    """Ask for what somebody waits for, give up what nobody waits for any more."""
-    if not state.has_environments:
-        return
-    if state.batch_open is not None and state.is_untouched:
+def prepare_missing(state: State, touched: Iterable[str], now: float) -> None:
+    """Ask for what somebody waits for, give up what nobody waits for any more. Only what was `touched` can have begun, or
+    ceased, to wait."""
+    for key in touched:
+        state.unprepared.pop(key, None)
+        unit = state.find(key)
+        if unit is not None and unit.service.prepare is not None and _is_to_start(unit):
+            state.unprepared[key] = unit.service.prepare
+    if state.open is not None and state.is_untouched:
         return  # nothing of the stack is begun before it has all its ports
-    waiting = dict.fromkeys(unit.service.prepare for unit in _waiting(state))
+    waiting = dict.fromkeys(state.unprepared.values())
     for one in [one for one in state.preparations if one not in waiting]:
         made = state.preparations.pop(one)
         if not made.done:
@@ -35,17 +39,14 @@ def prepare_missing(state: State, now: float) -> None:
     if state.closing is not None:
         return
     for wanted in waiting:
-        if wanted is not None and wanted not in state.preparations:
+        if wanted not in state.preparations:
             state.request += 1
             state.preparations[wanted] = Preparation(state.request, due=now + ASK_AGAIN_S)
             state.wishes.append(Prepare(state.request, wanted))
 
 
-def _waiting(state: State) -> Iterator[Unit]:
-    """Whoever is to be started and has an environment."""
-    for unit in state.everyone():
-        if unit.service.prepare is not None and unit.wanted and unit.phase is Phase.IDLE:
-            yield unit
+def _is_to_start(unit: Unit) -> bool:
+    return unit.wanted and unit.phase is Phase.IDLE
 
 
 def ask_again(state: State, now: float) -> None:
@@ -66,7 +67,8 @@ def _asked(state: State, request: int) -> _Asked | None:
     """What this is the answer to; None if nobody waits for it any more."""
     for one, made in state.preparations.items():
         if made.request == request and not made.done:
-            return _Asked(one, made, tuple(unit for unit in _waiting(state) if unit.service.prepare == one))
+            units = (state.find(key) for key, wanted in state.unprepared.items() if wanted == one)
+            return _Asked(one, made, tuple(unit for unit in units if unit is not None and _is_to_start(unit)))
     return None
 
 

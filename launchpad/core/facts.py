@@ -60,15 +60,18 @@ class Adopted(Struct, frozen=True):
     age_s: float | None = None
     stop: Stop = USUAL_STOP
     was: Service | None = None
+    lives: bool = True
+    """Something of it does. Else its ports are held for it all the same, but no GPU: that may be somebody else's by now."""
 
 
 class Remembered(Struct, frozen=True):
     """What an earlier supervisor counted for a service: how often it was started again, and how many seconds ago
-    each of its latest deaths was."""
+    each of its latest deaths was, as what `digest` says ("": not known)."""
 
     service: str
     restarts: int
     deaths: tuple[float, ...] = ()
+    digest: str = ""
 
 
 class Spawned(Struct, frozen=True):
@@ -166,6 +169,8 @@ class Refusal(Struct, frozen=True):
     """Nobody can say which GPUs there are."""
     never: bool = False
     """The machine does not have such GPUs, or not so many."""
+    holders: tuple[str, ...] = ()
+    """Of each GPU that it could be: the service of this stack that has it, or would have got it; "" for others."""
 
 
 class PortsRefused(Struct, frozen=True):
@@ -176,7 +181,7 @@ class PortsRefused(Struct, frozen=True):
 
 
 class GpusFreed(Struct, frozen=True):
-    """Somebody let go of a GPU that a service of this stack waits for: it may be worth asking again."""
+    """Somebody else let go of a GPU that a service of this stack waits for: it may be worth asking again."""
 
 
 class Preparing(Struct, frozen=True):
@@ -205,7 +210,8 @@ class HostLost(Struct, frozen=True):
 
 
 class HostBack(Struct, frozen=True):
-    """The host answers again; what it still runs follows as `Adopted`, and what does not is gone."""
+    """The host answers again; what it still runs follows as `Adopted`, and what does not is gone. What else there was to
+    tell meanwhile is lost."""
 
     host: str
 

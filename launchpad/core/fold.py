@@ -41,10 +41,9 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
         if name not in state.units:
             unit.removed, unit.goal = True, False
             state.units[name] = unit
-    state.leases_changed, state.ports_wait = True, False
+    state.leases_changed, state.awaited = True, ()
     state.gpus_wait = {}
-    state.has_environments |= any(service.prepare is not None for service in fact.plan.services)
-    state.rebuild_dependents()
+    state.index()
     for name, service in before.items():
         _redefined(state, state.units[name], service, now)
     for name, up in fact.goals:
@@ -53,7 +52,8 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
 
 
 def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:
-    if unit.phase is Phase.FAILED and unit.refused_at is not None and not unit.removed:
+    refused = unit.last is not None and unit.last.kind == "ports"
+    if unit.phase is Phase.FAILED and refused and not unit.removed:
         moves.reset(state, unit, now, "asks for its ports again")
     if (old.ready, old.alive) != (unit.service.ready, unit.service.alive) and unit.is_running:
         moves.check_again(state, unit, old, now)
@@ -126,7 +126,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
     if unit is None:
         stranger = Service(fact.service, Kind.SERVER, (), "", fact.identity.digest, stop=fact.stop)
         unit = state.units[fact.service] = Unit(stranger, removed=True, since=now)
-        state.rebuild_dependents()
+        state.index()
     beside = state.beside.get(fact.service)
     if beside is not None and beside.attempt == fact.attempt:
         unit = beside
@@ -139,6 +139,7 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
             return
         unit = state.beside[unit.name] = Unit(unit.service, Role.LEAVER, since=now)
     own = [lease for lease in fact.identity.leases if lease.service == unit.name]
+    own = [lease for lease in own if fact.lives or not lease.gpu]
     if unit.role is Role.SERVICE:
         for lease in own:
             ports.take(state, lease)
@@ -146,16 +147,20 @@ def _adopted(state: State, fact: facts.Adopted, now: float) -> None:
         unit.old_leases += [lease for lease in own if lease not in unit.old_leases]
     state.leases_changed = True
     unit.attempt, unit.identity = fact.attempt, fact.identity
+    state.is_untouched = False
     unit.nonce = max(unit.nonce, fact.identity.nonce)
     unit.ready_at, unit.ready, unit.alive = None, Probes(), Probes()
     changes.came_as(unit, fact.was)
+    if unit.pending is not None and unit.pending.refs != unit.service.refs:
+        state.index()
     moves.spawned(state, unit, fact.handle, now, fact)
     rebind(state, unit)
 
 
 def _remembered(state: State, fact: facts.Remembered, now: float) -> None:
     if (unit := state.units.get(fact.service)) is not None:
-        unit.restarts, unit.deaths = fact.restarts, [now - age for age in fact.deaths]
+        same = fact.digest in ("", unit.service.digest)
+        unit.restarts, unit.deaths = fact.restarts, [now - age for age in fact.deaths] if same else []
 
 
 def _end_stray(state: State, fact: facts.Adopted | facts.Spawned) -> None:
@@ -182,33 +187,30 @@ def _spawn_failed(state: State, fact: facts.SpawnFailed, now: float) -> None:
     unit = _current(state, fact)
     if unit is None or unit.handle is not None:
         return
-    unit.final = fact.final
     asked = unit.phase in (Phase.STOPPING, Phase.KILLING) and unit.leaving is None
     kind = "stopped" if asked else "spawn"
     ports.lose(state, unit, fact.lost)
-    moves.die(state, unit, Outcome(kind, now, None, fact.text, detail=fact.detail), now)
+    outcome = Outcome(kind, now, None, fact.text, detail=fact.detail, final=fact.final)
+    moves.die(state, unit, outcome, now)
 
 
 def _exited(state: State, fact: facts.Exited, now: float) -> None:
     unit = _current(state, fact)
     if unit is None:
         return
-    unit.exited = fact.code
+    unit.exited, lived = fact.code, now - unit.spawned_at
     if unit.phase not in (Phase.STOPPING, Phase.KILLING):
-        lived = now - unit.spawned_at
         kind = "exit" if fact.code is not None else "unknown"
-        unit.leaving = Outcome(kind, now, fact.code, exit_text(fact.code, lived, fact.note), lived)
-        unit.final = unit.final or (fact.code is None and unit.is_job)  # it may have done its work
+        text = exit_text(fact.code, lived, fact.note)
+        may_be_done = fact.code is None and unit.is_job
+        unit.leaving = Outcome(kind, now, fact.code, text, lived, final=may_be_done)
         if fact.shut_out and unit.name not in state.let_go:
             state.let_go[unit.name] = None
-            text = (
-                f"{unit.leaving.text}: it does not share its port, which is let go of before it starts again"
-            )
+            text += ": it does not share its port, which is let go of before it starts again"
             unit.leaving = replace(unit.leaving, kind=moves.SHUT_OUT, text=text)
         ports.lose(state, unit, fact.lost)
     elif unit.leaving is not None and unit.leaving.code is None:
-        lived = now - unit.spawned_at
-        unit.leaving = Outcome(unit.leaving.kind, unit.leaving.at, fact.code, unit.leaving.text, lived)
+        unit.leaving = replace(unit.leaving, code=fact.code, after_s=lived)
     if fact.left == 0:
         moves.gone(state, unit, now)
     elif unit.phase is not Phase.KILLING:
@@ -267,6 +269,7 @@ def _host_lost(state: State, fact: facts.HostLost, now: float) -> None:
 
 
 def _host_back(state: State, fact: facts.HostBack, now: float) -> None:
+    gpus.freed(state)  # perhaps: it could not tell
     for unit in state.everyone():
         if unit.phase is Phase.LOST and _is_on(unit, fact.host):
             unit.deadline = now  # whatever is not adopted in this very step is gone

@@ -5,10 +5,10 @@ Everything else about them is as with ports: the same requests, leases, batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from launchpad.core.facts import PortsLeased, Refusal
-from launchpad.core.model import Hold, Lease, Phase, PortRequest, Service
+from launchpad.core.model import Hold, Kind, Lease, Phase, PortRequest, Service
 from launchpad.core.state import Role, State, Unit
 from launchpad.core.wishes import ReleasePorts
 
@@ -23,18 +23,32 @@ def give_on(state: State, unit: Unit, now: float) -> bool:
     """A rule: what rests keeps its ports, so that its address stays, but no GPU. The number is asked for again."""
     if not rests(unit):
         return False
-    free = [lease for lease in state.leases.values() if lease.service == unit.name and lease.gpu]
-    for lease in free:
-        del state.leases[lease.service, lease.name]
-    if free:
-        state.wishes.append(ReleasePorts(tuple(free)))
-        freed(state)
+    held = (state.leases.pop((unit.name, port.name), None) for port in unit.service.gpus)
+    free = [lease for lease in held if lease is not None]
+    let_go(state, free)
     return bool(free)
 
 
+def let_go(state: State, leases: Sequence[Lease]) -> None:
+    """Of ports and GPUs. A host tells who waits of what others let go; of this the core knows itself."""
+    if leases:
+        state.wishes.append(ReleasePorts(tuple(leases)))
+        _make_old(state)
+    if state.open is not None:
+        gone = [(lease.service, lease.name) for lease in leases]
+        state.open.is_void |= any((one.service, one.name) in gone for one in state.open.requests)
+    if any(lease.gpu for lease in leases):
+        freed(state)
+
+
+def _make_old(state: State) -> None:
+    if state.open is not None:
+        state.open.is_old = True
+
+
 def freed(state: State) -> None:
-    """Whoever waits for a GPU asks again."""
-    state.ports_wait = False
+    """Whoever waits for a GPU asks again; also who learns that it waits from an answer that is older than this."""
+    _make_old(state)
     waiting, state.gpus_wait = state.gpus_wait, {}
     for name, _ in waiting:
         state.touch(name)
@@ -69,6 +83,15 @@ def wording(refusal: Refusal) -> str:
     return f"waits for {what}: {'; '.join(refusal.notes)}"
 
 
+def may_come(refusal: Refusal, services: Mapping[str, Service]) -> bool:
+    """Whether it is worth waiting: `services` of this stack that never end do not have too many of them."""
+    if refusal.never or refusal.unknown:
+        return False
+    known = (services.get(name) for name in refusal.holders)
+    kept = [one for one in known if one is not None and one.kind is Kind.SERVER]
+    return len(refusal.holders) - len(kept) >= refusal.gpus
+
+
 def concerns(refusal: Refusal, lease: Lease) -> bool:
     """What was refused would have to be this very thing, or might be."""
     return bool(lease.gpu) == bool(refusal.gpus) and refusal.low <= lease.number <= refusal.high
@@ -80,12 +103,3 @@ def on_their_way(state: State) -> Iterable[Lease]:
         unit = state.units.get(lease.service)
         if lease.gpu and unit is not None and unit.is_alive and not unit.wanted:
             yield lease
-
-
-def needed_first(unit: Unit | None, new: Service) -> tuple[PortRequest, ...]:
-    """What has to be free before a service may become `new`, if it is wanted: all but GPUs that can wait, or that it does
-    not need because its work is done."""
-    done = unit is not None and unit.phase is Phase.DONE
-    if done and unit is not None and unit.identity is not None and unit.identity.digest == new.digest:
-        return new.ports
-    return tuple(one for one in new.leased if one.gpu is None or not one.gpu.wait)

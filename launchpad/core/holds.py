@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from launchpad.core import gpus
 from launchpad.core.identity import doomed, has_ports, moved
 from launchpad.core.model import Hold, Lease, OnChange, Phase, Service
 from launchpad.core.state import Role, State, Unit
-from launchpad.core.stuck import Names, is_being_replaced, need_hold, ports_to_come, stuck
+from launchpad.core.stuck import Names, is_being_replaced, need_hold, ports_to_come, satisfied, stuck
 
 
 def is_held(state: State, unit: Unit) -> bool:
-    """Whether anything keeps a service with goal up from being started."""
-    return bool(_holds(state, unit, {}))
+    """Whether anything keeps a service with goal up from being started: not what."""
+    waits = not all(satisfied(state, need) for need in unit.service.needs)
+    return waits or next(_holds(state, unit, {}), None) is not None
 
 
 def holds(state: State, now: float) -> dict[str, list[Hold]]:
@@ -20,15 +23,14 @@ def holds(state: State, now: float) -> dict[str, list[Hold]]:
     return {unit.name: _all(state, unit, known, now) for unit in state.units.values()}
 
 
-def _holds(state: State, unit: Unit, known: Names) -> list[Hold]:
-    found = [hold for need in unit.service.needs if (hold := need_hold(state, need, known))]
-    found += ports_to_come(state, unit)
+def _holds(state: State, unit: Unit, known: Names) -> Iterator[Hold]:
+    yield from (hold for need in unit.service.needs if (hold := need_hold(state, need, known)))
+    yield from ports_to_come(state, unit)
     if not has_ports(state, unit):
-        found.append(gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports"))
-    found += _environment(state, unit)
+        yield gpus.hold(state, unit) or Hold("ports", unit.name, "waiting for its ports")
+    yield from _environment(state, unit)
     if unit.role is Role.NEXT:
-        found += _before_it(state, unit)
-    return found
+        yield from _before_it(state, unit)
 
 
 def _environment(state: State, unit: Unit) -> list[Hold]:
@@ -70,7 +72,7 @@ def _all(state: State, unit: Unit, known: Names, now: float) -> list[Hold]:
         return []
     if not unit.wanted:
         return [Hold("goal", unit.name, "stopped")]
-    return _holds(state, unit, known)
+    return list(_holds(state, unit, known))
 
 
 def _beside(state: State, unit: Unit, known: Names) -> list[Hold]:

@@ -96,18 +96,19 @@ def stale(state: State, unit: Unit) -> bool:
 def moved(state: State, unit: Unit, ports: tuple[tuple[str, str], ...]) -> list[str]:
     """Services among these whose numbers are no longer those that its process was told. What it was not
     told, and what it was told and its definition no longer speaks of, does not matter to it; nor what is not known
-    yet: a service that does not run may get the same number again."""
+    yet: a service that has no port may get the same number again."""
     assert unit.identity is not None
-    told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
-    known = (key for key in ports if not _is_unknown(state, unit, key))
-    return [key[0] for key in known if key in told and held(state, unit, key) != told[key]]
+    told = [lease for lease in unit.identity.leases if (lease.service, lease.name) in ports]
+    away = [lease for lease in told if held(state, unit, (lease.service, lease.name)) != lease]
+    return [lease.service for lease in away if not _may_come_back(state, unit, lease)]
 
 
-def _is_unknown(state: State, unit: Unit, key: tuple[str, str]) -> bool:
-    other = state.units.get(key[0])
-    if other is None or other is unit or other.is_alive or key in state.leases:
+def _may_come_back(state: State, unit: Unit, lease: Lease) -> bool:
+    """Of another service, which has no port of that name now and asks for one that this would be."""
+    other = state.units.get(lease.service)
+    if other is None or other is unit or (lease.service, lease.name) in state.leases:
         return False
-    return any(port.name == key[1] for port in other.service.ports)
+    return any(port.name == lease.name and fits(lease, port) for port in other.service.ports)
 
 
 def stale_definition(unit: Unit) -> bool:
@@ -118,30 +119,31 @@ def stale_definition(unit: Unit) -> bool:
 
 def doomed(state: State, unit: Unit) -> bool:
     """It lives and has to go: on its way already, not wanted, to be replaced, or bound to something that is."""
-    return unit.is_alive and (_is_going(unit) or called_for(state, unit))
+    return unit.is_alive and (_leaves(unit) or called_for(state, unit))
 
 
 def called_for(state: State, unit: Unit) -> bool:
     """It has to go for a reason that is not its own failure."""
-    if not unit.wanted or stale(state, unit):
+    if _is_another(state, unit):
         return True
-    return any(
-        _is_going(other) or not other.wanted or stale(state, other) for other in _lives_with(state, unit)
-    )
+    return any(_leaves(on) or _is_another(state, on) for on in _bound_to(state, unit))
 
 
-def _is_going(unit: Unit) -> bool:
+def _leaves(unit: Unit) -> bool:
     return unit.phase in (Phase.STOPPING, Phase.KILLING) or unit.leaving is not None
 
 
-def _lives_with(state: State, unit: Unit) -> Iterator[Unit]:
-    """What lives and it is bound to, directly or by way of others; each once."""
-    queue = [unit.service]
-    known: dict[str, None] = {}
-    for service in queue:
-        for need in service.needs:
-            other = state.units.get(need.on)
-            if need.bound and need.on not in known and other is not None and other.is_alive:
-                known[need.on] = None
-                queue.append(other.service)
-                yield other
+def _is_another(state: State, unit: Unit) -> bool:
+    return not unit.wanted or stale(state, unit)
+
+
+def _bound_to(state: State, unit: Unit) -> Iterator[Unit]:
+    """What lives and takes it along when it goes, also by way of others; each once."""
+    around, seen = [unit], {unit.name: None}
+    for near in around:
+        for need in near.service.needs:
+            on = state.units.get(need.on)
+            if need.bound and on is not None and on.is_alive and on.name not in seen:
+                seen[on.name] = None
+                around.append(on)
+                yield on

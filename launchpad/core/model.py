@@ -338,6 +338,8 @@ class Outcome(Struct, frozen=True):
     """How long the process lived."""
     detail: str = ""
     """Evidence that is too long for a line."""
+    final: bool = False
+    """Trying again cannot help, or must not."""
 
 
 class Hold(Struct, frozen=True):

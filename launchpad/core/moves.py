@@ -48,7 +48,7 @@ def start(state: State, unit: Unit, now: float) -> None:
     unit.handle = unit.leaving = unit.exited = unit.ready_at = None
     unit.held_by, unit.sights, unit.looked_at = "", [], now
     unit.ready, unit.alive, unit.signs = Probes(), Probes(), Signs()
-    unit.spawned_at, unit.final = now, False
+    unit.spawned_at = now
     unit.signal_due = unit.files_changed = unit.replace_due = False
     unit.failed = None
     enter(state, unit, Phase.SPAWNING, now)
@@ -179,8 +179,6 @@ def die(state: State, unit: Unit, outcome: Outcome, now: float) -> None:
     quiet(unit)
     unit.last, unit.handle, unit.leaving, unit.held_by = outcome, None, None, ""
     unit.history = [*unit.history[-HISTORY:], outcome]
-    if unit.old_leases:
-        state.touch(unit.name)
     if unit.role is Role.NEXT:
         enter(state, unit, Phase.FAILED, now, outcome.text)  # one try: `replacement` sees to what follows
     elif not unit.wanted or outcome.kind in ("stopped", SHUT_OUT):
@@ -207,7 +205,7 @@ def _restart_or_fail(state: State, unit: Unit, outcome: Outcome, now: float) -> 
 
 def reset(state: State, unit: Unit, now: float, why: str) -> None:
     """Forget how it ended: what is wanted now deserves a fresh start."""
-    unit.deaths, unit.final, unit.refused_at = [], False, None
+    unit.deaths = []
     if unit.phase in (Phase.DONE, Phase.FAILED, Phase.BACKOFF):
         enter(state, unit, Phase.IDLE, now, why)
 

@@ -5,37 +5,46 @@ Refuses to know how a port is held; a host does that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from launchpad.core import gpus, moves
-from launchpad.core.facts import PortsLeased, PortsRefused
+from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
 from launchpad.core.identity import fits, missing_ports, uses, wanted_identity
 from launchpad.core.model import Lease, Outcome, Phase, PortRequest
-from launchpad.core.state import Role, State, Unit
-from launchpad.core.wishes import LeasePorts, ReleasePorts, Wish
+from launchpad.core.state import Batch, Role, State, Unit
+from launchpad.core.wishes import AbandonPorts, LeasePorts, ReleasePorts, Wish
 
 REFUSED = 2
 """The exit code of a stack of which nothing was started, because it did not get its ports."""
 LEASE_ANSWER_S = 30.0
 """A request that a host has not answered by then is made anew."""
+Asked = tuple[str, str, int, int, bool]
+"""Service, name of the port, range, and whether it is for a replacement."""
 
 
-def lease_missing(state: State, now: float) -> None:
-    """One request for all ports that are missing anywhere; while it is open, no other."""
-    if state.batch_open is not None or state.ports_wait or state.closing is not None:
+def lease_missing(state: State, touched: Iterable[str], now: float) -> None:
+    """One request for all ports that are missing anywhere; while it is open, no other. Only what was `touched` can have
+    begun, or ceased, to miss some."""
+    for key in touched:
+        unit = state.find(key)
+        if unit is not None and _missing(state, [unit]):
+            state.lacking[key] = None
+        else:
+            state.lacking.pop(key, None)
+    if not state.lacking or state.open is not None or state.closing is not None or _is_to_come(state):
         return
-    missing = _missing(state, state.units.values())
+    missing = _missing(state, (unit for key, unit in state.units.items() if key in state.lacking))
     for unit in () if missing else state.beside.values():
         missing = missing or _missing(state, [unit])  # none that runs shall make another fail
     if not missing:
         return
-    state.batch += 1
-    state.batch_open, state.batch_deadline = state.batch, now + LEASE_ANSWER_S
-    requests = state.asked[state.batch] = tuple(avoiding(state, port) for port in missing.values())
+    state.batches += 1
+    requests = tuple(avoiding(state, port) for port in missing.values())
+    state.open = Batch(state.batches, requests, now + LEASE_ANSWER_S)
     preferred = tuple(state.known_ports[key] for key in missing if key in state.known_ports)
-    state.wishes.append(LeasePorts(state.batch, requests, preferred))
+    state.wishes.append(LeasePorts(state.batches, requests, preferred))
 
 
 def _missing(state: State, units: Iterable[Unit]) -> dict[tuple[str, str], PortRequest]:
@@ -55,14 +64,11 @@ def for_replacement(state: State, port: PortRequest) -> PortRequest:
 
 def avoiding(state: State, port: PortRequest) -> PortRequest:
     """Without the numbers of the other process, or processes, of the same service."""
-    key, unit, other = (
-        (port.service, port.name),
-        state.units.get(port.service),
-        state.beside.get(port.service),
-    )
+    key = (port.service, port.name)
+    unit, other = state.units.get(port.service), state.beside.get(port.service)
     found = [*other.leases.values(), *other.old_leases] if other is not None else []
     if unit is not None and port.beside:
-        found += [*unit.old_leases, *(lease for at, lease in state.leases.items() if at == key)]
+        found += [*unit.old_leases, *([state.leases[key]] if key in state.leases else [])]
     elif unit is not None:
         found += unit.leases.values()
     mine = (lease.number for lease in found if (lease.service, lease.name) == key)
@@ -70,40 +76,45 @@ def avoiding(state: State, port: PortRequest) -> PortRequest:
 
 
 def give_up_waiting(state: State, now: float) -> None:
-    """The answer was lost, or takes its time; whoever misses ports asks again."""
-    if state.batch_deadline is not None and state.batch_deadline <= now:
+    """The answer was lost, or takes its time: it does not count any more, and whoever misses ports asks again."""
+    if state.open is not None and state.open.due <= now:
+        state.wishes.append(AbandonPorts(state.open.number))
         _close_batch(state)
-        _let_go_late(state)
 
 
 def leased(state: State, fact: PortsLeased, now: float) -> None:
     """Batches below zero were asked for by the runtime, for the plan that follows in the same step."""
-    requests = state.asked.pop(fact.batch, None)
-    if fact.batch > 0 and requests is None:
-        return  # told twice
-    if fact.batch > 0 and fact.batch != state.batch_open:
-        _too_late(state, fact)
+    batch = _answered(state, fact)
+    if fact.batch > 0 and batch is None:
         return
-    answered = fact.batch == state.batch_open
-    if answered:
-        _close_batch(state)
-    spare = [(r.service, r.name) for r in requests or () if r.beside]
+    spare = [(r.service, r.name) for r in batch.requests if r.beside] if batch is not None else []
     for lease in fact.leases:
         if lease.service in fact.beside or (lease.service, lease.name) in spare:
             _take_beside(state, lease)
         else:
             take(state, lease)
-    if answered:
-        _let_go_late(state)
+    if batch is not None and not batch.is_old:  # else it is asked again
         gpus.wait(state, fact, now)
     state.leases_changed = True
+
+
+def _answered(state: State, fact: PortsLeased | PortsRefused) -> Batch | None:
+    """The request that this answers, which is closed; None if it was given up, answered before, or is void."""
+    batch = state.open
+    if batch is None or batch.number != fact.batch:
+        return None
+    _close_batch(state)
+    if batch.is_void:
+        state.wishes.append(AbandonPorts(batch.number))
+        return None
+    return batch
 
 
 def _take_beside(state: State, lease: Lease) -> None:
     """For the replacement that waits for it, or one that is to come (`replacement` lets go of what none wants)."""
     unit, other = state.units.get(lease.service), state.beside.get(lease.service)
     if unit is None:
-        state.wishes.append(ReleasePorts((lease,)))
+        gpus.let_go(state, [lease])
         return
     if lease == state.leases.get((lease.service, lease.name)):
         return  # asked for twice at once, and got as its own: a replacement that waits asks for another
@@ -123,43 +134,20 @@ def hold_for(state: State, unit: Unit, lease: Lease) -> None:
         _let_go(state, old)
 
 
-def _too_late(state: State, fact: PortsLeased) -> None:
-    """What was asked for again is answered again; the rest is wanted by nobody."""
-    for lease in fact.leases:
-        if _is_asked_for(state, lease):
-            state.late.append(lease)
-        elif lease not in _known(state, lease.service):
-            state.wishes.append(ReleasePorts((lease,)))
+def _is_known(state: State, lease: Lease) -> bool:
+    """It is held for its service, by any of its processes."""
+    if state.leases.get((lease.service, lease.name)) == lease:
+        return True
+    both = (state.units.get(lease.service), state.beside.get(lease.service))
+    return any(lease in (*unit.leases.values(), *unit.old_leases) for unit in both if unit is not None)
 
 
-def _let_go_late(state: State) -> None:
-    """What came too late, and was not in the answer that it was kept for."""
-    late, state.late = state.late, []
-    free = tuple(lease for lease in late if lease not in _known(state, lease.service))
-    if free:
-        state.wishes.append(ReleasePorts(free))
-
-
-def _known(state: State, name: str) -> Iterator[Lease]:
-    """Every port that is held for this service, by any of its processes."""
-    yield from (lease for key, lease in state.leases.items() if key[0] == name)
-    for unit in (state.units.get(name), state.beside.get(name)):
-        if unit is not None:
-            yield from (*unit.leases.values(), *unit.old_leases)
-
-
-def _is_asked_for(state: State, lease: Lease) -> bool:
-    """The open request may be answered with this very lease: it must not be let go before that."""
-    requests = state.asked.get(state.batch_open or 0, ())
-    return any((r.service, r.name) == (lease.service, lease.name) and fits(lease, r) for r in requests)
-
-
-def let_go(state: State, wishes: list[Wish]) -> list[Wish]:
+def retract(state: State, wishes: list[Wish]) -> list[Wish]:
     """The wishes of a step, without the release of what was taken in again in the very same."""
     found: list[Wish] = []
     for wish in wishes:
         if isinstance(wish, ReleasePorts):
-            free = tuple(lease for lease in wish.leases if lease not in _known(state, lease.service))
+            free = tuple(lease for lease in wish.leases if not _is_known(state, lease))
             found += [ReleasePorts(free)] if free else []
         else:
             found.append(wish)
@@ -175,7 +163,7 @@ def take(state: State, lease: Lease) -> None:
         unit.old_leases.remove(lease)
     if old is not None and old != lease:
         _let_go(state, old)
-    touch_users(state, lease.service)
+    state.touch_users(lease.service)
 
 
 def lose(state: State, unit: Unit, names: Iterable[str]) -> None:
@@ -187,54 +175,90 @@ def lose(state: State, unit: Unit, names: Iterable[str]) -> None:
             del state.leases[unit.name, name]
             state.known_ports.pop((unit.name, name), None)
             _let_go(state, lease)
-            touch_users(state, unit.name)
+            state.touch_users(unit.name)
 
 
 def refused(state: State, fact: PortsRefused, now: float) -> None:
-    """Whoever waited for a port of the batch has failed, unless the port is about to be let go."""
-    requests = state.asked.pop(fact.batch, ())
-    if fact.batch != state.batch_open:
+    """Whoever waited for a port of the batch has failed, unless the port is about to be let go, or was meanwhile."""
+    batch = _answered(state, fact)
+    if batch is None or batch.is_old:
+        return  # what is still missing is asked for again
+    state.awaited = tuple(
+        lease for lease in _leaving(state) if any(gpus.concerns(one, lease) for one in fact.refusals)
+    )
+    if state.awaited:
         return
-    _close_batch(state)
-    _let_go_late(state)
-    if _is_about_to_be_free(state, fact):
-        state.ports_wait = True
-        return
-    said: dict[str, str] = {}
-    for refusal in fact.refusals:
-        unit = state.units.get(refusal.service)
-        if unit is not None and (unit.name not in said or not refusal.gpus):
-            said[unit.name] = "no free GPU" if refusal.gpus else "no free port"
-            span = "" if refusal.gpus else f" in {refusal.low}-{refusal.high}"
-            state.note(now, unit, "ports", said[unit.name] + span)
-    untouched, failed = state.is_untouched, False
-    asked = [(port.service, port.name, port.beside) for port in requests]
-    for unit in list(state.everyone()):
-        waits = unit.wanted and unit.phase is Phase.IDLE
-        if waits and any((p.service, p.name, p.beside) in asked for p in missing_ports(state, unit)):
-            failed = True
-            others = "ports" if "no free port" in said.values() else "GPUs"
-            text = said.get(unit.name, f"{others} were refused")
-            unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
-            unit.identity = wanted_identity(state, unit)
-            moves.enter(state, unit, Phase.FAILED, now, text)
-    if untouched and failed and state.closing is None:
+    waiting = _waiting(state, batch.requests)
+    said = _who_gets_none(state, fact, [key for missing in waiting.values() for key in missing], now)
+    if not said:
+        return  # wanted by nobody any more
+    untouched = state.is_untouched
+    for unit in (one for key in waiting if (one := state.find(key)) is not None):
+        text = said.get(unit.name) or _because_of(said)
+        unit.last = Outcome("ports", now, None, text)
+        unit.identity = wanted_identity(state, unit)
+        moves.enter(state, unit, Phase.FAILED, now, text)
+    if untouched and state.closing is None:
         moves.close(state, now, REFUSED, "the stack does not get its ports")
 
 
+def _waiting(state: State, requests: Iterable[PortRequest]) -> dict[str, list[Asked]]:
+    """Who still misses which of these."""
+    asked = [_asked_as(port) for port in requests]
+    found = {
+        unit.key: [key for port in missing_ports(state, unit) if (key := _asked_as(port)) in asked]
+        for unit in state.everyone()
+        if unit.wanted and unit.phase is Phase.IDLE
+    }
+    return {key: missing for key, missing in found.items() if missing}
+
+
+def _asked_as(port: PortRequest | Refusal) -> Asked:
+    return port.service, port.name, port.low, port.high, port.beside
+
+
+def _who_gets_none(state: State, fact: PortsRefused, missing: Sequence[Asked], now: float) -> dict[str, str]:
+    """Service → what of that which it still misses there is not."""
+    said: dict[str, str] = {}
+    for refusal in (one for one in fact.refusals if _asked_as(one) in missing):
+        unit = state.units[refusal.service]
+        if unit.name not in said or not refusal.gpus:
+            said[unit.name] = "no free GPU" if refusal.gpus else "no free port"
+            span = "" if refusal.gpus else f" in {refusal.low}-{refusal.high}"
+            state.note(now, unit, "ports", said[unit.name] + span)
+    return said
+
+
+def _because_of(said: dict[str, str]) -> str:
+    """What is to be said of those for which there would have been enough."""
+    first, *more = said
+    others = f" and {len(more)} more" if more else ""
+    return f"not started: {said[first]} for `{first}`{others}"
+
+
 def _close_batch(state: State) -> None:
-    state.batch_open = state.batch_deadline = None
+    state.open = None
     state.leases_changed = True  # what is still missing is asked for again
     if state.is_untouched:
         for name in list(state.units):
             state.touch(name)
 
 
-def _is_about_to_be_free(state: State, fact: PortsRefused) -> bool:
-    """A service that is on its way out still uses a number that was asked for."""
+def _leaving(state: State) -> list[Lease]:
+    """What is let go as soon as the process that uses it is gone."""
     leaving = [lease for unit in state.everyone() for lease in unit.old_leases]
-    leaving += gpus.on_their_way(state)
-    return any(gpus.concerns(refusal, lease) for lease in leaving for refusal in fact.refusals)
+    return [*leaving, *gpus.on_their_way(state)]
+
+
+def _is_to_come(state: State) -> bool:
+    """All that was refused and is about to be let go still is."""
+    if not state.awaited:
+        return False
+    leaving = _leaving(state)
+    if all(lease in leaving for lease in state.awaited):
+        return True
+    state.awaited = ()
+    return False
 
 
 def sort_out(state: State) -> None:
@@ -245,7 +269,7 @@ def sort_out(state: State) -> None:
         request = requests.get(key)
         if request is None or not fits(lease, request):
             del state.leases[key]
-            touch_users(state, lease.service)
+            state.touch_users(lease.service)
             _let_go(state, lease)
     for unit in state.units.values():
         for lease in list(unit.old_leases):
@@ -261,18 +285,10 @@ def _requests(state: State) -> dict[tuple[str, str], PortRequest]:
     return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.leased}
 
 
-def touch_users(state: State, name: str) -> None:
-    """Its numbers are part of what it, and whoever refers to them, is started as."""
-    state.touch(name)
-    for unit in state.units.values():
-        if name in unit.service.uses:
-            state.touch(unit.name)
-
-
 def _let_go(state: State, lease: Lease) -> None:
     unit = state.units.get(lease.service)
     if unit is None:
-        state.wishes.append(ReleasePorts((lease,)))
+        gpus.let_go(state, [lease])
     elif lease not in unit.old_leases:
         unit.old_leases.append(lease)
         state.touch(unit.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+
 from launchpad.core import moves, render
 from launchpad.core.facts import Probed, Sampled
 from launchpad.core.model import Check, Outcome, Phase, Probing, Seen
@@ -100,7 +102,7 @@ def _probing(state: State, unit: Unit, check: Check) -> Probing | None:
     assert unit.identity is not None
     told = {(lease.service, lease.name): lease for lease in unit.identity.leases}
     try:
-        return render.probing(check, {**state.leases, **told})
+        return render.probing(check, ChainMap(told, state.leases))
     except KeyError:
         return None
 
@@ -155,8 +157,7 @@ def _miss(state: State, unit: Unit, name: str, check: Check, probes: Probes, see
 
 def give_up(state: State, unit: Unit, now: float, text: str, *, final: bool = False) -> None:
     """The start has failed although the process lives."""
-    unit.final = final
-    outcome = Outcome("unready", now, None, text, now - unit.spawned_at)
+    outcome = Outcome("unready", now, None, text, now - unit.spawned_at, final=final)
     moves.stop(state, unit, now, f"given up: {text}", outcome)
 
 

@@ -116,8 +116,8 @@ def _swap(state: State, unit: Unit, new: Unit, now: float) -> None:
     new.last, new.history = unit.last, unit.history
     new.changes, new.suspended = unit.changes, unit.suspended
     new.files_changed = unit.suspended and unit.files_changed
-    for key in [key for key in state.leases if key[0] == unit.name]:
-        unit.old_leases.append(state.leases.pop(key))
+    held = (state.leases.pop((unit.name, port.name), None) for port in unit.service.leased)
+    unit.old_leases += [lease for lease in held if lease is not None]
     unit.old_leases += unit.leases.values()
     for port, lease in new.leases.items():
         state.leases[unit.name, port] = state.known_ports[unit.name, port] = lease
@@ -135,7 +135,7 @@ def _swap(state: State, unit: Unit, new: Unit, now: float) -> None:
     state.leases_changed = True
     why = "it is ready" if new.phase is Phase.READY else "the old one has ended"
     state.note(now, new, "replacement", f"takes over: {why}")
-    ports.touch_users(state, unit.name)
+    state.touch_users(unit.name)
 
 
 def _is_over(state: State, unit: Unit, beside: Unit, now: float) -> None:

@@ -16,7 +16,7 @@ def is_success(unit: Unit, outcome: Outcome) -> bool:
 
 def wants_restart(unit: Unit, outcome: Outcome) -> bool:
     policy = unit.service.restart.policy
-    if unit.final or policy == "never":
+    if outcome.final or policy == "never":
         return False
     return policy == "always" or not is_success(unit, outcome)
 

@@ -20,30 +20,31 @@ Of a second process, 11 is asked while it is to replace, 3 and 5 while it leaves
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from launchpad.core import environments, gpus, moves, ports
 from launchpad.core.changes import send_signal, take_definition
 from launchpad.core.holds import is_held
 from launchpad.core.identity import doomed, stale_definition, uses
-from launchpad.core.model import Lease, Phase
+from launchpad.core.model import Phase
 from launchpad.core.replacement import look_beside
 from launchpad.core.state import Role, State, Unit
-from launchpad.core.stuck import stuck
-from launchpad.core.wishes import Forget, ReleasePorts
+from launchpad.core.stuck import is_stuck
+from launchpad.core.wishes import Forget
 
 
 def settle(state: State, now: float) -> None:
-    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends."""
-    if state.leases_changed:
-        ports.sort_out(state)
+    """Ask the rules until nothing changes. Nothing is started before it is known whether the stack ends. A step in
+    which nothing moved, as most are that send probes, costs the same however large the stack is."""
+    if not state.dirty and not state.leases_changed:
+        return
     asked: dict[str, None] = {}
     while True:
         _ask(state, now, asked)
         if close_if_over(state, now):
             continue
-        ports.lease_missing(state, now)
-        environments.prepare_missing(state, now)
+        ports.lease_missing(state, asked, now)
+        environments.prepare_missing(state, asked, now)
         found = (unit for key in list(asked) if (unit := state.find(key)) is not None)
         started = [start_what_is_wanted(state, unit, now) for unit in found]
         asked.clear()
@@ -52,21 +53,35 @@ def settle(state: State, now: float) -> None:
 
 
 def _ask(state: State, now: float, asked: dict[str, None]) -> None:
-    """All rules but the one that starts; first of all units those that say what each is to be, since that decides who
-    has to go before whom. The bound only catches a fault of the rules themselves."""
-    rounds = 0
-    while state.dirty:
-        keys: dict[str, None] = {}
-        while state.dirty:
-            key = next(iter(state.dirty))
-            del state.dirty[key]
-            keys[key] = None
-            _ask_unit(state, key, DEFINING, now)
-            rounds += 1
-            assert rounds <= 1000 + 100 * len(state.units), f"the rules do not settle: {key}"
+    """All rules but the one that starts."""
+    for _ in _rounds(state):
+        keys = _define(state, now)
         for key in keys:
             asked[key] = None
             _ask_unit(state, key, RULES, now)
+        if not keys:
+            return
+
+
+def _define(state: State, now: float) -> dict[str, None]:
+    """What each is to be, and which ports are whose: that decides who has to go before whom."""
+    keys: dict[str, None] = {}
+    for _ in _rounds(state):
+        if not state.dirty and not state.leases_changed:
+            break
+        if state.leases_changed:
+            ports.sort_out(state)
+        moved, state.dirty = state.dirty, {}
+        for key in moved:
+            keys[key] = None
+            _ask_unit(state, key, DEFINING, now)
+    return keys
+
+
+def _rounds(state: State) -> Iterator[None]:
+    """More than are ever needed: the bound only catches a fault of the rules themselves."""
+    yield from (None for _ in range(1000 + 100 * len(state.units)))
+    raise AssertionError(f"the rules do not settle: {list(state.dirty)}")
 
 
 def _ask_unit(state: State, key: str, rules: Rules, now: float) -> None:
@@ -103,18 +118,15 @@ def release_unfit(state: State, unit: Unit, now: float) -> bool:
     free = [lease for lease in unit.old_leases if not uses(unit, lease)]
     if not free:
         return False
-    state.wishes.append(ReleasePorts(tuple(free)))
+    gpus.let_go(state, free)
     unit.old_leases = [lease for lease in unit.old_leases if lease not in free]
-    state.ports_wait = False
-    if any(lease.gpu for lease in free):
-        gpus.freed(state)
     return True
 
 
 def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
     if unit.phase is not Phase.IDLE or not unit.wanted or state.closing is not None:
         return False
-    if state.batch_open is not None and state.is_untouched:
+    if state.open is not None and state.is_untouched:
         return False  # nothing of the stack is started before it has all its ports
     if is_held(state, unit):
         return False
@@ -125,14 +137,7 @@ def start_what_is_wanted(state: State, unit: Unit, now: float) -> bool:
 def forget_removed(state: State, unit: Unit, now: float) -> bool:
     if not unit.removed or unit.is_alive or unit.old_leases or unit.name in state.beside:
         return False
-    held: list[Lease] = [lease for key, lease in state.leases.items() if key[0] == unit.name]
-    if held:
-        state.wishes.append(ReleasePorts(tuple(held)))
-        for lease in held:
-            del state.leases[lease.service, lease.name]
-    del state.units[unit.name]
-    state.let_go.pop(unit.name, None)
-    state.rebuild_dependents()
+    state.forget(unit.name)
     state.wishes.append(Forget(unit.name))
     return False
 
@@ -160,11 +165,11 @@ def close_if_over(state: State, now: float) -> bool:
     hand, or can restart to make it what the stack says, may come back: that is no end."""
     if state.closing is not None:
         return False
-    for unit in state.units.values():
+    for unit in (state.units[name] for name in state.primaries):
         if not unit.service.primary or not unit.wanted:
             continue
         over = unit.phase in (Phase.DONE, Phase.FAILED)
-        if over or (unit.phase is Phase.IDLE and unit.name in stuck(state) and not _may_come(state)):
+        if over or (is_stuck(state, unit) and not _may_come(state)):
             why = f"`{unit.name}` {'ended' if over else 'cannot start'}, the stack ends"
             moves.close(state, now, exit_code(unit) if over else 1, why)
             return True

@@ -76,6 +76,18 @@ class Preparation(Struct):
     done: bool = False
 
 
+class Batch(Struct):
+    """`due`: when it is given up. `is_old`: something was let go since it was asked for, so what its answer refuses may
+    be free by now. `is_void`: so was something of that which it asks for (another answer told of it before): its own
+    may speak of what is gone."""
+
+    number: int
+    requests: tuple[PortRequest, ...]
+    due: float
+    is_old: bool = False
+    is_void: bool = False
+
+
 class Role(StrEnum):
     """SERVICE: what people mean by its name. NEXT: started beside it, to take its place. LEAVER: it has been
     replaced, or was to replace and is no longer wanted; all that is left to do is to end it."""
@@ -112,8 +124,6 @@ class Unit(Struct):
     """The main process's code when the rest of its tree still lives."""
     held_by: str = ""
     """The processes that keep a stop from ending."""
-    final: bool = False
-    """Trying again cannot help."""
     deaths: list[float] = field(default_factory=list)
     restarts: int = 0
     held_down: bool = False
@@ -125,8 +135,6 @@ class Unit(Struct):
     signs: Signs = field(default_factory=Signs)
     sights: list[Sight] = field(default_factory=list)
     looked_at: float = 0.0
-    refused_at: float | None = None
-    """When the last request for its ports was refused."""
     old_leases: list[Lease] = field(default_factory=list)
     """Leases that no longer fit, to be let go when the process that uses them is gone."""
     leases: dict[str, Lease] = field(default_factory=dict)
@@ -205,32 +213,35 @@ class State(Struct):
     rev: int = 0
     units: dict[str, Unit] = field(default_factory=dict)
     dependents: dict[str, list[str]] = field(default_factory=dict)
+    users: dict[str, list[str]] = field(default_factory=dict)
+    """Who refers to the ports of a service, by its name."""
+    primaries: list[str] = field(default_factory=list)
     beside: dict[str, Unit] = field(default_factory=dict)
     """The second process of a service, by the service's name: its replacement, or one that is being ended."""
     leases: dict[tuple[str, str], Lease] = field(default_factory=dict)
     known_ports: dict[tuple[str, str], Lease] = field(default_factory=dict)
     """Numbers had before, asked for again."""
-    batch: int = 0
-    batch_open: int | None = None
-    batch_deadline: float | None = None
-    late: list[Lease] = field(default_factory=list)
-    """Answers to a request that was given up, of which the open one may be answered with the same."""
-    asked: dict[int, tuple[PortRequest, ...]] = field(default_factory=dict)
-    """Batches that were not answered: the open one, and those whose answer is overdue."""
-    ports_wait: bool = False
-    """What was refused is about to be let go: do not ask before that."""
+    batches: int = 0
+    open: Batch | None = None
+    """The request for ports that is under way."""
+    awaited: tuple[Lease, ...] = ()
+    """What was refused and is about to be let go: do not ask before that."""
+    lacking: dict[str, None] = field(default_factory=dict)
+    """Who misses ports."""
     gpus_wait: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
     """(service, its replacement?) → the GPUs that it waits for: do not ask before one is let go."""
     let_go: dict[str, None] = field(default_factory=dict)
     """Services whose programs cannot bind beside a hold: their ports are let go of just before each start."""
     leases_changed: bool = False
-    has_environments: bool = False
-    """Some service of some plan so far has one: most stacks have none, and are not looked through for them."""
+    unprepared: dict[str, Environment] = field(default_factory=dict)
+    """Who is to be started, and the environment that it has."""
     preparations: dict[Environment, Preparation] = field(default_factory=dict)
     """Environments that services wait for, or have waited for and not yet used."""
     request: int = 0
     closing: int | None = None
     """The exit code, once the stack is to end by itself (a `primary` job ended)."""
+    is_untouched: bool = True
+    """Nothing was started yet, and nothing was found running."""
     counter: int = 0
     probe_counter: int = 0
     dirty: dict[str, None] = field(default_factory=dict)
@@ -241,14 +252,10 @@ class State(Struct):
     heap: list[tuple[float, str]] = field(default_factory=list)
     starting: int = 0
 
-    @property
-    def is_untouched(self) -> bool:
-        """Nothing was started yet, and nothing was found running."""
-        return self.counter == 0 and not any(unit.attempt for unit in self.units.values())
-
     def next_attempt(self) -> int:
         """Never repeats, also not across supervisor lives: the epoch is in the high bits."""
         self.counter += 1
+        self.is_untouched = False
         return (self.epoch << 32) | self.counter
 
     def find(self, key: str) -> Unit | None:
@@ -261,7 +268,7 @@ class State(Struct):
         yield from self.beside.values()
 
     def touch(self, name: str) -> None:
-        """Ask the rules again about this service and everything around it; what is bound to it has to go
+        """Ask the rules again about this service and everything around it; what lives and is bound to it has to go
         when it has to, and so on."""
         unit = self.units.get(name)
         if unit is None:
@@ -273,12 +280,19 @@ class State(Struct):
         for need in unit.service.needs:
             if need.on in self.units:
                 self._mark(need.on)
-        around = [name]
+        around, seen = [name], {name: None}
         for near in around:
             for other in self.dependents.get(near, ()):
                 self._mark(other)
-                if other not in around and self._is_bound(other, near):
+                if other not in seen and self._is_bound(other, near):
                     around.append(other)
+                    seen[other] = None
+
+    def touch_users(self, name: str) -> None:
+        """Its numbers are part of what it, and whoever refers to them, is started as."""
+        self.touch(name)
+        for other in self.users.get(name, ()):
+            self.touch(other)
 
     def _mark(self, name: str) -> None:
         self.dirty[name] = None
@@ -286,14 +300,35 @@ class State(Struct):
             self.dirty[self.beside[name].key] = None
 
     def _is_bound(self, name: str, on: str) -> bool:
-        return any(need.bound and need.on == on for need in self.units[name].service.needs)
+        unit = self.units[name]
+        return unit.is_alive and any(need.bound and need.on == on for need in unit.service.needs)
 
-    def rebuild_dependents(self) -> None:
+    def index(self) -> None:
+        """Who is about whom, after services have come or changed; by what they are, or will be."""
         self.dependents = {name: [] for name in self.units}
+        self.users = {name: [] for name in self.units}
+        self.primaries = []
         for name, unit in self.units.items():
-            for need in unit.service.needs:
-                if need.on in self.dependents:
-                    self.dependents[need.on].append(name)
+            for names in self._entries(unit):
+                names.append(name)
+
+    def forget(self, name: str) -> None:
+        """It is no longer part of the stack, and nothing of it lives."""
+        for names in self._entries(self.units.pop(name)):
+            if name in names:
+                names.remove(name)
+        del self.dependents[name], self.users[name]
+        self.let_go.pop(name, None)
+
+    def _entries(self, unit: Unit) -> Iterator[list[str]]:
+        """Where it is listed in the indices."""
+        both = (unit.service, unit.pending or unit.service)
+        needs = dict.fromkeys(need.on for need in unit.service.needs)
+        uses = dict.fromkeys(use for service in both for use in service.uses)
+        yield from (self.dependents[on] for on in needs if on in self.dependents)
+        yield from (self.users[on] for on in uses if on in self.users)
+        if any(service.primary for service in both):
+            yield self.primaries
 
     def arm(self) -> None:
         """Put the next deadlines of changed units into the heap, unless they are there already."""
@@ -316,7 +351,7 @@ class State(Struct):
             heapq.heappop(self.heap)
         times = [one.due for one in self.preparations.values() if not one.done]
         times += [self.heap[0][0]] if self.heap else []
-        times += [self.batch_deadline] if self.batch_deadline is not None else []
+        times += [self.open.due] if self.open is not None else []
         return min(times, default=None)
 
     def due(self, now: float) -> list[Unit]:

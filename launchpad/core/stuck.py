@@ -6,7 +6,7 @@ Decides nothing about what follows from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from launchpad.core.identity import doomed, stale_definition
 from launchpad.core.model import RUNNING, Condition, Hold, Need, Phase
@@ -20,6 +20,23 @@ def stuck(state: State) -> Names:
     """Every idle service that cannot be started, whatever comes of what is under way now."""
     idle = (unit for unit in state.units.values() if unit.phase is Phase.IDLE)
     return _spread(state, (unit.name for unit in idle if _has_no_way(state, unit)))
+
+
+def is_stuck(state: State, unit: Unit) -> bool:
+    """Whether this one is: one walk along what it waits for, which costs nothing for the others."""
+    return unit.phase is Phase.IDLE and any(_has_no_way(state, one) for one in _waits_for(state, unit))
+
+
+def _waits_for(state: State, unit: Unit) -> Iterator[Unit]:
+    """It, and what has not been started and it waits for, also by way of others; each once."""
+    around, seen = [unit], {unit.name: None}
+    for near in around:
+        yield near
+        for need in near.service.needs:
+            on = state.units.get(need.on)
+            if on is not None and on.name not in seen and on.wanted and on.phase is Phase.IDLE:
+                seen[on.name] = None
+                around.append(on)
 
 
 def stuck_because_of(state: State, name: str) -> Names:
@@ -55,15 +72,12 @@ def _fails(state: State, unit: Unit, name: str, known: Names) -> bool:
 
 def satisfied(state: State, need: Need) -> bool:
     dep = state.units.get(need.on)
-    if dep is None or doomed(state, dep):
+    if dep is None:
         return False
     if dep.phase is Phase.DONE:
         return not stale_definition(dep)
-    if need.condition is Condition.STARTED:
-        return dep.phase in RUNNING
-    if need.condition is Condition.READY:
-        return dep.phase is Phase.READY
-    return False
+    phases = {Condition.STARTED: RUNNING, Condition.READY: (Phase.READY,)}.get(need.condition, ())
+    return dep.phase in phases and not doomed(state, dep)
 
 
 def need_hold(state: State, need: Need, known: Names) -> Hold | None:

@@ -52,7 +52,7 @@ class Sample(Struct, frozen=True):
 
 class LeasePorts(Struct, frozen=True):
     """Ports and GPUs: all or none, but for those that may wait. `preferred` are had before. Answer: PortsLeased or
-    PortsRefused, in the order of the requests. Where some wait: GpusFreed, once that may have changed."""
+    PortsRefused, in the order of the requests. Where some wait: GpusFreed, once others have let go of one."""
 
     batch: int
     requests: tuple[PortRequest, ...]
@@ -61,6 +61,12 @@ class LeasePorts(Struct, frozen=True):
 
 class ReleasePorts(Struct, frozen=True):
     leases: tuple[Lease, ...]
+
+
+class AbandonPorts(Struct, frozen=True):
+    """Nobody waits for the answer to this request any more: what it got, or gets, and was not held before is let go."""
+
+    batch: int
 
 
 class Prepare(Struct, frozen=True):
@@ -96,5 +102,7 @@ class Note(Struct, frozen=True):
     attempt: int = 0
 
 
-HostWish = Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | Prepare | Abandon | Forget
+HostWish = (
+    Spawn | Signal | Probe | Sample | LeasePorts | ReleasePorts | AbandonPorts | Prepare | Abandon | Forget
+)
 Wish = HostWish | Note

@@ -6,7 +6,7 @@ suits the others too, so this finds an assignment if there is one. Taking a GPU 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -25,6 +25,7 @@ class Gpu(Struct, frozen=True):
 
 Found = dict[PortRequest, Gpu]
 Take = Callable[[Gpu], bool]
+NOBODY: Mapping[str, str] = {}
 
 
 class Assigned(Struct):
@@ -91,9 +92,11 @@ def refusals(
     *,
     unknown: bool = False,
     never: Sequence[PortRequest] = (),
+    gpus: Iterable[Gpu] = (),
+    owners: Mapping[str, str] = NOBODY,
 ) -> tuple[Refusal, ...]:
-    """Each with who has what."""
-    listed = list(requests)
+    """Each with who has what. `owners`: GPU → the service of this stack that has it."""
+    listed, gpus = list(requests), list(gpus)
     return tuple(
         Refusal(
             one.service,
@@ -105,6 +108,7 @@ def refusals(
             gpus=len(_all_of(one, listed)),
             unknown=unknown,
             never=one in never,
+            holders=tuple(owners.get(gpu.name, "") for gpu in gpus if suits(one, _empty(gpu))),
         )
         for one in listed
     )

@@ -7,12 +7,15 @@ What a host owes the core, and what this one keeps to, whatever the faults:
 
 - Facts are true when they are made. They may be told late, twice, in another order or not at all; but
   an `Exited` that nobody asked for is never lost (host and core share a process), at most late.
-- `GpusFreed` is likewise never lost: told once after a request that waits, when any GPU is let go.
+- `GpusFreed` is likewise never lost: told once after a request that waits, when somebody else lets go of a GPU.
 - `TreeGone` is final: it is not told of an attempt whose start is still under way. A SIGKILL to the tree
   of such an attempt calls the start off.
 - Ports are taken and let go in the order of the wishes. Asking again for a port that the same service
-  holds already under that name gives the same number, unless the request avoids it.
+  holds already under that name gives the same number, unless the request avoids it. What a request got that the core has
+  abandoned is held for nobody, unless another answer has told of it.
 - When a host comes back, what it still runs is told in the same batch as `HostBack`.
+- What a new supervisor is told of as `Adopted` has its ports again, also if it has ended: nobody else is given them. Its
+  GPUs only if something of it lives.
 """
 
 from __future__ import annotations
@@ -30,7 +33,6 @@ from launchpad.core.facts import (
     PortsLeased,
     PortsRefused,
     Probed,
-    Refusal,
     Sampled,
     Spawned,
     SpawnFailed,
@@ -40,6 +42,7 @@ from launchpad.core.facts import (
 from launchpad.core.model import CheckKind, Handle, Lease, Seen, Sink
 from launchpad.core.wishes import (
     Abandon,
+    AbandonPorts,
     Forget,
     HostWish,
     LeasePorts,
@@ -54,7 +57,7 @@ from launchpad.hosts.base import Tell
 from launchpad.hosts.sim_actors import Behave, Behaviour, Faults, NoFaults, Process, steady
 from launchpad.hosts.sim_environments import SimEnvironments
 from launchpad.hosts.sim_gpus import SimGpus
-from launchpad.hosts.sim_ports import free_number
+from launchpad.hosts.sim_ports import grant
 
 __all__ = ["Behave", "Behaviour", "Faults", "NoFaults", "Process", "SimHost", "steady"]
 
@@ -81,6 +84,8 @@ class SimHost:
         """Port numbers of strangers."""
         self.gpus = SimGpus()
         self.leases: dict[Lease, None] = {}
+        self.granted: tuple[int, list[Lease]] = (0, [])
+        """The latest request of the core, and what it got that was not held before and nobody else was told of."""
         self.routes: dict[str, tuple[Sink, ...]] = {}
         self.environments = SimEnvironments(self._after, self._answer)
         self.away = False
@@ -96,6 +101,7 @@ class SimHost:
             Sample: self._sample,
             LeasePorts: self._lease,
             ReleasePorts: self._release,
+            AbandonPorts: self._abandon,
             Prepare: self.environments.prepare,
             Abandon: self.environments.abandon,
             Forget: self._forget,
@@ -105,7 +111,7 @@ class SimHost:
 
     def submit(self, wishes: Sequence[HostWish]) -> None:
         for wish in wishes:
-            local = isinstance(wish, LeasePorts | ReleasePorts | Forget)
+            local = isinstance(wish, LeasePorts | ReleasePorts | AbandonPorts | Forget)
             if local or (not self.away and self.faults.wish(wish)):
                 self._doing[type(wish)](wish)
 
@@ -147,7 +153,7 @@ class SimHost:
                 self._after(wait + delay, lambda: self._tell(fact) if life == self.life else None)
 
     def _tell(self, fact: Fact) -> None:
-        if isinstance(fact, Exited):
+        if isinstance(fact, Exited | TreeGone) and fact.attempt in self.processes:
             self.processes[fact.attempt].told = True
         self.tell(fact)
 
@@ -309,34 +315,23 @@ class SimHost:
     # --- ports and GPUs ---------------------------------------------------------------------------------------
 
     def _lease(self, wish: LeasePorts) -> None:
-        preferred = {(lease.service, lease.name): lease.number for lease in wish.preferred}
-        granted: dict[Lease, None] = {}
         gpus = [request for request in wish.requests if request.gpu is not None]
         devices, no_gpus, waiting = self.gpus.grant(gpus, self.leases, wish.preferred)
-        refused = list(no_gpus)
-        for request in (one for one in wish.requests if one.gpu is None):
-            had = preferred.get((request.service, request.name))
-            number = free_number(request, had, [*self.leases], [*granted], self.taken)
-            if number is None:
-                notes = tuple(f"{n}  {self._owner(n)}" for n in range(request.low, request.high + 1))
-                refused.append(
-                    Refusal(request.service, request.name, request.low, request.high, notes, request.beside)
-                )
-            else:
-                granted[Lease(request.service, request.name, number, request.host)] = None
+        asked = [request for request in wish.requests if request.gpu is None]
+        found, no_ports = grant(asked, [*self.leases], wish.preferred, self.taken)
+        granted, refused = dict.fromkeys((*found, *devices)), (*no_gpus, *no_ports)
         if refused:
-            self._answer(PortsRefused(wish.batch, tuple(refused)), ANSWER_S)
+            self._answer(PortsRefused(wish.batch, refused), ANSWER_S)
             return
-        granted.update(dict.fromkeys(devices))
+        if wish.batch > 0:
+            self.granted = (wish.batch, [lease for lease in granted if lease not in self.leases])
+        else:
+            self.granted = (self.granted[0], [one for one in self.granted[1] if one not in granted])
         self.leases.update(granted)
         self.gpus.awaited = self.gpus.awaited or bool(waiting)
         order = [(request.service, request.name) for request in wish.requests]
         leases = sorted(granted, key=lambda lease: order.index((lease.service, lease.name)))
         self._answer(PortsLeased(wish.batch, tuple(leases), waiting=waiting), ANSWER_S)
-
-    def _owner(self, number: int) -> str:
-        ours = (f"`{lease.service}`" for lease in self.leases if lease.number == number)
-        return next(ours, self.taken.get(number, "asked for besides"))
 
     def holds(self, leases: Sequence[Lease]) -> bool:
         return all(lease in self.leases for lease in leases)
@@ -344,11 +339,14 @@ class SimHost:
     def _release(self, wish: ReleasePorts) -> None:
         for lease in wish.leases:
             self.leases.pop(lease, None)
-        if any(lease.gpu for lease in wish.leases):
-            self.tell_of_gpus()
+
+    def _abandon(self, wish: AbandonPorts) -> None:
+        batch, new = self.granted
+        for lease in new if batch == wish.batch else ():
+            self.leases.pop(lease, None)
 
     def tell_of_gpus(self) -> None:
-        """One was let go."""
+        """A stranger let go of one."""
         if self.gpus.awaited:
             self.gpus.awaited = False
             self._answer(GpusFreed(), ANSWER_S)
@@ -374,13 +372,14 @@ class SimHost:
             self.tell(fact)
 
     def survey(self) -> list[Fact]:
-        """The supervisor died: what a new one finds. Ports of processes that are gone are free."""
+        """The supervisor died: what a new one finds."""
         self.life += 1
         self.environments.drop()
-        self.away = False
+        self.away, self.gpus.awaited, self.granted = False, False, (0, [])
         found = self._survey(ended_too=True)
         adopted = [fact for fact in found if isinstance(fact, Adopted)]
-        kept = [x for fact in adopted for x in fact.identity.leases if x.service == fact.service]
+        had = [(fact.lives, x) for fact in adopted for x in fact.identity.leases if x.service == fact.service]
+        kept = [lease for lives, lease in had if lives or not lease.gpu]
         self.leases = {lease: None for lease in self.leases if lease in kept}
         return found
 
@@ -394,7 +393,8 @@ class SimHost:
                 continue
             if p.lives or (ended_too and not p.told):
                 age_s = self.now - p.born_at
-                found.append(Adopted(p.service, p.attempt, p.identity, p.handle, age_s, p.launch.stop))
+                who = (p.service, p.attempt, p.identity, p.handle)
+                found.append(Adopted(*who, age_s, p.launch.stop, lives=p.lives))
                 if not p.main:
                     found.append(Exited(p.service, p.attempt, p.code, p.children))
         return found

@@ -98,7 +98,7 @@ class Process(Struct):
     signals: list[int] = field(default_factory=list)
     """Those that it got and that do not end it."""
     told: bool = False
-    """The core has been told that the main process ended."""
+    """The core has been told that the main process ended, or all of its tree."""
     passed: int = 0
     """Good answers to readiness probes that were made (not: told)."""
     waiting: dict[int, Probe] = field(default_factory=dict)

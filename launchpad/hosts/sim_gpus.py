@@ -44,9 +44,11 @@ class SimGpus(Struct):
             for one, gpu in found.found.items()
         ]
         notes = tuple(f"{n}  {self._owner(n, mine)}" for n in range(len(self.memory)))
+        owners = {gpu.name: one.service for one, gpu in found.tried.items() if one not in found.refused}
+        owners |= {lease.gpu: lease.service for lease in mine}
         return (
             [*kept.values(), *new],
-            refusals(found.refused, notes, never=found.never),
+            refusals(found.refused, notes, never=found.never, gpus=gpus, owners=owners),
             refusals(found.waiting, notes),
         )
 

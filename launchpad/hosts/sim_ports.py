@@ -7,10 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from launchpad.core.facts import Refusal
 from launchpad.core.model import Lease, PortRequest
 
 
-def free_number(
+def grant(
+    requests: Sequence[PortRequest],
+    held: Sequence[Lease],
+    preferred: Sequence[Lease],
+    taken: Mapping[int, str],
+) -> tuple[list[Lease], list[Refusal]]:
+    """What there would be for each, and what there is not."""
+    had = {(lease.service, lease.name): lease.number for lease in preferred}
+    granted: list[Lease] = []
+    refused: list[Refusal] = []
+    for one in requests:
+        number = _free_number(one, had.get((one.service, one.name)), held, granted, taken)
+        if number is not None:
+            granted.append(Lease(one.service, one.name, number, one.host))
+            continue
+        notes = tuple(f"{n}  {_owner(n, held, taken)}" for n in range(one.low, one.high + 1))
+        refused.append(Refusal(one.service, one.name, one.low, one.high, notes, one.beside))
+    return granted, refused
+
+
+def _owner(number: int, held: Sequence[Lease], taken: Mapping[int, str]) -> str:
+    ours = (f"`{lease.service}`" for lease in held if lease.number == number)
+    return next(ours, taken.get(number, "asked for besides"))
+
+
+def _free_number(
     request: PortRequest,
     preferred: int | None,
     held: Sequence[Lease],

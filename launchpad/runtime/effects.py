@@ -18,8 +18,6 @@ from launchpad.runtime.supervisor import Supervisor
 
 HELD = "E612"
 UNCHANGED = "nothing was changed, the stack runs as before"
-RUNS_ON = ("stale", "signal")
-"""Its process stays, although its definition changed."""
 ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
 
 

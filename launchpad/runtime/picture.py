@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from launchpad.control.api import HoldView, ServiceView
 from launchpad.core.engine import Engine
 from launchpad.core.identity import fits
-from launchpad.core.model import ALIVE, Hold, Phase
-from launchpad.core.render import address, gpus_of
+from launchpad.core.model import ALIVE, Hold, Lease, Phase
+from launchpad.core.render import address
 from launchpad.core.state import Unit
 from launchpad.paths import StackPaths
 
@@ -23,7 +23,7 @@ def service_views(engine: Engine, paths: StackPaths, now: float, wall: float) ->
 
 
 def _view(engine: Engine, unit: Unit, held: Sequence[Hold], paths: StackPaths, shift: float) -> ServiceView:
-    ports, gpus = _ports(engine, unit), gpus_of(unit.name, engine.state.leases)
+    ports, gpus = _ports(engine, unit), _gpus(engine, unit)
     alive = unit.phase in ALIVE and unit.handle is not None
     service = unit.service
     last = unit.last
@@ -62,3 +62,8 @@ def _ports(engine: Engine, unit: Unit) -> dict[str, int]:
         for port in unit.service.ports
         if fits(leases.get((unit.name, port.name)), port)
     }
+
+
+def _gpus(engine: Engine, unit: Unit) -> list[Lease]:
+    held = (engine.state.leases.get((unit.name, port.name)) for port in unit.service.gpus)
+    return [lease for lease in held if lease is not None]

@@ -5,11 +5,12 @@ Decides words only. Every number in them was measured by the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
-from launchpad.core.model import Check, CheckKind, Handover, Outcome, Phase
+from launchpad.core.gpus import may_come
+from launchpad.core.model import Check, CheckKind, Handover, Outcome, Phase, Service
 from launchpad.core.moves import SHUT_OUT
 from launchpad.core.probes import SURE
 from launchpad.core.state import Unit
@@ -129,15 +130,19 @@ def _no_port(engine: Engine, unit: Unit, place: Place, refusals: dict[str, Refus
     untouched = engine.state.is_untouched
     what = "GPU" if refusal.gpus else "port"
     rest = f"`{unit.name}` was not started, no {what} was kept for it; the rest of the stack is as it was"
-    return refused(refusal, place, f"nothing was started, no {what} was kept" if untouched else rest)
+    services = {one.name: one.service for one in engine.units.values()}
+    why = f"nothing was started, no {what} was kept" if untouched else rest
+    return refused(refusal, place, why, services)
 
 
-def refused(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
-    """What could not be had, whoever asked for it."""
-    return (no_gpu if refusal.gpus else no_port)(refusal, place, consequence)
+def refused(refusal: Refusal, place: Place, consequence: str, services: Mapping[str, Service]) -> Diagnostic:
+    """What could not be had, whoever asked for it, where the stack is to be these."""
+    if refusal.gpus:
+        return no_gpu(refusal, place, consequence, services)
+    return no_port(refusal, place, consequence)
 
 
-def no_gpu(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
+def no_gpu(refusal: Refusal, place: Place, consequence: str, services: Mapping[str, Service]) -> Diagnostic:
     whom = f"{'the replacement of ' if refusal.beside else ''}`{refusal.service}`"
     labels = _labels(place(refusal.service, "gpus"))
     if refusal.unknown:
@@ -158,7 +163,7 @@ def no_gpu(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
         labels=labels,
         notes=refusal.notes,
         consequence=consequence,
-        hint="" if refusal.never or refusal.low == refusal.high else wait,
+        hint=wait if may_come(refusal, services) and refusal.low < refusal.high else "",
     )
 
 

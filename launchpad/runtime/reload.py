@@ -268,14 +268,13 @@ class Reloader:
     async def _apply(self, draft: Draft, meaning: _Meaning, options: UpOptions) -> tuple[str, ...]:
         """`options`: those that it was read with."""
         supervisor = self._supervisor
-        keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
         said = lines(meaning.changes)
 
         def tell() -> None:
             if supervisor.stale or any(one.verb != "keep" for one in meaning.changes):
                 supervisor.applied(f"{self._options.file.name} was applied", said)
 
-        await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
+        await apply(supervisor, meaning.reading, meaning.goals, meaning.names, tell)
         self._options = replace(options, scaled=meaning.reading.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)

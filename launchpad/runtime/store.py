@@ -41,10 +41,12 @@ class Stored(Struct, frozen=True):
 
 
 class Counted(Struct, frozen=True):
-    """How often a service was started again, and its latest deaths, in seconds since the epoch."""
+    """How often a service was started again, and its latest deaths, in seconds since the epoch, as what `digest` says
+    ("": not known)."""
 
     restarts: int
     deaths: tuple[float, ...] = ()
+    digest: str = ""
 
 
 class Asked(Struct, frozen=True):
@@ -212,7 +214,9 @@ def _from_json(data: dict[str, Any]) -> Stored:
 
 def _memory(raw: dict[str, Any]) -> Memory:
     counted = {
-        str(name): Counted(int(one["restarts"]), tuple(float(at) for at in one["deaths"]))
+        str(name): Counted(
+            int(one["restarts"]), tuple(float(at) for at in one["deaths"]), str(one.get("digest", ""))
+        )
         for name, one in raw["counted"].items()
     }
     beside = tuple(map(int, raw.get("beside", ())))

@@ -168,8 +168,8 @@ class Supervisor:
     def _remember(self) -> None:
         """Should this supervisor die, the next one goes on from here."""
         known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
-        shift = time.time() - self._loop.time()
-        memory = takeover.remember(self.engine, shift, self.asked, self.reading)
+        now = self._loop.time()
+        memory = takeover.remember(self.engine, now, time.time(), self.asked, self.reading)
         stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
         if stored != self._stored:
             self._save(stored)

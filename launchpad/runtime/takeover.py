@@ -14,7 +14,7 @@ from launchpad.core import render
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Adopted, Exited, Fact, GoalsSet, Remembered
 from launchpad.core.identity import fits
-from launchpad.core.model import GpuNeed, Kind, Launch, Phase, PortRequest, Service
+from launchpad.core.model import GpuNeed, Kind, Launch, PortRequest, Service
 from launchpad.core.state import Role
 from launchpad.hosts.local.adopt import age_s
 from launchpad.hosts.local.process_end import End
@@ -89,10 +89,10 @@ def facts(
         age = age_s(record, now)
         before = was(record, services.get(record.service))
         who = (record.service, record.attempt, record.identity, record.handle)
-        told.append(Adopted(*who, age, record.stop, before))
+        told.append(Adopted(*who, age, record.stop, before, lives=one.lives or bool(one.members)))
     for name, counted in () if memory is None else memory.counted.items():
         ages = tuple(max(0.0, now - at) for at in counted.deaths)
-        told.append(Remembered(name, counted.restarts, ages))
+        told.append(Remembered(name, counted.restarts, ages, counted.digest))
     ended = [one for one in found if not one.lives]
     told += [
         Exited(one.record.service, one.record.attempt, one.record.code, len(one.members)) for one in ended
@@ -128,16 +128,16 @@ def held_fact(names: tuple[str, ...]) -> list[Fact]:
     return [GoalsSet(tuple((name, False) for name in names))] if names else []
 
 
-def remember(engine: Engine, shift: float, asked: Asked, reading: Reading) -> Memory:
-    """What the next supervisor has to know should this one die; `shift` makes the core's time seconds since the epoch."""
+def remember(engine: Engine, now: float, wall: float, asked: Asked, reading: Reading) -> Memory:
+    """What the next supervisor has to know should this one die; `now` is the core's time, `wall` the same moment in
+    seconds since the epoch."""
     units = [unit for unit in engine.units.values() if not unit.removed]
     return Memory(
         up=tuple(unit.name for unit in units if unit.goal),
         held_down=tuple(unit.name for unit in units if unit.held_down),
         counted={
-            unit.name: Counted(unit.restarts, tuple(round(at + shift, 1) for at in unit.deaths))
-            for unit in units
-            if (unit.restarts or unit.deaths) and unit.phase is not Phase.FAILED
+            one.service: Counted(one.restarts, tuple(round(wall - age, 1) for age in one.deaths), one.digest)
+            for one in engine.remembered(now)
         },
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
         asked=asked,

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from launchpad.core.facts import (
     Exited,
+    GpusFreed,
     PortsLeased,
     PortsRefused,
     Probed,
@@ -21,7 +23,7 @@ from launchpad.core.facts import (
     TreeGone,
 )
 from launchpad.core.model import GpuNeed, Lease, PortRequest
-from launchpad.core.wishes import LeasePorts, Probe, ReleasePorts, Sample, Signal
+from launchpad.core.wishes import AbandonPorts, LeasePorts, Probe, ReleasePorts, Sample, Signal
 from tests.contract.worlds import Actor, Real, Simulated, World
 
 F = TypeVar("F")
@@ -148,10 +150,32 @@ def test_what_is_avoided_is_not_given_also_where_it_is_held(world: World) -> Non
     assert none.refusals[0].beside
 
 
+def test_what_nobody_waits_for_any_more_is_let_go(world: World) -> None:
+    def asked(service: str) -> PortRequest:
+        return PortRequest(service, "main", 23175, 23175)
+
+    first = lease(world, 1, asked("first"))
+    world.submit(AbandonPorts(1))
+    assert isinstance(first, PortsLeased)
+    assert isinstance(lease(world, 2, asked("second")), PortsLeased), "it was let go"
+    world.submit(ReleasePorts((replace(first.leases[0], service="second"),)))
+    world.submit(LeasePorts(3, (asked("third"),)), AbandonPorts(3))
+    fourth = lease(world, 4, asked("fourth"))
+    assert isinstance(fourth, PortsLeased), "also where the answer was still to come"
+    plan = lease(world, -1, asked("fourth"))
+    assert isinstance(plan, PortsLeased)
+    assert plan.leases == fourth.leases
+    world.submit(AbandonPorts(4))
+    assert isinstance(lease(world, 5, asked("fifth")), PortsRefused), "somebody else was told of it"
+
+
 @pytest.fixture
-def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Their names."""
     mine = uuid.uuid4().hex[:8]
-    monkeypatch.setenv("LAUNCHPAD_GPUS", ",".join(f"GPU-{mine}-{number}:80GB" for number in range(4)))
+    names = [f"GPU-{mine}-{number}" for number in range(4)]
+    monkeypatch.setenv("LAUNCHPAD_GPUS", ",".join(f"{name}:80GB" for name in names))
+    return names
 
 
 def gpus(service: str, count: int, *, wait: bool = False) -> tuple[PortRequest, ...]:
@@ -170,6 +194,7 @@ def test_gpus_are_leased_with_the_ports_all_or_none(world: World) -> None:
     assert isinstance(refused, PortsRefused)
     assert len({one.service for one in refused.refusals}) == 1
     assert all(one.gpus and not one.never and one.notes for one in refused.refusals)
+    assert all(one.holders[:2] == ("a", "a") and len(one.holders) == 4 for one in refused.refusals)
     other = lease(world, 3, PortRequest("d", "main", 23181, 23181), *gpus("d", 2))
     assert isinstance(other, PortsLeased), "neither the port nor the GPU of the refused batch was kept"
     never = lease(world, 4, *gpus("e", 5, wait=True))
@@ -189,6 +214,24 @@ def test_who_waits_for_a_gpu_is_no_reason_to_refuse_the_others(world: World) -> 
     second = lease(world, 2, *gpus("late", 2, wait=True))
     assert isinstance(second, PortsLeased)
     assert ([one.number for one in second.leases], second.waiting) == ([0, 1], ())
+
+
+def test_who_waits_for_a_gpu_is_told_of_it_whatever_was_asked_since(
+    world: World, four_gpus: list[str]
+) -> None:
+    for number, name in enumerate(four_gpus[:3]):
+        world.take_gpu(name, number)
+    (first,) = gpus("first", 1, wait=True)
+    waits = lease(world, 1, replace(first, low=0, high=0))
+    assert isinstance(waits, PortsLeased)
+    assert len(waits.waiting) == 1
+    assert isinstance(lease(world, 2, *gpus("refused", 2)), PortsRefused)
+    assert isinstance(lease(world, 3, *gpus("granted", 1)), PortsLeased)
+    (other,) = gpus("other", 1, wait=True)
+    assert isinstance(lease(world, 4, replace(other, low=1, high=1)), PortsLeased)
+    assert count(world, GpusFreed) == 0
+    world.free_gpu(four_gpus[0], 0)
+    fact(world, GpusFreed)
 
 
 def test_each_probe_is_answered_with_its_number(world: World) -> None:

@@ -6,6 +6,7 @@ A case is written once against `World`; that both hosts pass it is what makes th
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from msgspec import Struct
 from launchpad.core.facts import Fact
 from launchpad.core.model import CheckKind, Identity, Launch, Lease, Probing
 from launchpad.core.wishes import HostWish, Spawn
+from launchpad.hosts.local import gpu_claim
 from launchpad.hosts.local.host import LocalHost
 from launchpad.hosts.sim import Behaviour, SimHost
 from launchpad.paths import stack_paths
@@ -45,6 +47,8 @@ class World(Protocol):
     def spawn(self, service: str, attempt: int, actor: Actor, ports: tuple[Lease, ...] = ()) -> None: ...
     def probing(self, lease: Lease) -> Probing: ...
     def until(self, true: Callable[[], T | None]) -> T: ...
+    def take_gpu(self, name: str, number: int) -> None: ...
+    def free_gpu(self, name: str, number: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -78,6 +82,13 @@ class Simulated:
         self._actors[service] = actor
         self.submit(_spawn(service, attempt, ["program"], ports, "/"))
 
+    def take_gpu(self, name: str, number: int) -> None:
+        self._host.gpus.taken[number] = "a stranger"
+
+    def free_gpu(self, name: str, number: int) -> None:
+        del self._host.gpus.taken[number]
+        self._host.tell_of_gpus()
+
     def probing(self, lease: Lease) -> Probing:
         return Probing(CheckKind.TCP, f"{lease.host}:{lease.number}")
 
@@ -101,6 +112,7 @@ class Real:
         self._folder = folder
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
+        self._strangers: dict[str, socket.socket] = {}
         self._host = self._loop.run_until_complete(self._make())
 
     async def _make(self) -> LocalHost:
@@ -130,6 +142,14 @@ class Real:
             )
         )
 
+    def take_gpu(self, name: str, number: int) -> None:
+        sock = gpu_claim.claim(name)
+        assert sock is not None
+        self._strangers[name] = sock
+
+    def free_gpu(self, name: str, number: int) -> None:
+        self._strangers.pop(name).close()
+
     def probing(self, lease: Lease) -> Probing:
         return Probing(CheckKind.TCP, f"{lease.host}:{lease.number}", timeout_s=2.0)
 
@@ -147,5 +167,7 @@ class Real:
         return self._loop.run_until_complete(wait())
 
     def close(self) -> None:
+        for sock in self._strangers.values():
+            sock.close()
         self._loop.run_until_complete(self._host.close())
         self._loop.close()

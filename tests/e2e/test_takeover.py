@@ -20,7 +20,7 @@ from tests.e2e.deaths import (
     record_of,
     two_servers,
 )
-from tests.e2e.harness import alive, eventually, fire, get
+from tests.e2e.harness import alive, eventually, fire, free_ports, get
 
 COUNTER = """
 import itertools, time
@@ -235,6 +235,32 @@ def test_p8_ports_after_the_takeover(make_stack: Make) -> None:
         )
         (view,) = (view for view in now.services if view.name == name)
         assert view.ports == before[name].ports
+    stack.down()
+
+
+def test_p8_the_port_of_what_ended_meanwhile_is_still_its_own(make_stack: Make) -> None:
+    """P3, P8: what ended while nobody watched is started again on its port, though a service that is new asks for the
+    same."""
+    low = free_ports(2)
+    text = """
+        defaults: {restart: {policy: on-failure, backoff: {initial: 10ms}}}
+        servers:
+          first: {command: "PRETEND --port ${self.port}", port: RANGE, ready: /health}
+    """.replace("RANGE", f"{low}-{low + 1}")
+    stack = make_stack(text)
+    stack.start("up")
+    stack.wait_up()
+    before = {view.name: view for view in stack.client.status().services}["first"]
+    kill_supervisor(stack)
+    os.kill(before.pid or 0, signal.SIGKILL)
+    eventually(lambda: not alive(before.pid or 0), "it has ended")
+    stack.write(text.replace("servers:", "servers:\n          new:" + text.split("first:")[1].rstrip()))
+    stack.start("up")
+    stack.wait_up()
+    after = {view.name: view for view in stack.client.status().services}
+    assert after["first"].ports == before.ports
+    assert after["new"].ports != before.ports
+    assert [(view.restarts, view.exit_code) for view in after.values()] == [(0, None), (1, -9)]
     stack.down()
 
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
-import launchpad
 from launchpad.plan.diff import Now, diff
 from launchpad.plan.read import Reading, read_stack
-
-PACKAGE = os.path.dirname(launchpad.__file__)
+from tests.steps import steps
 
 
 def text(count: int, edited: str = "") -> str:
@@ -25,27 +19,6 @@ def text(count: int, edited: str = "") -> str:
         for i in range(count)
     ]
     return "servers:\n" + "".join(services)
-
-
-def steps(work: Any) -> int:
-    """How many lines of launchpad `work` runs; each turn of a comprehension counts."""
-    found = 0
-
-    def local(frame: FrameType, event: str, arg: object) -> Any:
-        nonlocal found
-        found += event == "line"
-        return local
-
-    def trace(frame: FrameType, event: str, arg: object) -> Any:
-        return local if frame.f_code.co_filename.startswith(PACKAGE) else None
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return found
 
 
 def a_save(folder: Path, count: int) -> tuple[int, int, int]:

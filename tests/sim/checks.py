@@ -126,11 +126,23 @@ class Checks:
                 self.going[unit.name] = None
         self.seconds.after()
         self._deadlines()
+        if state.starting != sum(unit.phase is Phase.STARTING for unit in state.everyone()):
+            raise Broken(f"it is believed that {state.starting} are starting")
+        self.nothing_is_forgotten()
         self._leases(wishes)
         if self.closing is not None and self.world.engine.verdict().phase == "finished":
             left = [p.service for p in self.world.host.processes.values() if p.lives]
             if left:
                 raise Broken(f"the stack is finished while {left} live")
+
+    def nothing_is_forgotten(self) -> None:
+        """The rules were asked about all that moved: asked about everything, they find nothing more to do."""
+        engine = self.world.engine
+        state, leases = engine.state, dict(engine.state.leases)
+        state.dirty.update(dict.fromkeys(unit.key for unit in state.everyone()))
+        state.leases_changed = True
+        if (extra := engine.step(self.now)) or leases != state.leases:
+            raise Broken(f"a step has forgotten {extra or 'leases'}")
 
     def _environments(self, facts: Sequence[Fact], wishes: Sequence[Wish]) -> None:
         """Which were told to be there since they were asked for; each is asked for once at a time."""
@@ -157,6 +169,8 @@ class Checks:
         """What the stack is to be, from the facts alone; and of what a service could be told."""
         for fact in self.facts:
             if isinstance(fact, f.PlanApplied):
+                leaves = [name for name, phase in self.phase.items() if phase in ("stopping", "killing")]
+                self.going.update(dict.fromkeys(leaves))
                 new = {service.name: service for service in fact.plan.services}
                 for name, unit in self.world.engine.units.items():
                     served = self.seconds.served.get(name, False)
@@ -184,7 +198,9 @@ class Checks:
             self.definition[name] = definition
         for fact in self.facts:
             if isinstance(fact, f.Remembered):
-                self.deaths[fact.service] = [self.now - age for age in fact.deaths]
+                definition = self.definition.get(fact.service, ("", 0))
+                same = definition[0] == fact.digest
+                self.deaths[fact.service] = [self.now - age for age in fact.deaths] if same else []
             goals = fact.goals if isinstance(fact, f.PlanApplied | f.GoalsSet) else ()
             for name, up in goals:
                 if up and (self.phase.get(name) == "failed" or not self.goals.get(name)):
@@ -200,7 +216,7 @@ class Checks:
         before, after, name = self.phase.get(note.service, "idle"), note.phase, note.service
         if after not in MOVES[before]:
             raise Broken(f"{name} went from {before} to {after}")
-        unit = self.world.engine.units.get(name)
+        unit = self.seconds.unit(name, note.attempt) or self.world.engine.units.get(name)
         if after in ENDS and before not in ENDS:
             self._ended(name, note)
         if after in ("backoff", "failed") and before not in ENDS and unit is not None:
@@ -421,15 +437,16 @@ class Checks:
 
     def _has_another_address(self, unit: Unit, was: Identity) -> bool:
         """A port that it was started with, and that its definition still speaks of, has another number. Not as long as
-        it has none: what does not run may get the same again."""
+        it has none and may get the same again."""
         kept = unit.service.on_change is OnChange.KEEP
         own = [(unit.name, port.name) for port in unit.service.leased]
         speaks_of = [*own, *(() if kept else unit.service.refs)]
         leases, units = self.world.engine.state.leases, self.world.engine.units
         told = {(x.service, x.name): x for x in was.leases if (x.service, x.name) in speaks_of}
-        down = [on for on in units.values() if on is not unit and not alive(on)]
-        asked = {(on.name, port.name) for on in down for port in on.service.ports}
-        return any(leases.get(key, x if key in asked else None) != x for key, x in told.items())
+        others = [port for on in units.values() if on is not unit for port in on.service.ports]
+        again = {(p.service, p.name): range(p.low, p.high + 1) for p in others}
+        come = [key for key, x in told.items() if x.number in again.get(key, ())]
+        return any(leases.get(key, x if key in come else None) != x for key, x in told.items())
 
     def _waits_for_dependents(self, unit: Unit) -> bool:
         return any(
@@ -494,8 +511,7 @@ class Checks:
         kept = {*self.world.engine.state.leases.values(), *self.seconds.leases()}
         everyone = self.world.engine.state.everyone()
         asked = {(u.name, port.name) for u in everyone for port in u.service.leased}
-        overdue = {(r.service, r.name) for batch in self.world.engine.state.asked.values() for r in batch}
-        spare = [x for x in self.world.host.leases if x not in kept and (x.service, x.name) not in overdue]
+        spare = [x for x in self.world.host.leases if x not in kept]
         found += [f"port {x.number} of {x.service} is kept for nobody" for x in spare]
         found += [f"port {x.number} has no owner" for x in kept if (x.service, x.name) not in asked]
         resting = [u.name for u in units.values() if u.phase in (Phase.DONE, Phase.FAILED) or not wanted(u)]

@@ -1,10 +1,10 @@
 """One well-known course of events, broken at every single point in every way.
 
 The course: three services with ports, readiness and a bound dependent; a crash; a reload that changes one,
-adds one, removes one, changes two that run on over it and one that is replaced, with a dependent that was told its
-address; watched files that change; a job that ends; an end of the stack. `points` says how many answers and wishes
-pass between core and host in it; `run` breaks some of them and expects the world to come to rest where it
-should, with every promise kept on the way.
+adds one that waits for the GPUs of one that is removed, changes two that run on over it and one that is replaced, with
+a dependent that was told its address; watched files that change; a job that ends; an end of the stack. `points`
+says how many answers and wishes pass between core and host in it; `run` breaks some of them and expects the world to
+come to rest where it should, with every promise kept on the way.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FIRST = (
     "server db ports=8000-8009 ready=http interval=5 stall=5 grace=1 backoff=0.2",
     "server api ports=8100-8109 ready=http needs=db:ready! uses=db interval=5 stall=5 grace=1 backoff=0.2",
     "job train needs=api:ready uses=api policy=on-failure max=3 grace=1 backoff=0.2",
-    "server gone grace=1 backoff=0.2",
+    "server gone grace=1 backoff=0.2 gpus=3",
     "server kept v=1 ports=8300-8309 grace=1 backoff=0.2 change=keep",
     "server told v=1 ready=http interval=5 stall=5 needs=kept:started hears=kept grace=1 backoff=0.2 change=signal",
     "server swap v=1 ports=8400-8409 ready=http interval=5 stall=5 grace=1 backoff=0.2 change=replace",
@@ -44,7 +44,7 @@ SECOND = (
     "server db ports=8000-8009 ready=http interval=5 stall=5 grace=1 backoff=0.2",
     "server api v=2 ports=8200-8209 ready=http needs=db:ready! uses=db interval=5 stall=5 grace=1 backoff=0.2",
     "job train needs=api:ready uses=api policy=on-failure max=3 grace=1 backoff=0.2",
-    "server new ports=8100-8109 needs=db:started grace=1 backoff=0.2",
+    "server new ports=8100-8109 needs=db:started grace=1 backoff=0.2 gpus=2?",
     "server kept v=2 ports=8305-8319 grace=1 backoff=0.2 change=keep",
     "server told v=2 ready=http interval=5 stall=5 needs=kept:started hears=kept grace=1 backoff=0.2 change=signal",
     "server swap v=2 ports=8400-8409 ready=http interval=5 stall=5 grace=1 backoff=0.2 change=replace",

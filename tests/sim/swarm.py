@@ -33,6 +33,7 @@ NAMES = "abcdefgh"
 REST_S = 900.0
 """Virtual seconds after which a world without faults must have come to rest."""
 PORTS = range(8000, 8012)
+FEW_PORTS = range(8000, 8005)
 ENVIRONMENTS = ("e0", "e1", "e2", "e3")
 
 
@@ -73,8 +74,11 @@ class Schedule(Struct, dict=True):
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
+        self.hostile = random.Random(f"hostile {self.seed}").random() < 0.25
+        """Much goes wrong, and there is too little for all. Drawn apart, so that the other worlds are what they were."""
         self.faults = self._faults()
-        self.with_gpus = random.Random(self.seed).random() < 0.1
+        self.with_gpus = self.hostile or random.Random(self.seed).random() < 0.5
+        self.ports = FEW_PORTS if self.hostile else PORTS
         self.malice = self.rng.choice((0.0, 0.1, 0.3, 0.6))
         self.benign = False
         self.rev = 0
@@ -91,7 +95,7 @@ class Schedule(Struct, dict=True):
 
     def _faults(self) -> RandomFaults:
         rng = self.rng
-        level = rng.choice((0.0, 0.0, 0.02, 0.1, 0.3))
+        level = rng.choice((0.05, 0.05, 0.2, 0.4, 0.6) if self.hostile else (0.0, 0.0, 0.02, 0.1, 0.3))
         return RandomFaults(
             rng,
             lose=level * rng.random(),
@@ -138,7 +142,7 @@ class Schedule(Struct, dict=True):
         kind = rng.choice(("server", "server", "job"))
         words = [kind, name, f"v={rng.randrange(3)}"]
         if rng.random() < 0.4:
-            low = rng.choice(PORTS)
+            low = rng.choice(self.ports)
             words.append(f"ports=main:{low}-{low + rng.choice((0, 0, 2, 6))}")
         if needs := self._needs(earlier):
             words.append(f"needs={','.join(needs)}")
@@ -173,7 +177,7 @@ class Schedule(Struct, dict=True):
     def _gpus(self, name: str) -> list[str]:
         """Drawn apart from all else, so that what other seeds found is found again."""
         rng = random.Random(f"{self.seed} {self.rev} {name}")
-        if rng.random() < 0.7 or not self.with_gpus:
+        if rng.random() < (0.4 if self.hostile else 0.7) or not self.with_gpus:
             return []
         some = rng.choice(("1", "1", "2", "3", "@0", "@1,@3"))
         return [f"gpus={some}{rng.choice(('', '?', '?'))}"]
@@ -201,7 +205,7 @@ class Schedule(Struct, dict=True):
         that is refused. Or, now and then, the plan at once."""
         changed, world, old = self._edited(), self.world, self.stack
         fact = self._apply(changed)
-        if self.rng.random() < 0.4 or world.host.away:
+        if self.rng.random() < (0.15 if self.hostile else 0.4) or world.host.away:
             world.step(fact)
         elif not world.apply(fact.plan, fact.goals):
             self.stack = old
@@ -346,12 +350,7 @@ class Schedule(Struct, dict=True):
                 break
             if world.now > until:
                 raise Broken("the world does not come to rest: " + "; ".join(why))
-        self._rests()
-
-    def _rests(self) -> None:
-        """A step without facts wishes nothing new."""
-        if extra := self.world.engine.step(self.world.now, []):
-            raise Broken(f"a step without facts wishes {extra}")
+        world.checks.nothing_is_forgotten()
 
     def _close(self) -> None:
         world, engine = self.world, self.world.engine

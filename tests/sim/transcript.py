@@ -32,6 +32,8 @@ def wish_line(wish: Wish) -> str | None:
             return "-> release " + ", ".join(f"{x.service}.{x.name} {x.number}" for x in wish.leases)
         case w.Prepare():
             return f"-> prepare {wish.environment.folder}"
+        case w.AbandonPorts():
+            return f"-> abandon lease {wish.batch}"
         case w.Abandon():
             return f"-> abandon {wish.request}"
         case w.Forget():

@@ -6,13 +6,9 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from launchpad.core.changes import gets_replacement, runs_on
 from launchpad.core.engine import Engine
-from launchpad.core.facts import Adopted, Exited, Fact, PlanApplied, PortsLeased, PortsRefused, Remembered
-from launchpad.core.gpus import needed_first
-from launchpad.core.identity import fits
-from launchpad.core.model import OnChange, Phase, Plan, PortRequest
-from launchpad.core.ports import avoiding, for_replacement
+from launchpad.core.facts import Adopted, Exited, Fact, PlanApplied, PortsLeased, PortsRefused
+from launchpad.core.model import Phase, Plan, PortRequest
 from launchpad.core.state import Unit
 from launchpad.core.wishes import HostWish, LeasePorts, Note, Wish
 from launchpad.hosts.sim import Behave, Faults, SimHost, steady
@@ -65,26 +61,17 @@ class World:
     def apply(self, plan: Plan, goals: tuple[tuple[str, bool], ...] = ()) -> bool:
         """As the runtime does it: what the new plan needs besides is leased first; False if that is refused, and
         then nothing is changed."""
-        state, units, leases = self.engine.state, self.engine.units, self.engine.state.leases
-        known = [s for s in plan.services if s.name in units]
-        replaced = [s for s in known if gets_replacement(units[s.name], s)]
-        as_it_is = [s for s in known if s.on_change is OnChange.REPLACE and runs_on(units[s.name], s)]
-        requests = tuple(
-            avoiding(state, port)
-            for service in plan.services
-            if service not in as_it_is and (service.name not in units or units[service.name].goal)
-            for port in needed_first(units.get(service.name), service)
-            if not fits(leases.get((service.name, port.name)), port)
-        )
-        requests += tuple(
-            for_replacement(state, port) for service in replaced for port in needed_first(None, service)
-        )
-        answer = self.lease(requests) if requests else None
-        if isinstance(answer, PortsRefused):
-            return False
-        if answer is not None:
-            answer = replace(answer, beside=tuple(service.name for service in replaced))
-        self.step(*([answer] if answer is not None else []), PlanApplied(plan, goals))
+        requests, leased = self.engine.needed_first(plan, goals), ()
+        while requests and not leased:
+            answer = self.lease(requests)
+            if isinstance(answer, PortsLeased):
+                beside = tuple({port.service: None for port in requests if port.beside})
+                leased = (replace(answer, beside=beside),)
+            elif (left := self.engine.without_what_it_frees(plan, requests, answer.refusals)) is None:
+                return False
+            else:
+                requests = left
+        self.step(*leased, PlanApplied(plan, goals))
         return True
 
     def step(self, *facts: Fact) -> None:
@@ -121,7 +108,7 @@ class World:
         """The supervisor dies and another takes over: plan, survey and goals in one step."""
         before = self.engine.units
         found: list[Fact] = sorted(self.host.survey(), key=lambda fact: isinstance(fact, Exited))
-        remembered = self._remembered()
+        remembered = self.engine.remembered(self.now)
         self.inbox.clear()
         self.epoch += 1
         self.engine = Engine(self.epoch, tuple(self.engine.state.known_ports.values()))
@@ -137,13 +124,6 @@ class World:
             unit is not None and unit.attempt == fact.attempt and unit.service.digest == fact.identity.digest
         )
         return replace(fact, was=unit.service if unit is not None and known else None)
-
-    def _remembered(self) -> list[Fact]:
-        """What the runtime keeps for the next supervisor."""
-        units = [u for u in self.engine.units.values() if not u.removed and u.phase is not Phase.FAILED]
-        return [
-            Remembered(unit.name, unit.restarts, tuple(self.now - at for at in unit.deaths)) for unit in units
-        ]
 
     def remark(self, text: str) -> None:
         """A line of its own in the transcript."""

@@ -2,7 +2,7 @@
 
 stack / reload      the stack from now on, one indented line for each service (`tests.sim.notation`);
                     what is new is wanted up
-apply               the same as the runtime does it: ports that it needs besides are leased first
+apply               the same as the runtime does it: ports that it needs besides are leased first, or it is refused
 behave NAME …       what its processes are going to do (`launchpad.hosts.sim.Behaviour`)
 run S · at T CMD    let S seconds pass · let time pass until T, then do CMD
 ready, unready, sick, well, busy, still NAME       by hand, to the latest process (or `NAME#N`: of that attempt)
@@ -82,9 +82,12 @@ class Teller:
         if command == "at":
             self.world.run(float(args[0]))
             command, *args = args[1:]
+        before = self.stack
         if body:
             self.stack = body
-        self._act(command, args)
+        if not self._act(command, args):
+            self.stack = before
+            self.lines.append("refused, nothing is changed")
         while self.world.inbox:
             self.world.step()
         self.world.run(self.world.now)
@@ -92,13 +95,14 @@ class Teller:
         if command in ("ps", "verdict"):
             self.lines += self._ps() if command == "ps" else [str(self.world.engine.verdict())]
 
-    def _act(self, command: str, args: list[str]) -> None:
+    def _act(self, command: str, args: list[str]) -> bool:
+        """False if it was refused."""
         world = self.world
         if command in ("stack", "reload"):
             world.step(self._plan())
         elif command == "apply":
             fact = self._plan()
-            assert world.apply(fact.plan, fact.goals), "refused"
+            return world.apply(fact.plan, fact.goals)
         elif command == "behave":
             self.behaviours[args[0]] = notation.behaviour(["ready_s=never", "leaves_s=0.1", *args[1:]])
         elif command == "run":
@@ -116,6 +120,7 @@ class Teller:
             world.step(KillAsked())
         elif command not in ("ps", "verdict"):
             self._to_the_host(command, args)
+        return True
 
     def _plan(self) -> PlanApplied:
         self.rev += 1

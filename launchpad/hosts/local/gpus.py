@@ -42,7 +42,8 @@ class Granted(Struct, frozen=True):
 
 
 class Gpus:
-    """`tell` is told `GpusFreed`, once after each request that waits, when it may be worth asking again."""
+    """`tell` is told `GpusFreed`, once after requests that wait, when it may be worth asking again: whatever else is
+    asked meanwhile."""
 
     def __init__(self, run_id: str, memory: GpuMemory, tell: Tell) -> None:
         self._run_id, self._memory, self._tell_out = run_id, memory, tell
@@ -52,7 +53,7 @@ class Gpus:
         self._claims: dict[str, socket.socket] = {}
         self._let_go: dict[str, gpu_claim.Holder | None] = {}
         """A moment ago, and who had made the claim."""
-        self._watching: list[socket.socket] = []
+        self._watching: dict[str, socket.socket] = {}
         self._again: asyncio.TimerHandle | None = None
 
     async def lease(self, requests: Sequence[PortRequest], preferred: Iterable[Lease]) -> Granted:
@@ -67,7 +68,6 @@ class Gpus:
         if gpus is None:
             why = "there is no NVIDIA driver here that tells of GPUs (NVML)"
             return Granted(refused=refusals(requests, (why,), unknown=True))
-        self._stop_watching()
         await self._settled()
         async with _turn():
             return self._lease(requests, gpus, preferred)
@@ -98,17 +98,17 @@ class Gpus:
     def _told(self, found: Assigned, gpus: Sequence[Gpu]) -> tuple[tuple[Refusal, ...], tuple[Refusal, ...]]:
         if not found.refused and not found.waiting:
             return (), ()
-        own = {
-            gpu.name: f"asked for by `{one.service}` of this stack"
-            for one, gpu in found.tried.items()
-            if one not in found.refused
-        }
-        own |= {lease.gpu: f"service `{lease.service}` of this stack" for lease in self.held}
+        asked = {gpu.name: one.service for one, gpu in found.tried.items() if one not in found.refused}
+        have = {lease.gpu: lease.service for lease in self.held}
+        own = {gpu: f"asked for by `{service}` of this stack" for gpu, service in asked.items()}
+        own |= {gpu: f"service `{service}` of this stack" for gpu, service in have.items()}
         others = registrations(dead=True)
         others = [one for one in others if one.run_id != self._run_id]
         now = gpu_holders.notes(found.refused, gpus, own, others, time.time())
         later = gpu_holders.notes(found.waiting, gpus, own, others, None)
-        return refusals(found.refused, now, never=found.never), refusals(found.waiting, later)
+        owners = {**asked, **have}
+        refused = refusals(found.refused, now, never=found.never, gpus=gpus, owners=owners)
+        return refused, refusals(found.waiting, later)
 
     def _kept(self, request: PortRequest) -> Lease | None:
         for lease in self.held:
@@ -179,13 +179,13 @@ class Gpus:
         full = [Gpu(gpu.number, gpu.name, gpu.memory, gpu.memory) for gpu in gpus]
         names = [gpu.name for gpu in full if any(suits(one, gpu) for one in waiting)]
         silent = False
-        for name in (one for one in names if one not in self._claims):
+        for name in (one for one in names if one not in self._claims and one not in self._watching):
             if (sock := _watched(name)) is None:
                 silent = True
             else:
-                self._watching.append(sock)
+                self._watching[name] = sock
                 self._loop.add_reader(sock, self._tell)
-        if silent:
+        if silent and self._again is None:
             self._again = self._loop.call_later(LOOK_AGAIN_S, self._tell)
 
     def _tell(self) -> None:
@@ -196,10 +196,10 @@ class Gpus:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        for sock in self._watching:
+        for sock in self._watching.values():
             self._loop.remove_reader(sock)
             sock.close()
-        self._watching = []
+        self._watching.clear()
 
 
 def _lease(request: PortRequest, gpu: Gpu) -> Lease:

@@ -17,7 +17,7 @@ from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
 from launchpad.core.model import Launch, Lease, Sink
-from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, ReleasePorts, Sample, Signal, Spawn
+from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, Sample, Signal, Spawn
 from launchpad.hosts.base import Tell
 from launchpad.hosts.local import barred, descriptors, process, spawn
 from launchpad.hosts.local.adopt import running_of
@@ -89,8 +89,8 @@ class LocalHost:
             Probe: self._probe,
             Sample: self._sample,
             LeasePorts: lambda wish: self._chores.start(self._lease(wish)),
-            ReleasePorts: lambda wish: self._ports.release(wish.leases),
             Forget: lambda wish: self._ledger.drop_done(wish.service),
+            **self._ports.does,
             **self._environments.does,
         }
 
@@ -202,11 +202,12 @@ class LocalHost:
             run_id=found.record.run_id,
             known=found.members,
         )
-        if running.exited and not found.members:
+        gone = running.exited and not found.members
+        gpus = () if gone else launch.gpus
+        self._ports.adopt((*launch.ports, *gpus), launch.handovers, found.claims)
+        if gone:
             self._forget(running.attempt)
-            return
-        self._ports.adopt((*launch.ports, *launch.gpus), launch.handovers, found.claims)
-        if running.pidfd is None:
+        elif running.pidfd is None:
             self._watch_unwatched()
         elif not running.exited:
             self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
@@ -394,4 +395,6 @@ class LocalHost:
         return self._ports.holds(leases)
 
     async def _lease(self, wish: LeasePorts) -> None:
-        self._tell(await self._ports.lease(wish))
+        answer = await self._ports.lease(wish)
+        if answer is not None:
+            self._tell(answer)

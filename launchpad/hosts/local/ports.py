@@ -22,10 +22,11 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from launchpad.core.facts import PortsLeased, PortsRefused, Refusal
 from launchpad.core.model import Handover, Lease, PortRequest
-from launchpad.core.wishes import LeasePorts
+from launchpad.core.wishes import AbandonPorts, LeasePorts, ReleasePorts
 from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.gpus import Gpus
 from launchpad.hosts.local.port_hold import Hold, Taken, listens
@@ -73,6 +74,14 @@ class Ports:
         self._gpus = gpus or Gpus(run_id, GpuMemory(), lambda fact: None)
         self._freed: dict[int, tuple[str, float]] = {}
         self._allocating = asyncio.Lock()
+        self._granted: tuple[int, tuple[Lease, ...]] = (0, ())
+        """The latest request of the core, and what it got that was not held before and nobody else was told of."""
+        self._abandoned = 0
+        """Requests of the core up to this one are answered to nobody."""
+        self.does: dict[type, Callable[[Any], None]] = {
+            ReleasePorts: lambda wish: self.release(wish.leases),
+            AbandonPorts: lambda wish: self.abandon(wish.batch),
+        }
         self._looking: asyncio.TimerHandle | None = None
         self._look_s = FIRST_LOOK_S
         self._retaking: dict[Lease, asyncio.TimerHandle] = {}
@@ -80,28 +89,47 @@ class Ports:
 
     # -- leases ------------------------------------------------------------------------------------
 
-    async def lease(self, wish: LeasePorts) -> PortsLeased | PortsRefused:
-        """All that is asked for, or nothing and for every number of a range that is full who has it."""
+    async def lease(self, wish: LeasePorts) -> PortsLeased | PortsRefused | None:
+        """All that is asked for, or nothing and for every number of a range that is full who has it. None where nobody
+        waits for it any more."""
         async with self._allocating, _turn():
-            granted = await self._gpus.lease([one for one in wish.requests if one.gpu], wish.preferred)
-            wanted = [one for one in wish.requests if one.gpu is None]
-            kept = {request: hold for request in wanted if (hold := self._fitting(request))}
-            asked = [request for request in wanted if request not in kept]
-            others = [one for one in registrations() if one.run_id != self._run_id]
-            search = Search(asked, wish.preferred, others, self._offset, self._quarantined)
-            found = search.run()
-            if found is None or granted.refused:
-                self._gpus.release(granted.new)
-                for hold in (found or {}).values():
-                    hold.close()
-                refused = tuple(self._refusal(r, search, others) for r in search.failed)
-                return PortsRefused(wish.batch, (*refused, *granted.refused))
-            self._holds.update((hold.lease, hold) for hold in found.values())
-            if found or granted.new:
-                self._register()
-            leases = {one: hold.lease for one, hold in {**kept, **found}.items()} | granted.leases
-            had = tuple(leases[one] for one in wish.requests if one in leases)
-            return PortsLeased(wish.batch, had, waiting=granted.waiting)
+            answer = await self._lease(wish)
+        if not 0 < wish.batch <= self._abandoned:
+            return answer
+        self.abandon(wish.batch)
+        return None
+
+    def abandon(self, batch: int) -> None:
+        """What this request of the core got is let go; also if it is to get it yet."""
+        self._abandoned = max(self._abandoned, batch)
+        if self._granted[0] == batch:
+            self.release(self._granted[1])
+
+    async def _lease(self, wish: LeasePorts) -> PortsLeased | PortsRefused:
+        granted = await self._gpus.lease([one for one in wish.requests if one.gpu], wish.preferred)
+        wanted = [one for one in wish.requests if one.gpu is None]
+        kept = {request: hold for request in wanted if (hold := self._fitting(request))}
+        asked = [request for request in wanted if request not in kept]
+        others = [one for one in registrations() if one.run_id != self._run_id]
+        search = Search(asked, wish.preferred, others, self._offset, self._quarantined)
+        found = search.run()
+        if found is None or granted.refused:
+            self._gpus.release(granted.new)
+            for hold in (found or {}).values():
+                hold.close()
+            refused = tuple(self._refusal(r, search, others) for r in search.failed)
+            return PortsRefused(wish.batch, (*refused, *granted.refused))
+        self._holds.update((hold.lease, hold) for hold in found.values())
+        new = (*(hold.lease for hold in found.values()), *granted.new)
+        if found or granted.new:
+            self._register()
+        leases = {one: hold.lease for one, hold in {**kept, **found}.items()} | granted.leases
+        had = tuple(leases[one] for one in wish.requests if one in leases)
+        if wish.batch > 0:
+            self._granted = (wish.batch, new)
+        else:  # the plan that this is for is told of these
+            self._granted = (self._granted[0], tuple(one for one in self._granted[1] if one not in had))
+        return PortsLeased(wish.batch, had, waiting=granted.waiting)
 
     def adopt(
         self,
