@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -161,6 +162,21 @@ def _begin(file: Path) -> Span:
 def names(folder: Path | None = None) -> dict[str, Path]:
     """Every recipe by name, with its file: launchpad's own, and those of a team in `folder`, which win."""
     found = {file.stem: file for file in sorted(PACKAGED.glob("*.yaml")) if file.name != SHARED}
-    if folder is not None and os.path.isdir(folder):
-        found.update({file.stem: file for file in sorted(folder.glob("*.yaml")) if NAME.match(file.stem)})
+    if folder is not None:
+        found.update(_of_team(folder))
     return dict(sorted(found.items()))
+
+
+def listed(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Those that a whole stack may use, by name: of launchpad and of the first folder, which is the stack's own, and
+    what the folders of other files have, of whatever name."""
+    found = list(names(folders[0]).items())
+    for folder in folders[1:]:
+        found += _of_team(folder).items()
+    return sorted(found, key=lambda one: one[0])
+
+
+def _of_team(folder: Path) -> dict[str, Path]:
+    if not os.path.isdir(folder):
+        return {}
+    return {file.stem: file for file in sorted(folder.glob("*.yaml")) if NAME.match(file.stem)}
