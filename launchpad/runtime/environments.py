@@ -6,13 +6,13 @@ Decides which those are, and what is said of one that could not be made. Refuses
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from launchpad.core.facts import PrepareFailed
 from launchpad.core.model import Environment, OnChange, Service
 from launchpad.errors import Diagnostic, Label
+from launchpad.hosts.local import environment_folder as disk
 
 if TYPE_CHECKING:
     from launchpad.plan.read import Goals, Reading
@@ -30,7 +30,7 @@ def not_made(
     wanted = service.prepare
     assert wanted is not None
     label = place(service.name, "requirements") or place(service.name)
-    log = os.path.relpath(f"{wanted.folder}.log", wanted.working_dir)
+    log = disk.shown(disk.log(wanted.folder), wanted.folder)
     return Diagnostic(
         NOT_MADE,
         f"the environment of `{service.name}` could not be made",

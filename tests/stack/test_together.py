@@ -131,12 +131,31 @@ def test_paths_of_an_environment_are_those_of_the_file_that_says_them(folder: Pa
     (infra / "bin").mkdir(parents=True)
     (infra / "bin/python").touch()
     (infra / "bin/python").chmod(0o755)
-    made = loaded(folder, "include: ../infra/a.yaml\n", files).made
+    found = loaded(folder, "include: ../infra/a.yaml\n", files)
+    made = found.made
+    for name in ("file", "list"):  # an installer takes `./package` in a file from where it is started
+        environment = environment_of(found, name)
+        assert environment is not None
+        assert environment.working_dir == str(infra)
     assert made["file"].lines == (f"-r {infra}/req.txt",)
     assert made["file"].link == str(infra / ".venv")
     assert made["list"].lines == (f"-r {infra}/req.txt", f"{infra}/wheel", "torch")
     assert made["list"].python.program == str(infra / "bin/python")
     assert [path for path, _ in made["list"].files] == [str(infra / "req.txt")]
+
+
+def test_one_environment_for_two_files_that_ask_for_the_same(folder: Path) -> None:
+    """Unless they name files, in which a path may mean another one."""
+    files = {"../infra/a.yaml": "servers: {b: {command: x, requirements: [one]}}\n", "../infra/r.txt": "one\n"}
+    text = "include: ../infra/a.yaml\nservers: {a: {command: x, requirements: [one]}}\n"
+    found = loaded(folder, text, files)
+    first, second = (environment_of(found, name) for name in "ab")
+    assert (first and first.folder) == (second and second.folder)
+    files["../infra/a.yaml"] = "servers: {b: {command: x, requirements: r.txt}}\n"
+    text = "include: ../infra/a.yaml\nservers: {a: {command: x, requirements: ../infra/r.txt}}\n"
+    found = loaded(folder, text, files)
+    first, second = (environment_of(found, name) for name in "ab")
+    assert (first and first.folder) != (second and second.folder)
 
 
 @pytest.mark.parametrize("more", ["", ", venv: .venv"], ids=["a place of launchpad's own", "a place"])

@@ -119,6 +119,11 @@ def log(folder: str) -> str:
     return f"{folder}.log"
 
 
+def shown(path: str, folder: str) -> str:
+    """As people are told of it: from the folder of the stack whose environments `folder` is among."""
+    return os.path.relpath(path, Path(folder).parents[2])
+
+
 def wipe(folder: str) -> None:
     """The mark goes first: what is half taken away does not count. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):

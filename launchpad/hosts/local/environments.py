@@ -89,7 +89,7 @@ class Environments:
         self._links[wanted.link] = None
         await self._hold(wanted.folder)
         if not await asyncio.to_thread(_is_there, wanted):
-            title = os.path.relpath(wanted.link, wanted.working_dir)
+            title = disk.shown(wanted.link, wanted.folder)
 
             def progress(text: str) -> None:
                 self._tell(Preparing(request, f"making {title}: {text}"))
