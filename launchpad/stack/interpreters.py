@@ -55,11 +55,10 @@ def _version(version: str, environ: Mapping[str, str], uv: str) -> Interpreter |
     running = ".".join(map(str, sys.version_info[:3]))
     if f"{running}.".startswith(f"{version}."):
         return Interpreter(version, sys.executable)
-    for program in _places(version, environ):
-        if os.access(program, os.X_OK):
-            return Interpreter(version, program)
-    if uv:
-        return Interpreter(version, version)
+    found = [program for program in _places(version, environ) if os.access(program, os.X_OK)]
+    programs = [program for program in found if not _is_script(program)]
+    if programs or uv or found:
+        return Interpreter(version, programs[0] if programs else version if uv else found[0])
     return error(
         INTERPRETER,
         f"there is no Python {version} on this machine",
@@ -68,6 +67,15 @@ def _version(version: str, environ: Mapping[str, str], uv: str) -> Interpreter |
         ),
         hint="install `uv`, which gets it by itself: `pip install uv`",
     )
+
+
+def _is_script(program: str) -> bool:
+    """A shim, as pyenv and others put them on PATH: it may well say that there is no such version."""
+    try:
+        with open(program, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def _places(version: str, environ: Mapping[str, str]) -> Iterator[str]:
