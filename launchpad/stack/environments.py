@@ -101,6 +101,12 @@ class Made:
     link: str | None
     base: str = ""
 
+    @property
+    def shape(self) -> Mapping[str, object]:
+        """All that makes it another one."""
+        files = {"files": self.files, **({"base": self.base} if self.base else {})}
+        return {"lines": self.lines, "python": self.python.asked, **files}
+
 
 @dataclass
 class Environments:
@@ -139,7 +145,7 @@ class Environments:
     def _agree(self, one: _Asked, made: Made, known: dict[str, tuple[_Asked, Made]]) -> None:
         assert made.link is not None
         other, before = known.setdefault(made.link, (one, made))
-        if replace(before, uv=made.uv) != made:
+        if before.shape != made.shape:
             message = f"`{one.name}` and `{other.name}` want different things in one environment"
             hint = (
                 "give each a `venv` of its own, or leave `requirements` out of one of them: it shares it then"

@@ -51,7 +51,8 @@ def changes(before: Snapshot | None, after: Snapshot, now: float) -> list[Change
 
 def _at(old: ServiceView | None, view: ServiceView, now: float) -> float:
     """A state has its own time; another reason for the same state is news of this moment."""
-    return now if old is not None and old.since == view.since else view.since or now
+    is_same = old is not None and (old.state, old.attempt) == (view.state, view.attempt)
+    return now if is_same else view.since or now
 
 
 def _difference(old: ServiceView | None, view: ServiceView) -> tuple[str, int]:
