@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from signal import Signals
 from typing import Any
 
 from launchpad.plan.build import restart
@@ -123,7 +124,7 @@ def service_as_written(loaded: Loaded, name: str, one: Server | Job, shown: Show
         "ready": _check(one.ready, shown) if one.ready else None,
         "alive": _check(one.alive, shown) if one.alive else None,
         "restart": {"policy": policy.policy},
-        "stop_signal": one.stop_signal,
+        "stop_signal": Signals(one.stop_signal).name,
         "stop_grace": f"{one.stop_grace:g}s",
         "environment": _environment(loaded, name, shown),
         "inherit_env": list(one.inherit_env) if isinstance(one.inherit_env, tuple) else one.inherit_env,
@@ -192,7 +193,7 @@ def _sink(sink: Sink, shown: Shown) -> Any:
 
 
 def _change(change: OnChange) -> Any:
-    return {"signal": change.signal} if change.action == "signal" else change.action
+    return {"signal": Signals(change.signal).name} if change.action == "signal" else change.action
 
 
 def _check(check: Alive, shown: Shown) -> dict[str, Any]:
