@@ -48,5 +48,7 @@ def command(
 
 
 def _only(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    groups = {key: {name: one for name, one in content.get(key, {}).items() if name in names} for key in GROUPS}
+    groups = {
+        key: {name: one for name, one in content.get(key, {}).items() if name in names} for key in GROUPS
+    }
     return {key: group for key, group in groups.items() if group}

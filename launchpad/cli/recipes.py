@@ -86,7 +86,9 @@ def _recipes(folders: Sequence[Path], names: tuple[str, ...]) -> Iterator[Found]
 def _page(recipe: Recipe) -> Iterator[str]:
     head = recipe.head
     yield f"{recipe.name}: {head.title}"
-    where = "comes with launchpad" if recipe.packaged else f"{recipe.file}, for the stack files beside `recipes/`"
+    where = (
+        "comes with launchpad" if recipe.packaged else f"{recipe.file}, for the stack files beside `recipes/`"
+    )
     yield f"  {where}; for a {' or a '.join(head.kinds)}"
     for key, asked in (("model", head.model), ("args", head.args)):
         if asked is not None:

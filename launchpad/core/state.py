@@ -39,6 +39,8 @@ class Sight:
     first_at: float
     last_at: float
     count: int = 1
+    sure: bool = False
+    """It is no passing state of a start: people are told."""
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
 from launchpad.core.holds import blocked_by
-from launchpad.core.model import Check, CheckKind, Outcome, Phase
-from launchpad.core.probes import SURE
+from launchpad.core.model import Check, CheckKind, Outcome, Phase, Ref
+from launchpad.core.render import address
 from launchpad.core.state import Unit
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
@@ -84,7 +84,7 @@ def _labels(label: Label | None) -> tuple[Label, ...]:
 def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
     """A warning while there is still hope."""
     last = unit.sights[-1] if unit.sights else None
-    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < SURE:
+    if last is None or not last.sure:
         return None
     code, title = (
         ("E403", f"another program answers where `{unit.name}` should")
@@ -198,8 +198,14 @@ def _awaited(check: Check | None) -> str:
 
 
 def _address_hint(unit: Unit) -> str:
-    host = unit.service.host
-    return f"let it listen on {host}, for instance with `--host ${{self.host}} --port ${{self.port}}`"
+    told = any(
+        isinstance(part, Ref) and part.form == "port" for text in unit.service.command for part in text
+    )
+    how = "" if told else ", for instance with `--host ${self.host} --port ${self.port}`"
+    leases = unit.identity.leases if unit.identity is not None else ()
+    ports = [lease for lease in leases if (lease.service, lease.name) == (unit.name, "main")]
+    where = address(unit.service.host, ports[0].number) if ports else unit.service.host
+    return f"let it listen on {where}{how}"
 
 
 def _ready_hint(unit: Unit) -> str:

@@ -146,7 +146,10 @@ def test_paths_of_an_environment_are_those_of_the_file_that_says_them(folder: Pa
 
 def test_one_environment_for_two_files_that_ask_for_the_same(folder: Path) -> None:
     """Unless they name files, in which a path may mean another one."""
-    files = {"../infra/a.yaml": "servers: {b: {command: x, requirements: [one]}}\n", "../infra/r.txt": "one\n"}
+    files = {
+        "../infra/a.yaml": "servers: {b: {command: x, requirements: [one]}}\n",
+        "../infra/r.txt": "one\n",
+    }
     text = "include: ../infra/a.yaml\nservers: {a: {command: x, requirements: [one]}}\n"
     found = loaded(folder, text, files)
     first, second = (environment_of(found, name) for name in "ab")
