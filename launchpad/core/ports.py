@@ -200,8 +200,7 @@ def refused(state: State, fact: PortsRefused, now: float) -> None:
         waits = unit.wanted and unit.phase is Phase.IDLE
         if waits and any((p.service, p.name, p.beside) in asked for p in missing_ports(state, unit)):
             failed = True
-            others = "ports" if "no free port" in said.values() else "GPUs"
-            text = said.get(unit.name, f"{others} were refused")
+            text = said.get(unit.name) or "; ".join(f"{what} for `{name}`" for name, what in said.items())
             unit.refused_at, unit.last = now, Outcome("ports", now, None, text)
             unit.identity = wanted_identity(state, unit)
             moves.enter(state, unit, Phase.FAILED, now, text)

@@ -11,17 +11,7 @@ from dataclasses import dataclass, field
 
 from launchpad.core.facts import Refusal
 from launchpad.core.model import Lease, PortRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """`number` on its machine, `name` as CUDA knows it; bytes of `memory` in all and `free` now (0: not known)."""
-
-    number: int
-    name: str
-    memory: int = 0
-    free: int = 0
-
+from launchpad.hosts.gpu_asked import Gpu, as_written, in_words, name_of, suits
 
 Found = dict[PortRequest, Gpu]
 Take = Callable[[Gpu], bool]
@@ -92,8 +82,9 @@ def refusals(
     *,
     unknown: bool = False,
     never: Sequence[PortRequest] = (),
+    own: bool = False,
 ) -> tuple[Refusal, ...]:
-    """Each with who has what."""
+    """Each with who has what. `own`: the stack itself has what would do."""
     listed = list(requests)
     return tuple(
         Refusal(
@@ -104,6 +95,9 @@ def refusals(
             notes,
             one.beside,
             gpus=len(_all_of(one, listed)),
+            what=in_words(_all_of(one, listed)),
+            written=as_written(_all_of(one, listed)),
+            own=own,
             unknown=unknown,
             never=one in never,
         )
@@ -129,22 +123,13 @@ def _search(
     return found, failed
 
 
-def suits(request: PortRequest, gpu: Gpu) -> bool:
-    """Whether it is what is asked for, whoever has it."""
-    need = request.gpu
-    assert need is not None
-    if gpu.number in request.avoid or need.memory > gpu.free:
-        return False
-    return request.low <= gpu.number <= request.high and need.device in ("", gpu.name)
-
-
 def _strictness(request: PortRequest) -> tuple[bool, int]:
     assert request.gpu is not None
     return not _is_named(request), -request.gpu.memory
 
 
 def _is_named(request: PortRequest) -> bool:
-    return request.low == request.high or (request.gpu is not None and request.gpu.device != "")
+    return name_of(request) != ""
 
 
 def _waits(request: PortRequest) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from launchpad.core.facts import Refusal
 from launchpad.core.identity import fits
 from launchpad.core.model import Lease, PortRequest
-from launchpad.hosts.gpu_search import Gpu, assign, refusals
+from launchpad.hosts.gpu_asked import Gpu
+from launchpad.hosts.gpu_search import assign, refusals
 
 
 @dataclass

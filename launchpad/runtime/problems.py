@@ -129,16 +129,16 @@ def no_gpu(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
             consequence=consequence,
             hint="say it: `export LAUNCHPAD_GPUS=2x80GB`, or install the driver",
         )
-    some = "a GPU" if refusal.gpus == 1 else f"{refusal.gpus} GPUs"
-    few = "that this machine does not have" if refusal.never else "and not enough are free"
-    wait = f"to start once they are free: `gpus: {{count: {refusal.gpus}, wait: true}}`"
+    few = "which this machine does not have" if refusal.never else "and not enough are free"
+    wait = f"`gpus: {{{refusal.written or f'count: {refusal.gpus}'}, wait: true}}`"
+    when = "if what has them in this stack ends before" if refusal.own else "to start once they are free"
     return Diagnostic(
         "E320",
-        f"{whom} asks for {some}{'' if refusal.never else ','} {few}",
+        f"{whom} asks for {refusal.what}, {few}",
         labels=labels,
         notes=refusal.notes,
         consequence=consequence,
-        hint="" if refusal.never or refusal.low == refusal.high else wait,
+        hint="" if refusal.never else f"{when}: {wait}",
     )
 
 
@@ -271,6 +271,25 @@ def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     if running:
         parts.append("still running: " + ", ".join(f"`{name}`" for name in running))
     return "; ".join(parts)
+
+
+def not_up(engine: Engine, timeout_s: float, now: float) -> Diagnostic:
+    """`up --timeout`, and what is missing."""
+    missing = [u for u in engine.units.values() if u.wanted and u.phase not in (Phase.READY, Phase.DONE)]
+    return Diagnostic(
+        "E404",
+        f"the stack was not up within {timeout_s:g} s",
+        notes=tuple(f"`{unit.name}` {_where_it_stands(engine, unit, now)}" for unit in missing),
+        consequence="everything was stopped",
+    )
+
+
+def _where_it_stands(engine: Engine, unit: Unit, now: float) -> str:
+    held = "; ".join(hold.text for hold in engine.holds(unit.name, now))
+    if unit.phase is Phase.IDLE and held:
+        return held
+    seen = f": {unit.sights[-1].text}" if unit.phase is Phase.STARTING and unit.sights else ""
+    return f"is {unit.phase.value}{seen}"
 
 
 def _was_wanted(unit: Unit) -> bool:

@@ -41,7 +41,7 @@ from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
 from launchpad.runtime.picture import service_view
-from launchpad.runtime.problems import problem
+from launchpad.runtime.problems import not_up, problem
 from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
 
@@ -112,7 +112,7 @@ class Supervisor:
         held = takeover.held_fact(takeover.held(self.reading, self.names, before))
         self.driver.step(PlanApplied(self.reading.plan, goals), *held, *self._take_over())
         if self._timeout_s is not None:
-            self._loop.call_later(self._timeout_s, self._too_late)
+            self._loop.call_later(self._timeout_s, self._too_late, self._timeout_s)
 
     def _take_over(self) -> list[Fact]:
         """What an earlier supervisor left is this one's from now on."""
@@ -259,28 +259,10 @@ class Supervisor:
         self._journal.write([Event(now, "", "plan", whole), *found])
         self._ring()
 
-    def _too_late(self) -> None:
-        if self._verdict.phase != "starting":
-            return
-        waiting = [
-            u.name
-            for u in self.engine.units.values()
-            if u.wanted and u.phase not in (Phase.READY, Phase.DONE)
-        ]
-        self._extra = (
-            Diagnostic(
-                "E404",
-                f"the stack was not up within {self._timeout_s:g} s",
-                notes=tuple(self._where_it_stands(name) for name in waiting),
-                consequence="everything was stopped",
-            ),
-        )
-        self.driver.step(CloseAsked(1))
-
-    def _where_it_stands(self, name: str) -> str:
-        unit = self.engine.units[name]
-        seen = f": {unit.sights[-1].text}" if unit.phase == Phase.STARTING and unit.sights else ""
-        return f"`{name}` is {unit.phase.value}{seen}"
+    def _too_late(self, timeout_s: float) -> None:
+        if self._verdict.phase == "starting":
+            self._extra = (not_up(self.engine, timeout_s, self._loop.time()),)
+            self.driver.step(CloseAsked(1))
 
     # --- what people see ---------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from launchpad.core.facts import GpusFreed, Refusal
 from launchpad.core.identity import fits
 from launchpad.core.model import Lease, PortRequest
 from launchpad.hosts.base import Tell
-from launchpad.hosts.gpu_search import Assigned, Gpu, assign, refusals, suits
+from launchpad.hosts.gpu_asked import Gpu, suits
+from launchpad.hosts.gpu_search import Assigned, assign, refusals
 from launchpad.hosts.local import gpu_claim, gpu_holders
 from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.gpu_inventory import VARIABLE, NotUnderstood, simulated, visible
@@ -108,7 +109,9 @@ class Gpus:
         others = [one for one in others if one.run_id != self._run_id]
         now = gpu_holders.notes(found.refused, gpus, own, others, time.time())
         later = gpu_holders.notes(found.waiting, gpus, own, others, None)
-        return refusals(found.refused, now, never=found.never), refusals(found.waiting, later)
+        mine = all(gpu.name in own or gpu_claim.holder(gpu.name) is None for gpu in gpus)
+        refused = refusals(found.refused, now, never=found.never, own=mine)
+        return refused, refusals(found.waiting, later)
 
     def _kept(self, request: PortRequest) -> Lease | None:
         for lease in self.held:
