@@ -23,6 +23,8 @@ MASK = "********"
 OURS = ("LAUNCHPAD_STACK", "LAUNCHPAD_SERVICE")
 """Variables that mean something under launchpad only."""
 NOTHING = "E671"
+START_S = 3600
+"""Where a start has no `timeout`: nobody looks for signs of life there, and models load for minutes."""
 
 Where = Callable[[Ref], str]
 """The host at which whoever reads the text reaches a port."""
@@ -172,10 +174,18 @@ class Source:
             if name in OURS:
                 continue
             if name not in one.secrets:
-                found[name] = self.text(value, where)
+                found[name] = self._led(one, self.text(value, where))
             elif name not in from_files or not files:
                 self.leave(one.name, "environment", f"`{name}` is secret, and is not written down")
         return found
+
+    def _led(self, one: Service, text: str) -> str:
+        """By the link to its environment: the folder is another one when the requirements change, and the old one is taken
+        away."""
+        return text if one.prepare is None else text.replace(one.prepare.folder, one.prepare.link)
+
+    def has_venv(self, one: Service) -> bool:
+        return one.prepare is not None or self.written(one).venv is not None
 
     def _file_names(self, one: Service) -> set[str]:
         """Variables that come from env files."""
