@@ -55,6 +55,14 @@ def ask_again(state: State, now: float) -> None:
             state.wishes.append(Prepare(made.request, one))
 
 
+def needed_folders(state: State) -> Iterator[str]:
+    """Of everything that may be started as it is defined now, or as it waits to be."""
+    for unit in state.everyone():
+        for service in (unit.service, unit.pending):
+            if service is not None and service.prepare is not None:
+                yield service.prepare.folder
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     environment: Environment

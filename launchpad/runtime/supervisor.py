@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from launchpad.control.api import Event, Notice, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
+from launchpad.core.environments import needed_folders
 from launchpad.core.facts import (
     CloseAsked,
     Fact,
@@ -101,6 +102,7 @@ class Supervisor:
             trouble=self._on_trouble,
             fault=self._on_fault,
             keeper=keeper,
+            needed=lambda: needed_folders(self.engine.state),
         )
         self.driver.attach(self._host)
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
@@ -52,7 +52,8 @@ UNWATCHED_S = 0.05
 
 class LocalHost:
     """Has to be made within a running event loop. The state folders must exist or be possible to make.
-    `fault` is told of errors of launchpad itself, in what goes on beside the wishes."""
+    `fault` is told of errors of launchpad itself, in what goes on beside the wishes; `needed` are the folders of
+    environments that the stack is defined with."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class LocalHost:
         trouble: Callable[[str, str], None] | None = None,
         fault: Callable[[BaseException], None] = lambda error: None,
         keeper: Keeper | None = None,
+        needed: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
@@ -82,7 +84,7 @@ class LocalHost:
         gpus = Gpus(run_id, self._gpus, self._tell)
         self._ports = Ports(paths, stack_name, run_id, self._main_pid, gpus)
         self._ledger.claims = self._ports.claims
-        self._environments = Environments(self._tell, paths, run_id, fault)
+        self._environments = Environments(self._tell, paths, run_id, fault, needed)
         self._do: dict[type, Callable[[Any], None]] = {
             Spawn: self._spawn,
             Signal: self._signal,
@@ -288,6 +290,7 @@ class LocalHost:
         if running.notify is not None:
             close_notify(running.notify)
         self._ledger.gone(running, done=here.done)
+        self._environments.ended()
 
     def _children_ended(self) -> None:
         """SIGCHLD: for main processes without a pidfd, and for trees whose orphans are being waited for."""
