@@ -5,7 +5,7 @@ Decides words only. Every number in them was measured by the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
@@ -39,10 +39,21 @@ def problem(
     return _how_it_ended(engine, unit, unit.last, place, tail)
 
 
-def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+def _not_made(engine: Engine, unit: Unit, last: Outcome, place: Place) -> Diagnostic | None:
+    """Told once, by the first of those whose it is."""
+    wanted = unit.service.prepare
+    assert wanted is not None
+    same = [u for u in engine.units.values() if u.service.prepare == wanted and u.phase is Phase.FAILED]
+    names = [u.name for u in same if u.last is not None and u.last.kind == last.kind] or [unit.name]
+    if unit.name != names[0] and unit.name in names:
+        return None
+    why = _consequence(engine, names, "not started")
+    return environments.not_made(wanted, names, last.text, last.detail, place, why)
+
+
+def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic | None:
     if last.kind == "environment":
-        why = _consequence(engine, unit, "not started")
-        return environments.not_made(unit.service, last.text, last.detail, place, why)
+        return _not_made(engine, unit, last, place)
     tell = {"unready": _never_ready, "spawn": _not_started, "unknown": _unknown}.get(last.kind, _crashed)
     return tell(engine, unit, last, place, tail)
 
@@ -170,7 +181,7 @@ def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         labels=_labels(place(unit.name, "ready") or place(unit.name)),
         notes=_seen(unit, last),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "was waiting for it and was not started"),
+        consequence=_consequence(engine, [unit.name], "was waiting for it and was not started"),
         hint=_address_hint(unit) if elsewhere else _ready_hint(unit),
     )
 
@@ -222,7 +233,7 @@ def _not_started(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         labels=_labels(place(unit.name, "command")),
         notes=(last.detail,) if last.detail else (),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "not started"),
+        consequence=_consequence(engine, [unit.name], "not started"),
     )
 
 
@@ -242,7 +253,7 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
         labels=_labels(place(unit.name)),
         notes=tuple(notes),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "not started"),
+        consequence=_consequence(engine, [unit.name], "not started"),
     )
 
 
@@ -253,15 +264,17 @@ def _unknown(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
         labels=_labels(place(unit.name)),
         notes=("it ended while no supervisor lived, and nobody could write down how",),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "not started"),
+        consequence=_consequence(engine, [unit.name], "not started"),
         hint=f"`launchpad start {unit.name}` runs it again" if unit.is_job else "",
     )
 
 
-def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
-    """What did not happen because of it, and what goes on."""
+def _consequence(engine: Engine, names: Sequence[str], verb: str) -> str:
+    """What did not happen because of these, and what goes on."""
     waiting = [
-        u.name for u in engine.units.values() if _was_wanted(u) and blocked_by(engine.state, u, unit.name)
+        u.name
+        for u in engine.units.values()
+        if _was_wanted(u) and any(blocked_by(engine.state, u, name) for name in names)
     ]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []

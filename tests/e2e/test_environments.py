@@ -122,6 +122,28 @@ def test_what_cannot_be_made_is_told_with_the_installers_words(make_stack: Make)
     stack.down()
 
 
+def test_what_several_share_is_told_once(make_stack: Make) -> None:
+    """At the start, and by a change: one installer, one message, with all whose it is."""
+    text = """
+        defaults: {venv: .venv, requirements: [one]}
+        servers: {a: {command: PRETEND}, b: {command: PRETEND}, c: {command: PRETEND, depends_on: [b]}}
+        jobs: {late: {command: PRETEND, requirements: [], venv: .own, depends_on: [a]}}
+    """
+    stack = make_stack(text)
+    fake_installer(stack, "[ -e good ] && exit; echo no such thing; exit 1")
+    done = stack.up(check=1)
+    assert done.stderr.count("error[E508]") == 1
+    assert "error[E508]: the environment of `a`, `b` and `c` could not be made" in done.stderr
+    assert "not started: `late`" in done.stderr
+    (stack.folder / "good").touch()
+    stack.up()
+    (stack.folder / "good").unlink()
+    stack.write(text.replace("[one]", "[two]"))
+    done = stack.cli("reload", check=2)
+    assert done.stderr.count("error[E508]: the environment of `a`, `b` and `c` could not be made") == 1
+    stack.down()
+
+
 def test_no_port_no_environment(make_stack: Make) -> None:
     stack = two(make_stack, TWO + "      blocked: {command: PRETEND, port: 1}\n")
     stack.up(check=2)
