@@ -110,7 +110,7 @@ process that is started next."""
 TOP: dict[str, Effect] = {
     "name": Effect.NEXT_UP,
     "env_file": Effect.REPLACE,
-    "when_supervisor_dies": Effect.NEXT_UP,
+    "when_supervisor_dies": Effect.IN_PLACE,
     "include": Effect.NONE,
     "vars": Effect.NONE,
     "defaults": Effect.NONE,

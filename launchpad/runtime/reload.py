@@ -16,7 +16,7 @@ from launchpad.control.api import Reply
 from launchpad.core.model import Service
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import caution
-from launchpad.plan.diff import Change, lines
+from launchpad.plan.diff import Change, lines, of_stack
 from launchpad.plan.read import Goals, Reading
 from launchpad.runtime import effects
 from launchpad.runtime.apply import apply, goals_of
@@ -127,7 +127,7 @@ class Reloader:
         meaning, question = self._wanted(draft, body, names, retry=body.get("retry") is True)
         return Reply(
             True,
-            changes=lines(meaning.changes),
+            changes=self._said(meaning),
             diagnostics=() if question is None else (question,),
             effects=effects.views(meaning.changes),
         )
@@ -212,7 +212,10 @@ class Reloader:
         if draft.contents == self._applied or self._is_what_runs(meaning):
             self._applied = draft.contents
             self._options = replace(self._options, scaled=meaning.reading.loaded.scaled)
+            news = of_stack(supervisor.reading, meaning.reading)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
+            if news:
+                return supervisor.applied(f"{file} was applied", (*news, *lines(meaning.changes)))
             return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
         cut = any(caution.is_cut_within_a_line(*versions) for versions in self._before_and_now(draft))
@@ -269,7 +272,7 @@ class Reloader:
         """`options`: those that it was read with."""
         supervisor = self._supervisor
         keep = [one.service for one in meaning.changes if one.verb in effects.RUNS_ON]
-        said = lines(meaning.changes)
+        said = self._said(meaning)
 
         def tell() -> None:
             supervisor.applied(f"{self._options.file.name} was applied", said)
@@ -279,6 +282,9 @@ class Reloader:
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
         return said
+
+    def _said(self, meaning: _Meaning) -> tuple[str, ...]:
+        return lines(meaning.changes, of_stack(self._supervisor.reading, meaning.reading))
 
     def _remember(self, draft: Draft) -> None:
         self._files.update(dict.fromkeys(draft.inputs))

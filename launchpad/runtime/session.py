@@ -63,7 +63,7 @@ class Session:
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
         raise_limit()
-        self._keeper = Keeper(self.paths, ends_all=self._ends_all())
+        self._keeper = Keeper(self.paths, ends_all=self._ends_all(self.reading))
         in_order = False
         try:
             code, in_order = self._run()
@@ -74,11 +74,9 @@ class Session:
             else:
                 self._keeper.abandon()
 
-    def _ends_all(self) -> bool:
+    def _ends_all(self, reading: Reading) -> bool:
         """Whether nothing shall outlive the supervisor."""
-        return (
-            bool(self.options.job) or self._owner is not None or self.reading.when_supervisor_dies == "stop"
-        )
+        return bool(self.options.job) or self._owner is not None or reading.when_supervisor_dies == "stop"
 
     def _run(self) -> tuple[int, bool]:
         """The exit code, and whether nothing of the stack lives any more."""
@@ -109,6 +107,7 @@ class Session:
         )
         self.supervisor.asked = self.options.asked()
         self.supervisor.ends_with = self.options.until_exit
+        self.supervisor.guard = lambda reading: self._keeper.become(ends_all=self._ends_all(reading))
         self._group = cgroup.enter(self.supervisor.run_id)
         Interrupts(self.supervisor).install(self.loop)
         self.supervisor.start()

@@ -105,6 +105,8 @@ class Supervisor:
             needed=lambda: needed_folders(self.engine.state),
         )
         self.driver.attach(self._host)
+        self.guard: Callable[[Reading], None] = lambda reading: None
+        """Told what the stack is from now on: what becomes of it should this supervisor die."""
 
     def start(self) -> None:
         """Apply the plan; processes without needs have been started when this returns."""
@@ -367,6 +369,7 @@ class Supervisor:
     def adopt_reading(self, reading: Reading, names: tuple[str, ...]) -> None:
         """From now on the stack is this (see `apply.apply`, which makes sure that it can be)."""
         self.reading, self.names = reading, names
+        self.guard(reading)
         self._remember()
         self._route()
         self.on_adopted()
