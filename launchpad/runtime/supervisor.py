@@ -92,6 +92,8 @@ class Supervisor:
         self._found, self._alone, self._resumes = found or Survey(), alone, resumes
         self._stored = store.begin(paths, self.announce)
         self._before = self._stored.memory
+        self.watched: dict[str, str] = dict(self._before.watched) if self._before else {}
+        """How the files stand that services watch, as far as somebody has looked."""
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
         self.run_id = self._stored.run_id
         self._host = LocalHost(
@@ -167,7 +169,7 @@ class Supervisor:
         """Should this supervisor die, the next one goes on from here."""
         known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
         shift = time.time() - self._loop.time()
-        memory = takeover.remember(self.engine, shift, self.asked, self.reading)
+        memory = takeover.remember(self.engine, shift, self.asked, self.reading, self.watched)
         stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
         if stored != self._stored:
             self._save(stored)
@@ -246,10 +248,15 @@ class Supervisor:
         self.stale, self._unapplied = f"{text}: {how_far}; the stack runs as before", ()
         self.announce(f"{text}: {how_far}") if first else self._ring()
 
+    def watches(self, marks: dict[str, str]) -> None:
+        """So it stands now, and what was changed is told."""
+        self.watched = marks
+        self._remember()
+
     def watched_changed(self, files: dict[str, str]) -> None:
-        """Service → which of the files that it watches."""
+        """Service → what of the files that it watches, in words."""
         now = time.time()
-        self._journal.write([Event(now, name, "files", f"{text} changed") for name, text in files.items()])
+        self._journal.write([Event(now, name, "files", text) for name, text in files.items()])
 
     def announce(
         self, text: str, lines: tuple[str, ...] = (), diagnostics: tuple[Diagnostic, ...] = ()

@@ -127,7 +127,9 @@ def held_fact(names: tuple[str, ...]) -> list[Fact]:
     return [GoalsSet(tuple((name, False) for name in names))] if names else []
 
 
-def remember(engine: Engine, shift: float, asked: Asked, reading: Reading) -> Memory:
+def remember(
+    engine: Engine, shift: float, asked: Asked, reading: Reading, watched: Mapping[str, str]
+) -> Memory:
     """What the next supervisor has to know should this one die; `shift` makes the core's time seconds since the epoch."""
     units = [unit for unit in engine.units.values() if not unit.removed]
     return Memory(
@@ -141,6 +143,7 @@ def remember(engine: Engine, shift: float, asked: Asked, reading: Reading) -> Me
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
         asked=asked,
         scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.loaded.scaled),
+        watched=dict(watched) if asked.watch else {},
     )
 
 
