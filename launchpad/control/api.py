@@ -24,8 +24,8 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class HoldView:
-    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, order, backoff, goal, tree; of what runs:
-    stale, replace, watch."""
+    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, environment, order, backoff, goal, tree; of
+    what runs: stale, replace, watch, owner."""
 
     kind: str
     on: str

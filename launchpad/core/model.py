@@ -162,6 +162,8 @@ class Check:
     probe_timeout_s: float = 5.0
     stall_s: float | None = 300.0
     timeout_s: float | None = None
+    ours: bool = True
+    """Only an answer of the service's own processes counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,7 @@ def _check(check: Alive, shown: Shown) -> dict[str, Any]:
         "interval": f"{check.interval:g}s" if check.interval else None,
         "probe_timeout": f"{check.probe_timeout:g}s",
         "failures": check.failures,
+        "owner": check.owner if check.owner != "self" else None,
     }
     if check.http is None:
         del found["status"]

@@ -20,6 +20,8 @@ from launchpad.runtime import environments
 Place = Callable[..., Label | None]
 """(service, *path, text=…) → the place in the stack file."""
 REPLACEMENT = "E506"
+ENGINES = ("docker-proxy", "com.docker", "rootlessport", "slirp4netns", "pasta", "gvproxy", "conmon")
+"""Programs that open ports for containers."""
 
 Tail = Callable[[str], tuple[str, ...]]
 """The last lines that a service printed."""
@@ -109,7 +111,7 @@ def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
         labels=_labels(place(unit.name, "ready") or place(unit.name)),
         notes=(last.text,),
         consequence=f"`{unit.name}` is not ready; what needs it waits",
-        hint=_address_hint(unit) if code == "E402" else "",
+        hint=_address_hint(unit) if code == "E402" else _stranger_hint(last.text),
     )
 
 
@@ -182,7 +184,7 @@ def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         notes=_seen(unit, last),
         log=tail(unit.name),
         consequence=_consequence(engine, [unit.name], "was waiting for it and was not started"),
-        hint=_address_hint(unit) if elsewhere else _ready_hint(unit),
+        hint=_address_hint(unit) if elsewhere else _stranger_hint(last.text) or _ready_hint(unit),
     )
 
 
@@ -217,6 +219,13 @@ def _address_hint(unit: Unit) -> str:
     ports = [lease for lease in leases if (lease.service, lease.name) == (unit.name, "main")]
     where = address(unit.service.host, ports[0].number) if ports else unit.service.host
     return f"let it listen on {where}{how}"
+
+
+def _stranger_hint(text: str) -> str:
+    """A container's port is opened by its engine, which is nobody's child here."""
+    if not any(f"`{name}" in text or f"/{name}" in text for name in ENGINES):
+        return ""
+    return "if it is the port of a container that this service runs: `owner: any` beside `http` or `tcp` in `ready`"
 
 
 def _ready_hint(unit: Unit) -> str:

@@ -11,6 +11,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from launchpad.core.model import Seen
@@ -118,8 +119,11 @@ class Asker:
         return self._elsewhere.look(running, knock.address, knock.port, refused=refused)
 
     def good(self, wish: Probe, running: Running, knock: Knock, seen: Seen) -> None:
-        """An answer as it should be: it counts if it is the service's own."""
-        who = self._ownership.stranger(running, knock.address, knock.port) if wish.probing.ours else ""
+        """An answer as it should be: it counts if it is the service's own, or if anybody's does; then it is said whose."""
+        who = self._ownership.stranger(running, knock.address, knock.port)
+        if not wish.probing.ours:
+            self._answer(wish, True, replace(seen, text=f"{seen.text}: {who}") if who else seen)
+            return
         self._answer(wish, not who, Seen("stranger", who) if who else seen)
 
     def bad(
