@@ -215,8 +215,8 @@ class Reloader:
             news = of_stack(supervisor.reading, meaning.reading)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
             if news:
-                return supervisor.applied(f"{file} was applied", (*news, *lines(meaning.changes)))
-            return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
+                return supervisor.notices.applied(f"{file} was applied", (*news, *lines(meaning.changes)))
+            return supervisor.notices.fresh(f"{file} is again what runs" if supervisor.notices.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
         cut = any(caution.is_cut_within_a_line(*versions) for versions in self._before_and_now(draft))
         if question is None and cut and caution.disturbs(meaning.changes):
@@ -250,7 +250,7 @@ class Reloader:
 
     def _told(self, text: str) -> None:
         if self._waits_for:
-            self._supervisor.waits(f"{self._options.file.name} is not applied yet", text)
+            self._supervisor.notices.waits(f"{self._options.file.name} is not applied yet", text)
 
     def _made(self) -> None:
         """An environment is there, or has failed: what waited for it is judged again."""
@@ -266,7 +266,7 @@ class Reloader:
         return same and all(name in units and units[name].goal for name, _ in meaning.goals)
 
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
-        self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
+        self._supervisor.notices.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
     async def _apply(self, draft: Draft, meaning: _Meaning, options: UpOptions) -> tuple[str, ...]:
         """`options`: those that it was read with."""
@@ -275,7 +275,7 @@ class Reloader:
         said = self._said(meaning)
 
         def tell() -> None:
-            supervisor.applied(f"{self._options.file.name} was applied", said)
+            supervisor.notices.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, keep, tell)
         self._options = replace(options, scaled=meaning.reading.loaded.scaled)

@@ -126,7 +126,9 @@ class Session:
         return code, in_order
 
     def _ended_with_owner(self) -> None:
-        self.supervisor.announce(f"process {self.options.until_exit} has ended, and the stack ends with it")
+        self.supervisor.notices.announce(
+            f"process {self.options.until_exit} has ended, and the stack ends with it"
+        )
         self.supervisor.ask_down(kill=False)
 
     def _begin(self) -> None:

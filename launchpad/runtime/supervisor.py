@@ -6,14 +6,13 @@ Decides nothing about services (the core does) and nothing about how things are 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from launchpad.control.api import Event, Notice, Reply, ServiceView, Snapshot
+from launchpad.control.api import Event, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
 from launchpad.core.environments import needed_folders
 from launchpad.core.facts import (
@@ -41,14 +40,13 @@ from launchpad.plan.read import Reading
 from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
+from launchpad.runtime.notices import Notices
 from launchpad.runtime.picture import service_view
 from launchpad.runtime.problems import not_up, problem
 from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
 
 TAIL_LINES = 6
-NOTICES = 20
-"""How many of the last ones a picture holds."""
 
 
 class Supervisor:
@@ -82,15 +80,12 @@ class Supervisor:
         self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
         self.on_adopted: Callable[[], None] = lambda: None
-        self.stale = ""
         self.ends_with: int | None = None
-        self._unapplied: tuple[Diagnostic, ...] = ()
-        self._notices: tuple[Notice, ...] = ()
-        self._numbers = itertools.count(1)
         self._veil = Veil()
         self._journal = Journal(paths.journal)
+        self.notices = Notices(self._journal.write, self._ring)
         self._found, self._alone, self._resumes = found or Survey(), alone, resumes
-        self._stored = store.begin(paths, self.announce)
+        self._stored = store.begin(paths, self.notices.announce)
         self._before = self._stored.memory
         self.watched: dict[str, str] = dict(self._before.watched) if self._before else {}
         """How the files stand that services watch, as far as somebody has looked."""
@@ -126,9 +121,9 @@ class Supervisor:
         found, now = self._found.found, time.time()
         told = takeover.facts(found, services, self._before, now)
         if found:
-            self.announce("taken over from a supervisor that died", takeover.words(found, now))
+            self.notices.announce("taken over from a supervisor that died", takeover.words(found, now))
         elif self._found.rebooted:
-            self.announce("the machine was started anew since this stack ran: nothing of it is left")
+            self.notices.announce("the machine was started anew since this stack ran: nothing of it is left")
         for one in found:
             self._host.adopt(one, takeover.launch_of(one, services.get(one.record.service)))
         self._found = Survey()
@@ -217,36 +212,10 @@ class Supervisor:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    # --- what became of the file -------------------------------------------------------------------
-
     @property
     def is_open(self) -> bool:
         """Whether it can still become something else."""
         return self.engine.state.closing is None and not self.finished.done()
-
-    def applied(self, text: str, lines: tuple[str, ...]) -> None:
-        """The file on disk is what runs, and that is news."""
-        self.stale, self._unapplied = "", ()
-        self.announce(text, lines)
-
-    def fresh(self, text: str = "") -> None:
-        """The file on disk is what runs; told with a `text` only."""
-        was, self.stale, self._unapplied = self.stale, "", ()
-        if text:
-            self.announce(text)
-        elif was:
-            self._ring()
-
-    def keep_as_it_is(self, text: str, problems: tuple[Diagnostic, ...]) -> None:
-        """The file on disk is not what runs, for these reasons."""
-        self.stale, self._unapplied = f"{text}; the stack runs as before", problems
-        self.announce(text, diagnostics=problems)
-
-    def waits(self, text: str, how_far: str) -> None:
-        """The file on disk is not what runs yet; told once, and how far it is as often as it is news."""
-        first = not self.stale.startswith(text)
-        self.stale, self._unapplied = f"{text}: {how_far}; the stack runs as before", ()
-        self.announce(f"{text}: {how_far}") if first else self._ring()
 
     def watches(self, marks: dict[str, str]) -> None:
         """So it stands now, and what was changed is told."""
@@ -257,18 +226,6 @@ class Supervisor:
         """Service → what of the files that it watches, in words."""
         now = time.time()
         self._journal.write([Event(now, name, "files", text) for name, text in files.items()])
-
-    def announce(
-        self, text: str, lines: tuple[str, ...] = (), diagnostics: tuple[Diagnostic, ...] = ()
-    ) -> None:
-        """Told once to whoever looks, and kept in the journal."""
-        now = time.time()
-        notice = Notice(next(self._numbers), now, text, lines, diagnostics)
-        self._notices = (*self._notices, notice)[-NOTICES:]
-        whole = f"{text}: {'; '.join(lines)}" if lines else text
-        found = [Event(now, "", "problem", f"{d.code}: {d.message}", diagnostic=d) for d in diagnostics]
-        self._journal.write([Event(now, "", "plan", whole), *found])
-        self._ring()
 
     def _too_late(self, timeout_s: float) -> None:
         if self._verdict.phase == "starting":
@@ -292,9 +249,9 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=tuple(views),
-            diagnostics=(*filter(None, found), *self._sink_problems(), *self._unapplied, *self._extra),
-            stale=self.stale,
-            notices=self._notices,
+            diagnostics=(*filter(None, found), *self._sink_problems(), *self.notices.unapplied, *self._extra),
+            stale=self.notices.stale,
+            notices=self.notices.last,
             ends_with=self.ends_with,
             groups=dict(self.reading.loaded.groups),
             scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.loaded.scaled},

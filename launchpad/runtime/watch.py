@@ -49,12 +49,12 @@ class Watching:
         except Exception as error:
             with open(self._supervisor.paths.supervisor_log, "a") as log:
                 traceback.print_exception(error, file=log)
-            self._supervisor.announce("files are not watched any more", diagnostics=(_fault(error),))
+            self._supervisor.notices.announce("files are not watched any more", diagnostics=(_fault(error),))
 
     def _on_blind(self, why: str) -> None:
         if not self._told_blind:
             self._told_blind = True
-            self._supervisor.announce("files are watched by looking", diagnostics=(_blind(why),))
+            self._supervisor.notices.announce("files are watched by looking", diagnostics=(_blind(why),))
 
 
 class FileWatch:
