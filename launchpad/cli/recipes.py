@@ -94,6 +94,8 @@ def _page(recipe: Recipe) -> Iterator[str]:
         if asked is not None:
             need = "" if asked.required else "  (may be left out)"
             yield f"  {key}: {asked.example}  # {asked.means}{need}"
+    if recipe.way_to_have_it:
+        yield f"  {recipe.way_to_have_it}  # has it installed  (may be left out)"
     yield "\nIt stands for these keys; your own, and `defaults`, win over them:\n"
     yield textwrap.indent(_service_text(recipe), "    ")
     for title, points in (("Good to know", head.notes), ("Sources", head.sources)):
@@ -138,6 +140,7 @@ def _object(name: str, file: Path, recipe: Recipe | None, problems: list[Diagnos
         "file": str(file),
         "model": _asked(head.model),
         "args": _asked(head.args),
+        "requirements": list(head.requirements),
         "service": _service_data(recipe),
         "sources": list(head.sources),
         "notes": list(head.notes),

@@ -17,7 +17,7 @@ from launchpad.plan.select import closure
 if TYPE_CHECKING:
     from launchpad.stack.copies import Scaled
     from launchpad.stack.loaded import Loaded
-    from launchpad.stack.recipe import Trap
+    from launchpad.stack.recipe import Recipe
 
 UNKNOWN_NAME = "E205"
 
@@ -54,10 +54,9 @@ class Reading:
         """keep or stop"""
         return self.loaded.model.when_supervisor_dies
 
-    def traps(self, service: str) -> tuple[Trap, ...]:
-        """What is known to go wrong with it: those of its recipe."""
-        recipe = self.loaded.recipes.get(service)
-        return recipe.traps if recipe is not None else ()
+    def recipe(self, service: str) -> Recipe | None:
+        """What is known of its program; None where it uses none."""
+        return self.loaded.recipes.get(service)
 
     def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
         """Where something of a service stands in the file (the nearest thing above it, where it is not written);

@@ -287,7 +287,7 @@ class Supervisor:
     def _problem(self, unit: Unit) -> Diagnostic | None:
         """What is wrong with it, and what its recipe knows of that."""
         found = problem(self.engine, unit, self._place, self._tail, self._refusals)
-        return self._traps.explained(unit, self.reading.traps(unit.name), found, self._place)
+        return self._traps.explained(unit, self.reading.recipe(unit.name), found, self._place)
 
     def _holders(self) -> tuple[str, ...]:
         """Who has memory of the GPUs now."""

@@ -14,9 +14,10 @@ from launchpad.core.model import Outcome, Phase
 from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic
 from launchpad.runtime.problems import Place
-from launchpad.stack.recipe import Trap
+from launchpad.stack.recipe import Recipe, Trap
 
 KNOWN = "E509"
+NOT_STARTED = "E502"
 LINES = 200
 """So many of the last lines are looked at."""
 EXPLAINED = ("E401", "E402", "E501", "E503", "E506")
@@ -48,9 +49,14 @@ class Traps:
         self._known: dict[str, tuple[Outcome, Caught | None]] = {}
 
     def explained(
-        self, unit: Unit, traps: Sequence[Trap], found: Diagnostic | None, place: Place
+        self, unit: Unit, recipe: Recipe | None, found: Diagnostic | None, place: Place
     ) -> Diagnostic | None:
-        """The diagnosis with what its traps say of it; for one that is to be started again, a warning of its own."""
+        """The diagnosis with what its recipe says of it; for one that is to be started again, a warning of its own."""
+        if recipe is None:
+            return found
+        if found is not None and found.code == NOT_STARTED:
+            return _with_way_to_have_it(unit, recipe, found)
+        traps = recipe.traps
         end = unit.failed.last if unit.failed is not None and unit.is_alive else unit.last
         again = found is None and unit.phase is Phase.BACKOFF
         if not traps or end is None or not (again or (found is not None and found.code in EXPLAINED)):
@@ -73,6 +79,14 @@ class Traps:
 
     def _with_holders(self, trap: Trap, line: str) -> Caught:
         return Caught(trap, line, self._holders() if trap.gpu else ())
+
+
+def _with_way_to_have_it(unit: Unit, recipe: Recipe, found: Diagnostic) -> Diagnostic:
+    """The program is yours to install, or to have installed."""
+    no_program = unit.last is not None and unit.last.text.startswith("no such file")
+    if not no_program or unit.service.prepare is not None or not recipe.way_to_have_it:
+        return found
+    return replace(found, hint=f"`{recipe.way_to_have_it}` has it installed, `venv: PATH` says where it is")
 
 
 def first(traps: Sequence[Trap], lines: Sequence[str]) -> tuple[Trap, str] | None:

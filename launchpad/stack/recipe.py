@@ -70,6 +70,8 @@ class Head(Strict):
     title: Line = Field()
     sources: Annotated[tuple[Line, ...], many()] = Field(())
     kinds: Annotated[tuple[Annotated[str, one_of("server", "job")], ...], many()] = Field(("server",))
+    requirements: Annotated[tuple[Line, ...], many()] = Field(())
+    """What brings the program, as a stack's `requirements` would say it. Nothing is installed for it by itself."""
     model: Asked | None = Field(None)
     args: Asked | None = Field(None)
     notes: Annotated[tuple[Line, ...], many()] = Field(())
@@ -95,6 +97,12 @@ class Recipe:
     @property
     def traps(self) -> tuple[Trap, ...]:
         return self.head.traps
+
+    @property
+    def way_to_have_it(self) -> str:
+        """What a stack says to have its program installed; "" where no package index has it."""
+        lines = (line if line.isalnum() else f'"{line}"' for line in self.head.requirements)
+        return f"requirements: [{', '.join(lines)}]" if self.head.requirements else ""
 
 
 class _Plain(Converter):

@@ -12,6 +12,7 @@ OWN = """\
 title: our server
 kinds: [server, job]
 args: {example: --fast, means: how}
+requirements: "own[fast]"
 sources: [https://wiki.example.org]
 notes: [a note]
 traps: [{match: boom, says: it burst, hint: mend it}]
@@ -60,6 +61,7 @@ def test_one_of_them(cli: Cli, folder: Path) -> None:
     for part in (
         "for a server or a job",
         "args: --fast  # how  (may be left out)",
+        '  requirements: ["own[fast]"]  # has it installed  (may be left out)',
         '    command: [own, "${self.args}"]\n    port: 8000-8099\n',
         "  - a note",
         "  - https://wiki.example.org",
@@ -99,6 +101,7 @@ def test_as_json(cli: Cli, folder: Path) -> None:
         "file": str(file),
         "model": None,
         "args": {"required": False, "example": "--fast", "means": "how"},
+        "requirements": ["own[fast]"],
         "service": {"command": ["own", "${self.args}"], "port": "8000-8099"},
         "sources": ["https://wiki.example.org"],
         "notes": ["a note"],

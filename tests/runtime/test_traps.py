@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Unit
-from launchpad.errors import Diagnostic
+from launchpad.errors import Diagnostic, Span
 from launchpad.runtime.traps import Traps, first
-from launchpad.stack.recipe import Trap
+from launchpad.stack.nodes import Map
+from launchpad.stack.recipe import Head, Recipe, Trap
 
 MEMORY = Trap.model_construct(match="out of memory", says="no memory", hint="take less", gpu=True)
 MODULE = Trap.model_construct(match="No module", says="a package is missing", hint=None, gpu=False)
@@ -16,6 +19,11 @@ CRASH = Diagnostic("E501", "`llm` crashed", log=("the end",), hint="look")
 def unit(phase: Phase, at: float = 1.0) -> Unit:
     service = Service("llm", Kind.SERVER, (("llm",),), "/", "d")
     return Unit(service, phase=phase, last=Outcome("exit", at, 1, "exit 1 after 3 s"))
+
+
+def recipe(traps: tuple[Trap, ...], *requirements: str) -> Recipe:
+    head = Head.model_construct(title="x", traps=traps, requirements=requirements)
+    return Recipe("x", Path("x.yaml"), head, Map(Span("x.yaml", 1, 1, 1, 1), {}), packaged=True)
 
 
 class Looked:
@@ -34,7 +42,9 @@ class Looked:
         return ("GPU 0 is held by `x` (pid 7) 1.0 GiB",)
 
     def told(self, unit: Unit, found: Diagnostic | None = CRASH, *traps: Trap) -> Diagnostic | None:
-        return self.traps.explained(unit, traps or (MODULE, MEMORY), found, lambda *path, text="": None)
+        return self.traps.explained(
+            unit, recipe(traps or (MODULE, MEMORY)), found, lambda *path, text="": None
+        )
 
 
 def test_the_first_trap_and_its_last_line() -> None:
@@ -83,5 +93,24 @@ def test_where_nothing_is_wrong_nothing_is_looked_for() -> None:
     looked = Looked("out of memory")
     assert looked.told(unit(Phase.READY), None) is None
     assert looked.told(unit(Phase.FAILED), Diagnostic("E301", "no port")) == Diagnostic("E301", "no port")
-    assert looked.traps.explained(unit(Phase.FAILED), (), CRASH, lambda *path, text="": None) == CRASH
+    for none in (None, recipe(())):
+        assert looked.traps.explained(unit(Phase.FAILED), none, CRASH, lambda *path, text="": None) == CRASH
     assert looked.times == 0
+
+
+def test_a_program_that_is_not_there_can_be_had() -> None:
+    """Unless no package index has it, something else is wrong, or its environment is made for it anyway."""
+    looked, missing = Looked(), Diagnostic("E502", "could not start `llm`: no such file `vllm` on its PATH")
+    one = unit(Phase.FAILED)
+    one.last = Outcome("spawn", 1.0, None, "no such file `vllm` on its PATH")
+
+    def hint(*requirements: str) -> str:
+        told = looked.traps.explained(one, recipe((), *requirements), missing, lambda *path, text="": None)
+        assert told is not None
+        return told.hint
+
+    assert hint("vllm") == "`requirements: [vllm]` has it installed, `venv: PATH` says where it is"
+    assert hint("torch", "ray[default]").startswith('`requirements: [torch, "ray[default]"]` has it')
+    assert hint() == ""
+    one.last = Outcome("spawn", 1.0, None, "permission denied")
+    assert hint("vllm") == ""

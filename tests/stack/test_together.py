@@ -100,8 +100,10 @@ def test_each_copy_has_the_recipe(folder: Path) -> None:
     )
     reading = planned(folder, stack, files)
     assert [argv(reading, name)[1] for name in ("llm-0", "llm-1")] == ["m0", "m1"]
-    assert [trap.says for trap in reading.traps("llm-1")] == ["it burst"]
-    assert reading.traps("a") == ()
+    recipe = reading.recipe("llm-1")
+    assert recipe is not None
+    assert [trap.says for trap in recipe.traps] == ["it burst"]
+    assert reading.recipe("a") is None
 
 
 def test_what_belongs_to_one_service_is_refused_in_the_defaults_of_any_file(folder: Path) -> None:
