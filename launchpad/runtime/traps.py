@@ -25,6 +25,8 @@ EXPLAINED = ("E401", "E402", "E501", "E503", "E506")
 SHOWN = 300
 """Characters of a line."""
 
+_MODULE = re.compile(r"No module named '?(\w+)")
+
 Lines = Callable[[str, int], tuple[str, ...]]
 """The last lines that a service printed, at most so many."""
 Holders = Callable[[], tuple[str, ...]]
@@ -55,7 +57,8 @@ class Traps:
         if recipe is None:
             return found
         if found is not None and found.code == NOT_STARTED:
-            return _with_way_to_have_it(unit, recipe, found)
+            no_program = unit.last is not None and unit.last.text.startswith("no such file")
+            return replace(found, hint=_way(unit, recipe) if no_program else found.hint)
         traps = recipe.traps
         end = unit.failed.last if unit.failed is not None and unit.is_alive else unit.last
         again = found is None and unit.phase is Phase.BACKOFF
@@ -64,11 +67,14 @@ class Traps:
         caught = self._caught(unit.name, end, traps)
         if caught is None:
             return found
+        hint = caught.trap.hint or ""
+        if _is_missing(recipe, caught.line):
+            hint = _way(unit, recipe) or hint
         if found is None:
-            return _warning(unit, end, caught, place)
+            return _warning(unit, end, caught, hint, place)
         said = () if caught.line in found.log else (caught.says,)
         notes = (*found.notes, *said, f"that is: {caught.trap.says}", *caught.holders)
-        return replace(found, notes=notes, hint=caught.trap.hint or found.hint)
+        return replace(found, notes=notes, hint=hint or found.hint)
 
     def _caught(self, name: str, end: Outcome, traps: Sequence[Trap]) -> Caught | None:
         """Looked for once for each end."""
@@ -81,12 +87,18 @@ class Traps:
         return Caught(trap, line, self._holders() if trap.gpu else ())
 
 
-def _with_way_to_have_it(unit: Unit, recipe: Recipe, found: Diagnostic) -> Diagnostic:
-    """The program is yours to install, or to have installed."""
-    no_program = unit.last is not None and unit.last.text.startswith("no such file")
-    if not no_program or unit.service.prepare is not None or not recipe.way_to_have_it:
-        return found
-    return replace(found, hint=f"`{recipe.way_to_have_it}` has it installed, `venv: PATH` says where it is")
+def _is_missing(recipe: Recipe, line: str) -> bool:
+    """It is the program itself that Python does not find, and not a module of somebody's own."""
+    module = _MODULE.search(line)
+    names = (re.split(r"[^\w.-]", one)[0].replace("-", "_") for one in recipe.head.requirements)
+    return module is not None and any(name.startswith(module[1]) for name in names)
+
+
+def _way(unit: Unit, recipe: Recipe) -> str:
+    """The program is yours to install, or to have installed; "" where its environment is made for it anyway."""
+    if unit.service.prepare is not None or not recipe.way_to_have_it:
+        return ""
+    return f"`{recipe.way_to_have_it}` has it installed, `venv: PATH` says where it is"
 
 
 def first(traps: Sequence[Trap], lines: Sequence[str]) -> tuple[Trap, str] | None:
@@ -98,7 +110,7 @@ def first(traps: Sequence[Trap], lines: Sequence[str]) -> tuple[Trap, str] | Non
     return None
 
 
-def _warning(unit: Unit, end: Outcome, caught: Caught, place: Place) -> Diagnostic:
+def _warning(unit: Unit, end: Outcome, caught: Caught, hint: str, place: Place) -> Diagnostic:
     label = place(unit.name)
     return Diagnostic(
         KNOWN,
@@ -107,5 +119,5 @@ def _warning(unit: Unit, end: Outcome, caught: Caught, place: Place) -> Diagnost
         labels=(label,) if label is not None else (),
         notes=(end.text, caught.says, *caught.holders),
         consequence="it is started again",
-        hint=caught.trap.hint or "",
+        hint=hint,
     )

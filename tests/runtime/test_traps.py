@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Unit
 from launchpad.errors import Diagnostic, Span
@@ -114,3 +116,20 @@ def test_a_program_that_is_not_there_can_be_had() -> None:
     assert hint() == ""
     one.last = Outcome("spawn", 1.0, None, "permission denied")
     assert hint("vllm") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "has"),
+    [
+        ("/venv/bin/python: No module named uvicorn", True),
+        ("ModuleNotFoundError: No module named 'llama_cpp'", True),
+        ("ModuleNotFoundError: No module named 'mine'", False),
+    ],
+)
+def test_a_package_that_is_missing_is_the_program_or_not(line: str, has: bool) -> None:
+    looked, traps = Looked(line), (MODULE,)
+    one = recipe(traps, "uvicorn", "llama-cpp-python[server]")
+    for found, phase in ((CRASH, Phase.FAILED), (None, Phase.BACKOFF)):
+        told = looked.traps.explained(unit(phase), one, found, lambda *path, text="": None)
+        assert told is not None
+        assert ("has it installed" in told.hint) == has
