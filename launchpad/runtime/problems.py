@@ -12,7 +12,7 @@ from launchpad.core.facts import Refusal
 from launchpad.core.holds import blocked_by
 from launchpad.core.model import Check, CheckKind, Outcome, Phase, Ref
 from launchpad.core.render import address
-from launchpad.core.state import Unit
+from launchpad.core.state import Sight, Unit
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label
 from launchpad.runtime import environments
@@ -111,7 +111,7 @@ def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
         labels=_labels(place(unit.name, "ready") or place(unit.name)),
         notes=(last.text,),
         consequence=f"`{unit.name}` is not ready; what needs it waits",
-        hint=_address_hint(unit) if code == "E402" else _stranger_hint(last.text),
+        hint=_address_hint(unit) if code == "E402" else _stranger_hint(last),
     )
 
 
@@ -142,7 +142,10 @@ def no_gpu(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
             consequence=consequence,
             hint="say it: `export LAUNCHPAD_GPUS=2x80GB`, or install the driver",
         )
-    few = "which this machine does not have" if refusal.never else "and not enough are free"
+    few = "and not enough are free"
+    if refusal.written.startswith("ids"):
+        few = "which is not free" if refusal.gpus == 1 else "which are not all free"
+    few = "which this machine does not have" if refusal.never else few
     wait = f"`gpus: {{{refusal.written or f'count: {refusal.gpus}'}, wait: true}}`"
     when = "if what has them in this stack ends before" if refusal.own else "to start once they are free"
     return Diagnostic(
@@ -172,9 +175,9 @@ def no_port(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
 
 
 def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
-    sight = unit.sights[-1].kind if unit.sights else ""
-    elsewhere = sight == "elsewhere"
-    stranger = sight == "stranger"
+    sight = unit.sights[-1] if unit.sights else None
+    elsewhere = sight is not None and sight.kind == "elsewhere"
+    stranger = sight is not None and sight.kind == "stranger"
     return Diagnostic(
         "E402" if elsewhere else "E403" if stranger else "E401",
         f"`{unit.name}` listens, but not where launchpad knocks"
@@ -184,7 +187,7 @@ def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         notes=_seen(unit, last),
         log=tail(unit.name),
         consequence=_consequence(engine, [unit.name], "was waiting for it and was not started"),
-        hint=_address_hint(unit) if elsewhere else _stranger_hint(last.text) or _ready_hint(unit),
+        hint=_address_hint(unit) if elsewhere else _stranger_hint(sight) or _ready_hint(unit),
     )
 
 
@@ -221,8 +224,9 @@ def _address_hint(unit: Unit) -> str:
     return f"let it listen on {where}{how}"
 
 
-def _stranger_hint(text: str) -> str:
+def _stranger_hint(sight: Sight | None) -> str:
     """A container's port is opened by its engine, which is nobody's child here."""
+    text = sight.text if sight is not None and sight.kind == "stranger" else ""
     if not any(f"`{name}" in text or f"/{name}" in text for name in ENGINES):
         return ""
     return "if it is the port of a container that this service runs: `owner: any` beside `http` or `tcp` in `ready`"

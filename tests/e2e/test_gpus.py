@@ -128,6 +128,13 @@ def test_another_stack_is_refused_whole_and_told_who_has_them(make_stack: Make, 
     said = re.sub(r" 5 \| .*\n", " 5 | LINE\n", said)  # a long one is cut
     assert re.sub(r" +\^\n", " ^\n", said[said.index("error[E320]") :]) == REFUSED
     assert machine.free() == [3], "not even the one that was free is kept"
+    before = second.file.read_text()
+    second.write("name: other\nservers: {a: {command: PRETEND, gpus: [0]}}\n")
+    refused = second.up(check=2)
+    assert "`a` asks for GPU 0, which is not free\n" in refused.stderr
+    assert "`gpus: {ids: [0], wait: true}`" in refused.stderr
+    assert "`reward`" not in refused.stderr, "only who has that one is told"
+    second.write(before)
     first.down()
     second.up()
     assert len(seen(second)) == 2
