@@ -72,6 +72,11 @@ class _Opened:
             raise StackError(f"`{name}` is not ready: it is {view.state}")
         return view.url
 
+    def urls(self, name: str) -> list[str]:
+        """Where each copy of a server with `replicas` is reached; the one address of any other. Raises StackError while
+        one of them is not ready."""
+        return [self.url(one) for one in self.status().groups.get(name, (name,))]
+
     def port(self, name: str, port: str = "main") -> int:
         """The number of one of its ports. Raises StackError."""
         ports = self.service(name).ports

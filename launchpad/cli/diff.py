@@ -42,7 +42,7 @@ def command(
             say(line)
     if as_json:
         print_json([to_json(effect) for effect in reply.effects])
-    elif all(effect.verb == "keep" for effect in reply.effects):
+    elif all(effect.verb == "keep" for effect in reply.effects) and len(reply.changes) == 1:
         say(f"nothing to do: what {paths.file.name} says is what runs")
     else:
         for line in reply.changes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ Found = tuple[str, Path, "Recipe | None", list[Diagnostic]]
 @click.argument("names", nargs=-1, metavar="[STACK] [NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> int:
-    """Recipes for `uses`: those that come with launchpad, and those in `recipes/` beside the stack file.
+    """Recipes for `uses`: those that come with launchpad, and those in `recipes/` beside the stack file and beside
+    the files that it includes.
 
     With a NAME: what it starts, its sources, its traps. `launchpad config` shows what one expands to in a stack.
     """
-    found = list(_recipes(_folder(given), names))
+    found = list(_recipes(_folders(given), names))
     if as_json:
         print_json([_object(*one) for one in found])
     elif names:
@@ -47,42 +49,53 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> int:
     return ExitCode.REFUSED if problems and names else ExitCode.OK
 
 
-def _folder(given: Path | None) -> Path:
+def _folders(given: Path | None) -> list[Path]:
+    """Beside the stack file, then beside the files that it includes. What is wrong with those, `check` tells."""
     from launchpad.stack.recipe import FOLDER
+    from launchpad.stack.whole import read_whole
 
     file = locate(given).file if given is not None else find_stack(Path.cwd())
-    return (file.parent if file is not None else Path.cwd()) / FOLDER
+    if file is None:
+        return [Path.cwd() / FOLDER]
+    bases = (home.base for home, _ in read_whole(file, os.environ).homes)
+    return [folder / FOLDER for folder in dict.fromkeys((file.parent, *map(Path, filter(None, bases))))]
 
 
-def _recipes(folder: Path, names: tuple[str, ...]) -> Iterator[Found]:
+def _recipes(folders: Sequence[Path], names: tuple[str, ...]) -> Iterator[Found]:
     """Those named, or all. Raises Refused for a name that there is not."""
     from launchpad.stack import recipe
     from launchpad.stack.problems import RECIPE, did_you_mean
 
-    known = recipe.names(folder)
-    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    known = recipe.listed(folders)
+    there = list(dict.fromkeys(name for name, _ in known))
+    unknown = [name for name in dict.fromkeys(names) if name not in there]
     if unknown:
         hint = "`launchpad recipes` lists them"
         raise Refused(
             [
-                Diagnostic(RECIPE, f"there is no recipe `{name}`", hint=did_you_mean(name, known) or hint)
+                Diagnostic(RECIPE, f"there is no recipe `{name}`", hint=did_you_mean(name, there) or hint)
                 for name in unknown
             ]
         )
-    for name in dict.fromkeys(names) or known:
-        file = known[name]
-        own, problems = recipe.load(file, packaged=file.parent == recipe.PACKAGED)
-        yield name, file, own, problems
+    for wanted in dict.fromkeys(names) or there:
+        for file in (file for name, file in known if name == wanted):
+            own, problems = recipe.load(file, packaged=file.parent == recipe.PACKAGED)
+            yield wanted, file, own, problems
 
 
 def _page(recipe: Recipe) -> Iterator[str]:
     head = recipe.head
     yield f"{recipe.name}: {head.title}"
-    yield f"  {'comes with launchpad' if recipe.packaged else recipe.file}; for a {' or a '.join(head.kinds)}"
+    where = (
+        "comes with launchpad" if recipe.packaged else f"{recipe.file}, for the stack files beside `recipes/`"
+    )
+    yield f"  {where}; for a {' or a '.join(head.kinds)}"
     for key, asked in (("model", head.model), ("args", head.args)):
         if asked is not None:
             need = "" if asked.required else "  (may be left out)"
             yield f"  {key}: {asked.example}  # {asked.means}{need}"
+    if recipe.way_to_have_it:
+        yield f"  {recipe.way_to_have_it}  # has it installed  (may be left out)"
     yield "\nIt stands for these keys; your own, and `defaults`, win over them:\n"
     yield textwrap.indent(_service_text(recipe), "    ")
     for title, points in (("Good to know", head.notes), ("Sources", head.sources)):
@@ -127,6 +140,7 @@ def _object(name: str, file: Path, recipe: Recipe | None, problems: list[Diagnos
         "file": str(file),
         "model": _asked(head.model),
         "args": _asked(head.args),
+        "requirements": list(head.requirements),
         "service": _service_data(recipe),
         "sources": list(head.sources),
         "notes": list(head.notes),

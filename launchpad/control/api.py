@@ -25,8 +25,8 @@ VERSION = 1
 
 
 class HoldView(Struct, frozen=True):
-    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, order, backoff, goal, tree; of what runs:
-    stale, replace, watch."""
+    """Why something is not happening yet. `kind`: need, failed-need, ports, gpus, environment, order, backoff, goal, tree; of
+    what runs: stale, replace, watch, owner."""
 
     kind: str
     on: str

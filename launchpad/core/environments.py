@@ -6,7 +6,7 @@ asked again before each start, since somebody may have taken it away. Refuses to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -55,6 +55,14 @@ def ask_again(state: State, now: float) -> None:
         if not made.done and made.due <= now:
             made.due = now + ASK_AGAIN_S
             state.wishes.append(Prepare(made.request, one))
+
+
+def needed_folders(state: State) -> Iterator[str]:
+    """Of everything that may be started as it is defined now, or as it waits to be."""
+    for unit in state.everyone():
+        for service in (unit.service, unit.pending):
+            if service is not None and service.prepare is not None:
+                yield service.prepare.folder
 
 
 class _Asked(Struct, frozen=True):

@@ -165,6 +165,10 @@ class Refusal(Struct, frozen=True):
     """It was asked for as the port of a replacement."""
     gpus: int = 0
     """It is about a GPU: so many the service asks for."""
+    what: str = ""
+    """Which those are, in words: `a GPU`, `GPUs 0 and 3`."""
+    written: str = ""
+    """The same as a stack says it at length, `ids: [0, 3]`; "" where that says no more than their number."""
     unknown: bool = False
     """Nobody can say which GPUs there are."""
     never: bool = False

@@ -79,8 +79,7 @@ def hold(state: State, unit: Unit) -> Hold | None:
 
 
 def wording(refusal: Refusal) -> str:
-    what = "a GPU" if refusal.gpus == 1 else f"{refusal.gpus} GPUs"
-    return f"waits for {what}: {'; '.join(refusal.notes)}"
+    return f"waits for {refusal.what}: {'; '.join(refusal.notes)}"
 
 
 def may_come(refusal: Refusal, services: Mapping[str, Service]) -> bool:

@@ -67,7 +67,7 @@ def _all(state: State, unit: Unit, known: Names, now: float) -> list[Hold]:
     if unit.is_alive and doomed(state, unit) and unit.is_running:
         return [Hold("order", unit.name, "stops when what depends on it is gone")]
     if unit.is_running or unit.phase in (Phase.DONE, Phase.FAILED):
-        return [*_beside(state, unit, known), *_stale(state, unit)]
+        return [*_beside(state, unit, known), *_stale(state, unit), *_open(unit)]
     if unit.phase is not Phase.IDLE:
         return []
     if not unit.wanted:
@@ -95,6 +95,14 @@ def _beside(state: State, unit: Unit, known: Names) -> list[Hold]:
     why = other.leaving.text if ends and other.leaving else other.sights[-1].text if other.sights else ""
     what = "has failed and is being stopped" if ends else "is starting"
     return [Hold("replace", unit.name, f"its replacement{which} {what}" + (f": {why}" if why else ""))]
+
+
+def _open(unit: Unit) -> list[Hold]:
+    """What is given up of the promise that ready means this process is said as long as it runs."""
+    checks = [check for check in (unit.service.ready, unit.service.alive) if check is not None]
+    if not unit.is_running or all(check.ours for check in checks):
+        return []
+    return [Hold("owner", unit.name, "whoever answers on its port counts (`owner: any`)")]
 
 
 def _told(unit: Unit) -> list[Lease]:

@@ -158,6 +158,8 @@ class Check(Struct, frozen=True):
     probe_timeout_s: float = 5.0
     stall_s: float | None = 300.0
     timeout_s: float | None = None
+    ours: bool = True
+    """Only an answer of the service's own processes counts."""
 
 
 class Need(Struct, frozen=True):

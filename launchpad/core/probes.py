@@ -20,7 +20,9 @@ SILENT_S, SILENT_CROWD_S = 0.05, 0.0025
 """While probes are under way and unanswered: the least time between two; times those that are starting."""
 LOOK_EVERY_S = 1.0
 SURE = 2
-"""Seen so often, a wrong address or a stranger is no passing state of a start: people are told."""
+"""Seen so often, a wrong address or a stranger is no passing state of a start."""
+QUIET_S = 1.5
+"""Unless it shows signs of life: what loads may have opened a port of its own long before the one that it was given."""
 ANSWER_SLACK_S = 2.0
 """A probe that a host has not answered this long after its own timeout is lost."""
 EVENT_AGAIN_S = 30.0
@@ -166,14 +168,26 @@ def _remember(state: State, unit: Unit, seen: Seen, now: float) -> None:
     if last is not None and (last.kind, last.text) == (seen.kind, seen.text):
         last.count += 1
         last.last_at = now
-        if last.count == SURE and seen.kind in ("stranger", "elsewhere"):
-            state.note(now, unit, "probe", f"still {seen.text}")
+        _be_sure(state, unit, last, now)
         return
     looked = last is not None and last.kind == "elsewhere" and now - last.last_at < 2 * LOOK_EVERY_S
     if looked and seen.kind in ("refused", "silent"):
         return  # only some probes look further; the others see the closed door again
     unit.sights = [*unit.sights, Sight(seen.kind, seen.text, now, now)][-MAX_SIGHTS:]
     state.note(now, unit, "probe", seen.text)
+
+
+def _be_sure(state: State, unit: Unit, sight: Sight, now: float) -> None:
+    """A note is what makes people look again."""
+    if sight.sure or sight.count < SURE or sight.kind not in ("stranger", "elsewhere"):
+        return
+    signs = unit.signs
+    if sight.kind == "elsewhere" and signs.next_at is not None:
+        signs.next_at = min(signs.next_at, now)  # a sample with each look
+        if signs.sampled_at < sight.first_at or now - signs.lively_at < QUIET_S:
+            return
+    sight.sure = True
+    state.note(now, unit, "probe", f"still {sight.text}")
 
 
 def sampled(unit: Unit, fact: Sampled, now: float) -> None:

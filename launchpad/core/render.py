@@ -104,4 +104,5 @@ def probing(check: Check, leases: Leases) -> Probing:
         headers=tuple((key, text(value, leases)) for key, value in check.headers),
         content=text(check.content, leases),
         timeout_s=check.probe_timeout_s,
+        ours=check.ours,
     )

@@ -39,6 +39,8 @@ class Sight(Struct):
     first_at: float
     last_at: float
     count: int = 1
+    sure: bool = False
+    """It is no passing state of a start: people are told."""
 
 
 class Probes(Struct):

@@ -87,7 +87,7 @@ def _healthcheck(source: Source, box: Container, one: Service, check: Check | No
         "test": ["CMD", *(_dollars(word) for word in test)],
         "interval": f"{check.interval_s:g}s",
         "timeout": f"{check.probe_timeout_s:g}s",
-        "start_period": f"{check.timeout_s or 600:g}s",
+        "start_period": f"{box.start_s(one, check):g}s",
         "start_interval": "1s",
     }
 

@@ -10,9 +10,9 @@ import sys
 
 from msgspec.structs import replace
 
-from launchpad.core.model import Check, CheckKind, Ref, Service, Text
+from launchpad.core.model import Check, CheckKind, Kind, Ref, Service, Text
 from launchpad.errors import Refused
-from launchpad.export.source import Source
+from launchpad.export.source import START_S, Source
 from launchpad.plan.environment import shouted
 from launchpad.stack.problems import error
 
@@ -33,6 +33,8 @@ SAME_NAME = "E672"
 _ANYWHERE = "0.0.0.0"
 _LOOPBACKS = ("127.0.0.1", "localhost", "::1")
 _LOOPBACK = re.compile(r"(?<![\w.])(?:127\.0\.0\.1|localhost)(?![\w.])")
+_TALKS = re.compile("master|main.?process|node|advertise")
+"""In the name of an option: the address is one that somebody goes to, not one to listen at."""
 _FROM_MACHINE = ("PATH", "VIRTUAL_ENV")
 
 
@@ -60,13 +62,15 @@ class Container:
     def command(self, one: Service) -> list[str]:
         """Words that are the service's own address become all interfaces: the loopback is reached by nobody else."""
         parts = [self._hosts(one, part) for part in one.command]
-        found = []
+        listens = bool(one.ports) and one.kind is Kind.SERVER
+        found: list[str] = []
         for word in self._source.command(_with(one, parts), self.where):
             if word == sys.executable:
                 self.needs_python()
                 word = "python3"
             key, equals, value = word.rpartition("=")
-            if one.ports and (value in _LOOPBACKS or word in _LOOPBACKS):
+            option = key or (found[-1] if found else "")
+            if listens and value in _LOOPBACKS and not _TALKS.search(option):
                 word = f"{key}{equals}{_ANYWHERE}"
             found.append(word)
         self._doubt(one, "command", found)
@@ -78,7 +82,7 @@ class Container:
         for need in one.needs:
             if f"{shouted(need.on)}_HOST" in found:
                 found[f"{shouted(need.on)}_HOST"] = dns(need.on)
-        if self._source.written(one).venv is not None:
+        if self._source.has_venv(one):
             found = {name: value for name, value in found.items() if name not in _FROM_MACHINE}
         self._doubt(one, "environment", list(found.values()))
         return found
@@ -136,6 +140,13 @@ class Container:
             f"`{check.kind.value}` is not asked there; it counts as ready once it is started",
         )
         return []
+
+    def start_s(self, one: Service, check: Check) -> float:
+        """How long a start may take."""
+        if not check.timeout_s and "ready" in self._source.tree(one.name):
+            why = "a start may take an hour: nobody looks for signs of life there (`stall`)"
+            self._source.leave(one.name, "ready", why)
+        return check.timeout_s or START_S
 
     def needs_python(self) -> None:
         """Said once: what asks and waits is a program in the image."""

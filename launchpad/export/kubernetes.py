@@ -168,7 +168,7 @@ def _probes(source: Source, box: Container, one: Service) -> dict[str, Any]:
         found["startupProbe"] = {
             **probe,
             "periodSeconds": 1,
-            "failureThreshold": math.ceil(one.ready.timeout_s or 600),
+            "failureThreshold": math.ceil(box.start_s(one, one.ready)),
         }
         found["readinessProbe"] = {**probe, "periodSeconds": max(1, math.ceil(one.ready.interval_s))}
     if one.alive is not None and (probe := _probe(source, box, one, one.alive)):

@@ -24,6 +24,8 @@ from launchpad.stack.schema import Job, Server
 OURS = ("LAUNCHPAD_STACK", "LAUNCHPAD_SERVICE")
 """Variables that mean something under launchpad only."""
 NOTHING = "E671"
+START_S = 3600
+"""Where a start has no `timeout`: nobody looks for signs of life there, and models load for minutes."""
 
 Where = Callable[[Ref], str]
 """The host at which whoever reads the text reaches a port."""
@@ -173,10 +175,18 @@ class Source:
                 continue
             text = MASK if name in one.secrets else self.text(value, where)
             if MASK not in text:
-                found[name] = text
+                found[name] = self._led(one, text)
             elif name not in from_files or not files:
                 self.leave(one.name, "environment", f"`{name}` is secret, and is not written down")
         return found
+
+    def _led(self, one: Service, text: str) -> str:
+        """By the link to its environment: the folder is another one when the requirements change, and the old one is taken
+        away."""
+        return text if one.prepare is None else text.replace(one.prepare.folder, one.prepare.link)
+
+    def has_venv(self, one: Service) -> bool:
+        return one.prepare is not None or self.written(one).venv is not None
 
     def _file_names(self, one: Service) -> set[str]:
         """Variables that come from env files."""

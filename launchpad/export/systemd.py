@@ -30,7 +30,6 @@ LOST = {
     "gpus": "nobody shares out GPUs there; set CUDA_VISIBLE_DEVICES in `environment`",
 }
 _POLICY = {"never": "no", "on-failure": "on-failure", "always": "always"}
-_READY_S = 600
 
 
 def export(reading: Reading) -> Exported:
@@ -102,7 +101,7 @@ def _run(source: Source, one: Service) -> list[str]:
 
 
 def _limit(check: Check | None) -> str:
-    return f"{check.timeout_s:g}" if check is not None and check.timeout_s else str(_READY_S)
+    return f"{check.timeout_s:g}" if check is not None and check.timeout_s else "infinity"
 
 
 def _wait(source: Source, one: Service, check: Check | None) -> list[str]:

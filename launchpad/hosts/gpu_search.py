@@ -12,16 +12,7 @@ from msgspec import Struct, field
 
 from launchpad.core.facts import Refusal
 from launchpad.core.model import Lease, PortRequest
-
-
-class Gpu(Struct, frozen=True):
-    """`number` on its machine, `name` as CUDA knows it; bytes of `memory` in all and `free` now (0: not known)."""
-
-    number: int
-    name: str
-    memory: int = 0
-    free: int = 0
-
+from launchpad.hosts.gpu_asked import Gpu, as_written, in_words, name_of, suits
 
 Found = dict[PortRequest, Gpu]
 Take = Callable[[Gpu], bool]
@@ -106,6 +97,8 @@ def refusals(
             notes,
             one.beside,
             gpus=len(_all_of(one, listed)),
+            what=in_words(_all_of(one, listed)),
+            written=as_written(_all_of(one, listed)),
             unknown=unknown,
             never=one in never,
             holders=tuple(owners.get(gpu.name, "") for gpu in gpus if suits(one, _empty(gpu))),
@@ -132,22 +125,13 @@ def _search(
     return found, failed
 
 
-def suits(request: PortRequest, gpu: Gpu) -> bool:
-    """Whether it is what is asked for, whoever has it."""
-    need = request.gpu
-    assert need is not None
-    if gpu.number in request.avoid or need.memory > gpu.free:
-        return False
-    return request.low <= gpu.number <= request.high and need.device in ("", gpu.name)
-
-
 def _strictness(request: PortRequest) -> tuple[bool, int]:
     assert request.gpu is not None
     return not _is_named(request), -request.gpu.memory
 
 
 def _is_named(request: PortRequest) -> bool:
-    return request.low == request.high or (request.gpu is not None and request.gpu.device != "")
+    return name_of(request) != ""
 
 
 def _waits(request: PortRequest) -> bool:

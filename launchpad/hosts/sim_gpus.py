@@ -12,7 +12,8 @@ from msgspec import Struct, field
 from launchpad.core.facts import Refusal
 from launchpad.core.identity import fits
 from launchpad.core.model import Lease, PortRequest
-from launchpad.hosts.gpu_search import Gpu, assign, refusals
+from launchpad.hosts.gpu_asked import Gpu
+from launchpad.hosts.gpu_search import assign, refusals
 
 
 class SimGpus(Struct):

@@ -62,6 +62,7 @@ def _check(written: Alive, name: str, loaded: Loaded, ports: Sequence[str], fold
         failures=written.failures,
         interval_s=NEVER_AGAIN if once else written.interval or DEFAULT_INTERVAL_S,
         probe_timeout_s=written.probe_timeout,
+        ours=written.owner == "self",
         **more,
     )
 

@@ -199,7 +199,7 @@ def _sink(sink: Sink, shown: Shown) -> Any:
 
 
 def _change(change: OnChange) -> Any:
-    return {"signal": change.signal} if change.action == "signal" else change.action
+    return {"signal": Signals(change.signal).name} if change.action == "signal" else change.action
 
 
 def _check(check: Alive, shown: Shown) -> dict[str, Any]:
@@ -217,6 +217,7 @@ def _check(check: Alive, shown: Shown) -> dict[str, Any]:
         "interval": f"{check.interval:g}s" if check.interval else None,
         "probe_timeout": f"{check.probe_timeout:g}s",
         "failures": check.failures,
+        "owner": check.owner if check.owner != "self" else None,
     }
     if check.http is None:
         del found["status"]

@@ -194,9 +194,19 @@ WORDS = {"stale": "keep", "rerun": "run again"}
 TAILS = {"update": " (in place)", "stale": " (it runs on with its old definition)"}
 
 
-def lines(changes: Sequence[Change]) -> tuple[str, ...]:
-    """`restart llm: …` for each that changes; and at the end how many do not."""
+def of_stack(old: Reading, new: Reading) -> tuple[str, ...]:
+    """What differs of the stack as a whole, in words."""
     found = []
+    if old.name != new.name:
+        found.append(f"name: `{old.name}` → `{new.name}`, with the next `up`")
+    if old.when_supervisor_dies != new.when_supervisor_dies:
+        found.append(f"when_supervisor_dies: {old.when_supervisor_dies} → {new.when_supervisor_dies}")
+    return tuple(found)
+
+
+def lines(changes: Sequence[Change], of_stack: Sequence[str] = ()) -> tuple[str, ...]:
+    """Those `of_stack`; `restart llm: …` for each service that changes; and at the end how many do not."""
+    found = list(of_stack)
     for change in changes:
         if change.verb == "keep":
             continue

@@ -26,7 +26,7 @@ def environment_of(loaded: Loaded, name: str) -> Environment | None:
         return None
     paths = stack_paths(loaded.file)
     root = paths.state_dir.parent
-    shape = {"lines": made.lines, "files": made.files, "python": made.python.asked, "root": str(root)}
+    shape = {**made.shape, "root": str(root)}
     whole = json.dumps(shape, sort_keys=True, separators=(",", ":"))
     key = hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()
     return Environment(
@@ -35,7 +35,7 @@ def environment_of(loaded: Loaded, name: str) -> Environment | None:
         requirements=made.lines,
         files=made.files,
         python=made.python.program,
-        working_dir=str(loaded.dir),
+        working_dir=made.base or str(loaded.dir),
         uv=made.uv,
     )
 

@@ -1,4 +1,4 @@
-"""What is known of a stack besides its plan, without its file: names, groups, profiles, traps.
+"""What is known of a stack besides its plan, without its file: names, groups, profiles, programs.
 
 Values only, that can be written down as they are; taken from a file that was found in order. Imports nothing that reads one.
 """
@@ -28,6 +28,15 @@ class Trap(Struct, frozen=True):
     gpu: bool = False
 
 
+class Program(Struct, frozen=True):
+    """What is known of the program of a service. `packages`: what brings it, as requirements name it; `way`: what a stack
+    says to have it installed, "" where no package index has it."""
+
+    traps: tuple[Trap, ...] = ()
+    packages: tuple[str, ...] = ()
+    way: str = ""
+
+
 class Head(Struct, frozen=True):
     name: str
     dir: str
@@ -44,8 +53,8 @@ class Head(Struct, frozen=True):
     """The copies of each service that has `replicas`."""
     scaled: tuple[Scaled, ...]
     """What was asked for instead of the file's own numbers of copies, and still holds."""
-    traps: dict[str, tuple[Trap, ...]]
-    """Of each service, what is known to go wrong with it."""
+    programs: dict[str, Program]
+    """Of each service that uses a recipe."""
     warnings: tuple[Diagnostic, ...]
     secrets: tuple[str, ...]
     """Values that must not be shown, the longest first."""
@@ -68,7 +77,10 @@ def head(loaded: Loaded, warnings: tuple[Diagnostic, ...], asked: Collection[str
         dict(loaded.origin),
         dict(loaded.groups),
         loaded.scaled,
-        {name: _traps(one.traps) for name, one in loaded.recipes.items()},
+        {
+            name: Program(_traps(one.traps), one.head.requirements, one.way_to_have_it)
+            for name, one in loaded.recipes.items()
+        },
         warnings,
         loaded.secrets,
         bool(loaded.secrets) or any(one.secret for one in declared) or any(map(looks_secret, asked)),

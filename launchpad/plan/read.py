@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from launchpad.core.model import Plan
 from launchpad.errors import Diagnostic, Label, Refused
-from launchpad.plan.head import Head, Trap, head, traps_of_any_port
+from launchpad.plan.head import Head, Program, head, traps_of_any_port
 from launchpad.plan.select import closure
 from launchpad.stack.asked import ReadAs, Scaled
 from launchpad.stack.machine import Answers, noting
@@ -99,12 +99,12 @@ class Reading(Struct):
         """keep or stop"""
         return self.head.when_supervisor_dies
 
-    def traps(self, service: str) -> tuple[Trap, ...]:
-        """What is known to go wrong with it: those of its recipe, or those of whatever has a port."""
-        if service in self.head.traps:
-            return self.head.traps[service]
+    def program(self, service: str) -> Program:
+        """What is known of its program, by its recipe; of one that uses none, what goes wrong with whatever has a port."""
+        if service in self.head.programs:
+            return self.head.programs[service]
         has_port = any(one.name == service and one.ports for one in self.plan.services)
-        return traps_of_any_port() if has_port else ()
+        return Program(traps_of_any_port()) if has_port else Program()
 
     def label(self, service: str, *path: str | int, text: str = "") -> Label | None:
         """Where something of a service stands in the file (the nearest thing above it, where it is not written);

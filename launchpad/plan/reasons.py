@@ -39,7 +39,7 @@ def _is_as_written(old: Loaded, new: Loaded, name: str) -> bool:
     return (
         (was is now or was == now)
         and old.environment[name] == new.environment[name]
-        and not any(changed_files(old.made.get(name), new.made.get(name)))
+        and old.made.get(name) == new.made.get(name)
         and all(old.is_job(on) == new.is_job(on) for on in (name, *now.depends_on))
     )
 
@@ -51,9 +51,8 @@ def _differences(old: Loaded, new: Loaded, name: str, shown: Shown) -> Iterator[
     yield from _command(old, new, name, shown)
     yield from _environment(old, new, name, shown)
     yield from _ports(old, new, name)
-    for file in changed_files(old.made.get(name), new.made.get(name)):
-        yield "requirements", f"requirements: `{os.path.relpath(file, new.dir)}` changed"
     before, after = _plain(old, name, shown), _plain(new, name, shown)
+    yield from _requirements(old, new, name, before == after)
     for key in dict.fromkeys([*before, *after]):
         if key not in _OWN_WORDS:
             yield from _value(key, before.get(key), after.get(key))
@@ -61,6 +60,16 @@ def _differences(old: Loaded, new: Loaded, name: str, shown: Shown) -> Iterator[
         differs = getattr(old.service(name), key) != getattr(new.service(name), key)
         if differs and before.get(key) == after.get(key):
             yield key, f"{key} changed where it is not shown"
+
+
+def _requirements(old: Loaded, new: Loaded, name: str, as_written: bool) -> Iterator[tuple[str, str]]:
+    """Other contents of their files; and for who shares the `venv` of another one, what that one says."""
+    was, now = old.made.get(name), new.made.get(name)
+    files = [os.path.relpath(file, new.dir) for file in changed_files(was, now)]
+    for file in files:
+        yield "requirements", f"requirements: `{file}` changed"
+    if was and now and not files and as_written and was.shape != now.shape:
+        yield "requirements", "what its `venv` is made of changed"
 
 
 def _plain(loaded: Loaded, name: str, shown: Shown) -> dict[str, Any]:

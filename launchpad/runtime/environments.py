@@ -6,13 +6,14 @@ Decides which those are, and what is said of one that could not be made. Refuses
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from launchpad.core.facts import PrepareFailed
 from launchpad.core.model import Environment, OnChange, Service
 from launchpad.errors import Diagnostic, Label
+from launchpad.hosts.local import environment_folder as disk
+from launchpad.stack.problems import listed
 
 if TYPE_CHECKING:
     from launchpad.plan.read import Goals, Reading
@@ -24,21 +25,42 @@ ASK_AGAIN_S = 2.0
 
 
 def not_made(
-    service: Service, text: str, tail: str, place: Callable[..., Label | None], consequence: str
+    wanted: Environment,
+    names: Sequence[str],
+    text: str,
+    tail: str,
+    place: Callable[..., Label | None],
+    consequence: str,
 ) -> Diagnostic:
-    """`tail` are the installer's own last lines."""
-    wanted = service.prepare
-    assert wanted is not None
-    label = place(service.name, "requirements") or place(service.name)
-    log = os.path.relpath(f"{wanted.folder}.log", wanted.working_dir)
+    """`names`: whose it is; `tail` are the installer's own last lines."""
+    found = (place(name, "requirements") for name in names)
+    label = next((one for one in found if one is not None), None) or place(names[0])
+    log = disk.shown(disk.log(wanted.folder), wanted.folder)
     return Diagnostic(
         NOT_MADE,
-        f"the environment of `{service.name}` could not be made",
+        f"the environment of {listed(names, 'and')} could not be made",
         labels=(label,) if label is not None else (),
         notes=(text.partition(": ")[2] or text, *((f"all of it: {log}",) if tail else ())),
         log=tuple(tail.splitlines()),
         consequence=consequence,
     )
+
+
+def all_not_made(
+    services: Iterable[Service],
+    failed: Mapping[Environment, PrepareFailed],
+    place: Callable[..., Label | None],
+    consequence: str,
+) -> list[Diagnostic]:
+    """One for each environment, with all services whose it is."""
+    names: dict[Environment, list[str]] = {}
+    for service in services:
+        if service.prepare is not None and service.prepare in failed:
+            names.setdefault(service.prepare, []).append(service.name)
+    return [
+        not_made(wanted, whose, failed[wanted].text, failed[wanted].detail, place, consequence)
+        for wanted, whose in names.items()
+    ]
 
 
 class Makings:
@@ -115,9 +137,4 @@ class Makings:
         self, services: Iterable[Service], place: Callable[..., Label | None], consequence: str
     ) -> list[Diagnostic]:
         """Of those that could not be made."""
-        found = []
-        for service in services:
-            failed = self._failed.get(service.prepare) if service.prepare is not None else None
-            if failed is not None:
-                found.append(not_made(service, failed.text, failed.detail, place, consequence))
-        return found
+        return all_not_made(services, self._failed, place, consequence)

@@ -25,17 +25,11 @@ def made_before_takeover(paths: StackPaths, reading: Reading) -> None:
     if not services:
         return
     wanted = tuple(dict.fromkeys(one.prepare for one in services if one.prepare is not None))
-    answers = asyncio.run(_make(paths, wanted))
-    failed = [(one, answers.get(one.prepare)) for one in services if one.prepare is not None]
-    from launchpad.runtime.environments import not_made
+    failed = asyncio.run(_make(paths, wanted))
+    if failed:
+        from launchpad.runtime.environments import all_not_made
 
-    problems = [
-        not_made(one, answer.text, answer.detail, reading.label, RUNS_ON)
-        for one, answer in failed
-        if answer is not None
-    ]
-    if problems:
-        raise Refused(problems)
+        raise Refused(all_not_made(services, failed, reading.label, RUNS_ON))
 
 
 def _exchanged(paths: StackPaths, reading: Reading) -> list[Service]:
@@ -53,9 +47,7 @@ def _exchanged(paths: StackPaths, reading: Reading) -> list[Service]:
     return [one for one in changed if one.name in lives and one.on_change in ways]
 
 
-async def _make(
-    paths: StackPaths, wanted: tuple[Environment, ...]
-) -> dict[Environment | None, PrepareFailed]:
+async def _make(paths: StackPaths, wanted: tuple[Environment, ...]) -> dict[Environment, PrepareFailed]:
     """Those that failed."""
     from launchpad.hosts.local.environments import Environments
 

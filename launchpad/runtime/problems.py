@@ -5,15 +5,15 @@ Decides words only. Every number in them was measured by the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from launchpad.core.engine import Engine
 from launchpad.core.facts import Refusal
 from launchpad.core.gpus import may_come
-from launchpad.core.model import Check, CheckKind, Handover, Outcome, Phase, Service
+from launchpad.core.model import Check, CheckKind, Handover, Hold, Outcome, Phase, Ref, Service
 from launchpad.core.moves import SHUT_OUT
-from launchpad.core.probes import SURE
-from launchpad.core.state import Unit
+from launchpad.core.render import address
+from launchpad.core.state import Sight, Unit
 from launchpad.core.stuck import stuck_because_of
 from launchpad.core.ticks import seconds
 from launchpad.errors import Diagnostic, Label, named
@@ -23,6 +23,8 @@ from launchpad.runtime import environments
 Place = Callable[..., Label | None]
 """(service, *path, text=…) → the place in the stack file."""
 REPLACEMENT = "E506"
+ENGINES = ("docker-proxy", "com.docker", "rootlessport", "slirp4netns", "pasta", "gvproxy", "conmon")
+"""Programs that open ports for containers."""
 
 Tail = Callable[[str], tuple[str, ...]]
 """The last lines that a service printed."""
@@ -42,10 +44,21 @@ def problem(
     return _how_it_ended(engine, unit, unit.last, place, tail)
 
 
-def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
+def _not_made(engine: Engine, unit: Unit, last: Outcome, place: Place) -> Diagnostic | None:
+    """Told once, by the first of those whose it is."""
+    wanted = unit.service.prepare
+    assert wanted is not None
+    same = [u for u in engine.units.values() if u.service.prepare == wanted and u.phase is Phase.FAILED]
+    names = [u.name for u in same if u.last is not None and u.last.kind == last.kind] or [unit.name]
+    if unit.name != names[0] and unit.name in names:
+        return None
+    why = _consequence(engine, names, "not started")
+    return environments.not_made(wanted, names, last.text, last.detail, place, why)
+
+
+def _how_it_ended(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic | None:
     if last.kind == "environment":
-        why = _consequence(engine, unit, "not started")
-        return environments.not_made(unit.service, last.text, last.detail, place, why)
+        return _not_made(engine, unit, last, place)
     tell = {"unready": _never_ready, "spawn": _not_started, "unknown": _unknown}.get(last.kind, _crashed)
     return tell(engine, unit, last, place, tail)
 
@@ -87,7 +100,7 @@ def _labels(label: Label | None) -> tuple[Label, ...]:
 def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
     """A warning while there is still hope."""
     last = unit.sights[-1] if unit.sights else None
-    if last is None or last.kind not in ("stranger", "elsewhere") or last.count < SURE:
+    if last is None or not last.sure:
         return None
     code, title = (
         ("E403", f"another program answers where `{unit.name}` should")
@@ -101,7 +114,7 @@ def _misdirected(unit: Unit, place: Place) -> Diagnostic | None:
         labels=_labels(place(unit.name, "ready") or place(unit.name)),
         notes=(last.text,),
         consequence=f"`{unit.name}` is not ready; what needs it waits",
-        hint=_address_hint(unit) if code == "E402" else "",
+        hint=_address_hint(unit) if code == "E402" else _stranger_hint(last),
     )
 
 
@@ -154,16 +167,18 @@ def no_gpu(refusal: Refusal, place: Place, consequence: str, services: Mapping[s
             consequence=consequence,
             hint="say it: `export LAUNCHPAD_GPUS=2x80GB`, or install the driver",
         )
-    some = "a GPU" if refusal.gpus == 1 else f"{refusal.gpus} GPUs"
-    few = "that this machine does not have" if refusal.never else "and not enough are free"
-    wait = f"to start once they are free: `gpus: {{count: {refusal.gpus}, wait: true}}`"
+    few = "and not enough are free"
+    if refusal.written.startswith("ids"):
+        few = "which is not free" if refusal.gpus == 1 else "which are not all free"
+    few = "which this machine does not have" if refusal.never else few
+    wait = f"`gpus: {{{refusal.written or f'count: {refusal.gpus}'}, wait: true}}`"
     return Diagnostic(
         "E320",
-        f"{whom} asks for {some}{'' if refusal.never else ','} {few}",
+        f"{whom} asks for {refusal.what}, {few}",
         labels=labels,
         notes=refusal.notes,
         consequence=consequence,
-        hint=wait if may_come(refusal, services) and refusal.low < refusal.high else "",
+        hint=f"to start once they are free: {wait}" if may_come(refusal, services) else "",
     )
 
 
@@ -184,9 +199,9 @@ def no_port(refusal: Refusal, place: Place, consequence: str) -> Diagnostic:
 
 
 def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail) -> Diagnostic:
-    sight = unit.sights[-1].kind if unit.sights else ""
-    elsewhere = sight == "elsewhere"
-    stranger = sight == "stranger"
+    sight = unit.sights[-1] if unit.sights else None
+    elsewhere = sight is not None and sight.kind == "elsewhere"
+    stranger = sight is not None and sight.kind == "stranger"
     return Diagnostic(
         "E402" if elsewhere else "E403" if stranger else "E401",
         f"`{unit.name}` listens, but not where launchpad knocks"
@@ -195,8 +210,8 @@ def _never_ready(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         labels=_labels(place(unit.name, "ready") or place(unit.name)),
         notes=_seen(unit, last),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "was waiting for it and was not started"),
-        hint=_address_hint(unit) if elsewhere else _ready_hint(unit),
+        consequence=_consequence(engine, [unit.name], "was waiting for it and was not started"),
+        hint=_address_hint(unit) if elsewhere else _stranger_hint(sight) or _ready_hint(unit),
     )
 
 
@@ -223,8 +238,22 @@ def _awaited(check: Check | None) -> str:
 
 
 def _address_hint(unit: Unit) -> str:
-    host = unit.service.host
-    return f"let it listen on {host}, for instance with `--host ${{self.host}} --port ${{self.port}}`"
+    told = any(
+        isinstance(part, Ref) and part.form == "port" for text in unit.service.command for part in text
+    )
+    how = "" if told else ", for instance with `--host ${self.host} --port ${self.port}`"
+    leases = unit.identity.leases if unit.identity is not None else ()
+    ports = [lease for lease in leases if (lease.service, lease.name) == (unit.name, "main")]
+    where = address(unit.service.host, ports[0].number) if ports else unit.service.host
+    return f"let it listen on {where}{how}"
+
+
+def _stranger_hint(sight: Sight | None) -> str:
+    """A container's port is opened by its engine, which is nobody's child here."""
+    text = sight.text if sight is not None and sight.kind == "stranger" else ""
+    if not any(f"`{name}" in text or f"/{name}" in text for name in ENGINES):
+        return ""
+    return "if it is the port of a container that this service runs: `owner: any` beside `http` or `tcp` in `ready`"
 
 
 def _ready_hint(unit: Unit) -> str:
@@ -241,7 +270,7 @@ def _not_started(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: 
         labels=_labels(place(unit.name, "command")),
         notes=(last.detail,) if last.detail else (),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "not started"),
+        consequence=_consequence(engine, [unit.name], "not started"),
     )
 
 
@@ -272,7 +301,7 @@ def _crashed(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
         labels=_labels(place(unit.name)),
         notes=tuple(notes),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "not started"),
+        consequence=_consequence(engine, [unit.name], "not started"),
     )
 
 
@@ -283,14 +312,14 @@ def _unknown(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
         labels=_labels(place(unit.name)),
         notes=("it ended while no supervisor lived, and nobody could write down how",),
         log=tail(unit.name),
-        consequence=_consequence(engine, unit, "not started"),
+        consequence=_consequence(engine, [unit.name], "not started"),
         hint=f"`launchpad start {unit.name}` runs it again" if unit.is_job else "",
     )
 
 
-def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
-    """What did not happen because of it, and what goes on."""
-    behind = stuck_because_of(engine.state, unit.name)
+def _consequence(engine: Engine, names: Sequence[str], verb: str) -> str:
+    """What did not happen because of these, and what goes on."""
+    behind = [other for name in names for other in stuck_because_of(engine.state, name)]
     waiting = [u.name for u in engine.units.values() if _was_wanted(u) and u.name in behind]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []
@@ -300,6 +329,26 @@ def _consequence(engine: Engine, unit: Unit, verb: str) -> str:
     if running:
         parts.append(f"still running: {named(running)}")
     return "; ".join(parts)
+
+
+def not_up(engine: Engine, timeout_s: float, now: float) -> Diagnostic:
+    """`up --timeout`, and what is missing."""
+    missing = [u for u in engine.units.values() if u.wanted and u.phase not in (Phase.READY, Phase.DONE)]
+    holds = engine.holds(now)
+    return Diagnostic(
+        "E404",
+        f"the stack was not up within {timeout_s:g} s",
+        notes=tuple(f"`{unit.name}` {_where_it_stands(unit, holds[unit.name])}" for unit in missing),
+        consequence="everything was stopped",
+    )
+
+
+def _where_it_stands(unit: Unit, holds: Sequence[Hold]) -> str:
+    held = "; ".join(hold.text for hold in holds)
+    if unit.phase is Phase.IDLE and held:
+        return held
+    seen = f": {unit.sights[-1].text}" if unit.phase is Phase.STARTING and unit.sights else ""
+    return f"is {unit.phase.value}{seen}"
 
 
 def _was_wanted(unit: Unit) -> bool:

@@ -18,7 +18,7 @@ from launchpad.control.api import Reply
 from launchpad.core.model import Service
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan import caution
-from launchpad.plan.diff import Change, lines
+from launchpad.plan.diff import Change, lines, of_stack
 from launchpad.plan.read import Goals, Reading
 from launchpad.runtime import effects, kept
 from launchpad.runtime.apply import apply, goals_of
@@ -127,7 +127,7 @@ class Reloader:
         meaning, question = self._wanted(draft, body, names, retry=body.get("retry") is True)
         return Reply(
             True,
-            changes=lines(meaning.changes),
+            changes=self._said(meaning),
             diagnostics=() if question is None else (question,),
             effects=effects.views(meaning.changes),
         )
@@ -212,8 +212,11 @@ class Reloader:
         if draft.contents == self._applied or self._is_what_runs(meaning):
             self._applied = draft.contents
             self._options = replace(self._options, scaled=meaning.reading.scaled)
+            news = of_stack(supervisor.reading, meaning.reading)
             supervisor.adopt_reading(meaning.reading, supervisor.names)
-            return supervisor.fresh(f"{file} is again what runs" if supervisor.stale else "")
+            if news:
+                return supervisor.notices.applied(f"{file} was applied", (*news, *lines(meaning.changes)))
+            return supervisor.notices.fresh(f"{file} is again what runs" if supervisor.notices.stale else "")
         question = effects.held(supervisor, meaning.reading, meaning.changes)
         cut = any(caution.is_cut_within_a_line(*versions) for versions in self._before_and_now(draft))
         if question is None and cut and caution.disturbs(meaning.changes):
@@ -247,7 +250,7 @@ class Reloader:
 
     def _told(self, text: str) -> None:
         if self._waits_for:
-            self._supervisor.waits(f"{self._options.file.name} is not applied yet", text)
+            self._supervisor.notices.waits(f"{self._options.file.name} is not applied yet", text)
 
     def _made(self) -> None:
         """An environment is there, or has failed: what waited for it is judged again."""
@@ -263,16 +266,17 @@ class Reloader:
         return same and all(name in units and units[name].goal for name, _ in meaning.goals)
 
     def _refuse(self, text: str, problems: Sequence[Diagnostic]) -> None:
-        self._supervisor.keep_as_it_is(text, tuple(_told_unchanged(problems)))
+        self._supervisor.notices.keep_as_it_is(text, tuple(_told_unchanged(problems)))
 
     async def _apply(self, draft: Draft, meaning: _Meaning, options: UpOptions) -> tuple[str, ...]:
         """`options`: those that it was read with."""
         supervisor = self._supervisor
-        said = lines(meaning.changes)
+        news = of_stack(supervisor.reading, meaning.reading)
+        said = lines(meaning.changes, news)
 
         def tell() -> None:
-            if supervisor.stale or any(one.verb != "keep" for one in meaning.changes):
-                supervisor.applied(f"{self._options.file.name} was applied", said)
+            if supervisor.notices.stale or news or any(one.verb != "keep" for one in meaning.changes):
+                supervisor.notices.applied(f"{self._options.file.name} was applied", said)
 
         await apply(supervisor, meaning.reading, meaning.goals, meaning.names, tell)
         self._options = replace(options, scaled=meaning.reading.scaled)
@@ -280,6 +284,9 @@ class Reloader:
         self._files = dict.fromkeys(draft.inputs)
         kept.save(supervisor.paths.kept, meaning.reading)
         return said
+
+    def _said(self, meaning: _Meaning) -> tuple[str, ...]:
+        return lines(meaning.changes, of_stack(self._supervisor.reading, meaning.reading))
 
     def _remember(self, draft: Draft) -> None:
         self._files.update(dict.fromkeys(draft.inputs))

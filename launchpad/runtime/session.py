@@ -64,7 +64,7 @@ class Session:
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
         raise_limit()
-        self._keeper = Keeper(self.paths, ends_all=self._ends_all())
+        self._keeper = Keeper(self.paths, ends_all=self._ends_all(self.reading))
         in_order = False
         try:
             code, in_order = self._run()
@@ -75,11 +75,9 @@ class Session:
             else:
                 self._keeper.abandon()
 
-    def _ends_all(self) -> bool:
+    def _ends_all(self, reading: Reading) -> bool:
         """Whether nothing shall outlive the supervisor."""
-        return (
-            bool(self.options.job) or self._owner is not None or self.reading.when_supervisor_dies == "stop"
-        )
+        return bool(self.options.job) or self._owner is not None or reading.when_supervisor_dies == "stop"
 
     def _run(self) -> tuple[int, bool]:
         """The exit code, and whether nothing of the stack lives any more."""
@@ -113,8 +111,9 @@ class Session:
         )
         self.supervisor.asked = self.options.asked()
         self.supervisor.ends_with = self.options.until_exit
+        self.supervisor.guard = lambda reading: self._keeper.become(ends_all=self._ends_all(reading))
         if trouble:
-            self.supervisor.announce(trouble)
+            self.supervisor.notices.announce(trouble)
         Interrupts(self.supervisor).install(self.loop)
         self._group.entered()
         self.supervisor.start()
@@ -133,7 +132,9 @@ class Session:
         return code, in_order
 
     def _ended_with_owner(self) -> None:
-        self.supervisor.announce(f"process {self.options.until_exit} has ended, and the stack ends with it")
+        self.supervisor.notices.announce(
+            f"process {self.options.until_exit} has ended, and the stack ends with it"
+        )
         self.supervisor.ask_down(kill=False)
 
     def _begin(self) -> None:
@@ -155,7 +156,7 @@ class Session:
         except OSError as error:
             why = f"{error.filename or self.paths.new_socket}: {error.strerror or error}"
             told = f"nobody can ask about this stack, its control socket cannot be made ({why}); Ctrl-C and `launchpad down` end it"
-            self.supervisor.announce(told)
+            self.supervisor.notices.announce(told)
         self._staying = self.loop.create_task(self._stay_reachable(control))
         if self.options.watch and not self.options.job:
             from launchpad.runtime.watch import Watching

@@ -69,6 +69,8 @@ class Memory(Struct, frozen=True):
     asked: Asked = Asked()
     scaled: tuple[tuple[str, int, int], ...] = ()
     """Of which service how many copies are wanted, instead of how many that the file said."""
+    watched: dict[str, str] = field(default_factory=dict)
+    """How the files stand that a service watches."""
 
 
 def take_lock(paths: StackPaths) -> int | None:
@@ -233,6 +235,7 @@ def _memory(raw: dict[str, Any]) -> Memory:
             asked.get("watch", True) is True,
         ),
         tuple((str(name), int(n), int(was)) for name, n, was in raw.get("scaled", ())),
+        {str(name): str(mark) for name, mark in raw.get("watched", {}).items()},
     )
 
 

@@ -6,7 +6,6 @@ Decides nothing about services (the core does) and nothing about how things are 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 import traceback
@@ -14,8 +13,9 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from launchpad.control.api import Event, Notice, Reply, ServiceView, Snapshot
+from launchpad.control.api import Event, Reply, ServiceView, Snapshot
 from launchpad.core.engine import Engine
+from launchpad.core.environments import needed_folders
 from launchpad.core.facts import (
     CloseAsked,
     Fact,
@@ -41,14 +41,13 @@ from launchpad.plan.read import Reading
 from launchpad.runtime import store, takeover
 from launchpad.runtime.journal import Journal
 from launchpad.runtime.loop import Driver
+from launchpad.runtime.notices import Notices
 from launchpad.runtime.picture import service_views
-from launchpad.runtime.problems import output_problems, problem
+from launchpad.runtime.problems import not_up, output_problems, problem
 from launchpad.runtime.traps import Traps
 from launchpad.runtime.veil import Veil
 
 TAIL_LINES = 6
-NOTICES = 20
-"""How many of the last ones a picture holds."""
 
 
 class Supervisor:
@@ -85,16 +84,15 @@ class Supervisor:
         self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
         self.on_adopted: Callable[[], None] = lambda: None
-        self.stale = ""
         self.ends_with: int | None = None
-        self._unapplied: tuple[Diagnostic, ...] = ()
-        self._notices: tuple[Notice, ...] = ()
-        self._numbers = itertools.count(1)
         self._veil = Veil()
         self._journal = Journal(paths.journal)
+        self.notices = Notices(self._journal.write, self._ring)
         self._found, self._alone, self._resumes = found or Survey(), alone, resumes
         self._stored = stored
         self._before = self._stored.memory
+        self.watched: dict[str, str] = dict(self._before.watched) if self._before else {}
+        """How the files stand that services watch, as far as somebody has looked."""
         self.driver = Driver(Engine(self._stored.epoch, self._stored.ports), self._on_notes, self._on_fault)
         self.run_id = self._stored.run_id
         self._host = LocalHost(
@@ -105,8 +103,11 @@ class Supervisor:
             trouble=self._on_trouble,
             fault=self._on_fault,
             keeper=keeper,
+            needed=lambda: needed_folders(self.engine.state),
         )
         self.driver.attach(self._host)
+        self.guard: Callable[[Reading], None] = lambda reading: None
+        """Told what the stack is from now on: what becomes of it should this supervisor die."""
 
     def start(self) -> None:
         """Apply the plan; processes without needs have been started when this returns."""
@@ -116,7 +117,7 @@ class Supervisor:
         held = takeover.held_fact(takeover.held(self.reading, self.names, before))
         self.driver.step(PlanApplied(self.reading.plan, goals), *held, *self._take_over())
         if self._timeout_s is not None:
-            self._loop.call_later(self._timeout_s, self._too_late)
+            self._loop.call_later(self._timeout_s, self._too_late, self._timeout_s)
 
     def _take_over(self) -> list[Fact]:
         """What an earlier supervisor left is this one's from now on."""
@@ -124,9 +125,9 @@ class Supervisor:
         found, now = self._found.found, time.time()
         told = takeover.facts(found, services, self._before, now)
         if found:
-            self.announce("taken over from a supervisor that died", takeover.words(found, now))
+            self.notices.announce("taken over from a supervisor that died", takeover.words(found, now))
         elif self._found.rebooted:
-            self.announce("the machine was started anew since this stack ran: nothing of it is left")
+            self.notices.announce("the machine was started anew since this stack ran: nothing of it is left")
         for one in found:
             self._host.adopt(one, takeover.launch_of(one, services.get(one.record.service)))
         self._found = Survey()
@@ -168,8 +169,8 @@ class Supervisor:
     def _remember(self) -> None:
         """Should this supervisor die, the next one goes on from here."""
         known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
-        now = self._loop.time()
-        memory = takeover.remember(self.engine, now, time.time(), self.asked, self.reading)
+        now, wall = self._loop.time(), time.time()
+        memory = takeover.remember(self.engine, now, wall, self.asked, self.reading, self.watched)
         stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
         if stored != self._stored:
             self._save(stored)
@@ -217,76 +218,25 @@ class Supervisor:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    # --- what became of the file -------------------------------------------------------------------
-
     @property
     def is_open(self) -> bool:
         """Whether it can still become something else."""
         return self.engine.state.closing is None and not self.finished.done()
 
-    def applied(self, text: str, lines: tuple[str, ...]) -> None:
-        """The file on disk is what runs, and that is news."""
-        self.stale, self._unapplied = "", ()
-        self.announce(text, lines)
-
-    def fresh(self, text: str = "") -> None:
-        """The file on disk is what runs; told with a `text` only."""
-        was, self.stale, self._unapplied = self.stale, "", ()
-        if text:
-            self.announce(text)
-        elif was:
-            self._ring()
-
-    def keep_as_it_is(self, text: str, problems: tuple[Diagnostic, ...]) -> None:
-        """The file on disk is not what runs, for these reasons."""
-        self.stale, self._unapplied = f"{text}; the stack runs as before", problems
-        self.announce(text, diagnostics=problems)
-
-    def waits(self, text: str, how_far: str) -> None:
-        """The file on disk is not what runs yet; told once, and how far it is as often as it is news."""
-        first = not self.stale.startswith(text)
-        self.stale, self._unapplied = f"{text}: {how_far}; the stack runs as before", ()
-        self.announce(f"{text}: {how_far}") if first else self._ring()
+    def watches(self, marks: dict[str, str]) -> None:
+        """So it stands now, and what was changed is told."""
+        self.watched = marks
+        self._remember()
 
     def watched_changed(self, files: dict[str, str]) -> None:
-        """Service → which of the files that it watches."""
+        """Service → what of the files that it watches, in words."""
         now = time.time()
-        self._journal.write([Event(now, name, "files", f"{text} changed") for name, text in files.items()])
+        self._journal.write([Event(now, name, "files", text) for name, text in files.items()])
 
-    def announce(
-        self, text: str, lines: tuple[str, ...] = (), diagnostics: tuple[Diagnostic, ...] = ()
-    ) -> None:
-        """Told once to whoever looks, and kept in the journal."""
-        now = time.time()
-        notice = Notice(next(self._numbers), now, text, lines, diagnostics)
-        self._notices = (*self._notices, notice)[-NOTICES:]
-        whole = f"{text}: {'; '.join(lines)}" if lines else text
-        found = [Event(now, "", "problem", f"{d.code}: {d.message}", diagnostic=d) for d in diagnostics]
-        self._journal.write([Event(now, "", "plan", whole), *found])
-        self._ring()
-
-    def _too_late(self) -> None:
-        if self._verdict.phase != "starting":
-            return
-        waiting = [
-            u.name
-            for u in self.engine.units.values()
-            if u.wanted and u.phase not in (Phase.READY, Phase.DONE)
-        ]
-        self._extra = (
-            Diagnostic(
-                "E404",
-                f"the stack was not up within {self._timeout_s:g} s",
-                notes=tuple(self._where_it_stands(name) for name in waiting),
-                consequence="everything was stopped",
-            ),
-        )
-        self.driver.step(CloseAsked(1))
-
-    def _where_it_stands(self, name: str) -> str:
-        unit = self.engine.units[name]
-        seen = f": {unit.sights[-1].text}" if unit.phase == Phase.STARTING and unit.sights else ""
-        return f"`{name}` is {unit.phase.value}{seen}"
+    def _too_late(self, timeout_s: float) -> None:
+        if self._verdict.phase == "starting":
+            self._extra = (not_up(self.engine, timeout_s, self._loop.time()),)
+            self.driver.step(CloseAsked(1))
 
     # --- what people see ---------------------------------------------------------------------------
 
@@ -304,17 +254,23 @@ class Supervisor:
             code=self._verdict.code,
             failed=self._verdict.failed,
             services=service_views(self.engine, self.paths, now, wall),
-            diagnostics=(*filter(None, found), *self._output_problems(), *self._unapplied, *self._extra),
-            stale=self.stale,
-            notices=self._notices,
+            diagnostics=(
+                *filter(None, found),
+                *self._output_problems(),
+                *self.notices.unapplied,
+                *self._extra,
+            ),
+            stale=self.notices.stale,
+            notices=self.notices.last,
             ends_with=self.ends_with,
             groups=dict(self.reading.groups),
             scaled={o.name: (o.count, o.instead_of or 0) for o in self.reading.scaled},
         )
 
     def _output_problems(self) -> list[Diagnostic]:
-        sinks = [sink for service in self.reading.plan.services for sink in self._host.sinks(service.name)]
-        return output_problems(sinks, self._host.no_room)
+        spools = self._host.spools
+        sinks = [sink for service in self.reading.plan.services for sink in spools.sinks(service.name)]
+        return output_problems(sinks, spools.no_room)
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
         """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""
@@ -331,7 +287,7 @@ class Supervisor:
     def _problem(self, unit: Unit) -> Diagnostic | None:
         """What is wrong with it, and what its recipe knows of that."""
         found = problem(self.engine, unit, self._place, self._tail, self._refusals)
-        return self._traps.explained(unit, self.reading.traps, found, self._place)
+        return self._traps.explained(unit, self.reading.program, found, self._place)
 
     def _holders(self) -> tuple[str, ...]:
         """Who has memory of the GPUs now."""
@@ -377,6 +333,7 @@ class Supervisor:
     def adopt_reading(self, reading: Reading, names: tuple[str, ...]) -> None:
         """From now on the stack is this (see `apply.apply`, which makes sure that it can be)."""
         self.reading, self.names = reading, names
+        self.guard(reading)
         self._remember()
         self._route()
         self.on_adopted()

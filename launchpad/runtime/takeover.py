@@ -128,7 +128,9 @@ def held_fact(names: tuple[str, ...]) -> list[Fact]:
     return [GoalsSet(tuple((name, False) for name in names))] if names else []
 
 
-def remember(engine: Engine, now: float, wall: float, asked: Asked, reading: Reading) -> Memory:
+def remember(
+    engine: Engine, now: float, wall: float, asked: Asked, reading: Reading, watched: Mapping[str, str]
+) -> Memory:
     """What the next supervisor has to know should this one die; `now` is the core's time, `wall` the same moment in
     seconds since the epoch."""
     units = [unit for unit in engine.units.values() if not unit.removed]
@@ -142,6 +144,7 @@ def remember(engine: Engine, now: float, wall: float, asked: Asked, reading: Rea
         beside=tuple(one.attempt for one in engine.state.beside.values() if one.role is Role.NEXT),
         asked=asked,
         scaled=tuple((one.name, one.count, one.instead_of or 0) for one in reading.scaled),
+        watched=dict(watched) if asked.watch else {},
     )
 
 

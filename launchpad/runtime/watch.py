@@ -17,7 +17,7 @@ from launchpad.runtime.bell import POLL_S, Bell
 from launchpad.runtime.contents import mark, trail
 from launchpad.runtime.reload import Reloader
 from launchpad.runtime.supervisor import Supervisor
-from launchpad.runtime.watched import Found, Globs
+from launchpad.runtime.watched import Found, Globs, stands_otherwise
 
 QUIET_S = 0.05
 """So long nothing may change among watched files before a change is told: what is saved together is told together."""
@@ -49,12 +49,12 @@ class Watching:
         except Exception as error:
             with open(self._supervisor.paths.supervisor_log, "a") as log:
                 traceback.print_exception(error, file=log)
-            self._supervisor.announce("files are not watched any more", diagnostics=(_fault(error),))
+            self._supervisor.notices.announce("files are not watched any more", diagnostics=(_fault(error),))
 
     def _on_blind(self, why: str) -> None:
         if not self._told_blind:
             self._told_blind = True
-            self._supervisor.announce("files are watched by looking", diagnostics=(_blind(why),))
+            self._supervisor.notices.announce("files are watched by looking", diagnostics=(_blind(why),))
 
 
 class FileWatch:
@@ -107,6 +107,7 @@ class GlobWatch:
                 self._refresh()
                 if self._globs.is_empty:
                     self._found = Found()
+                    self._supervisor.watches({})
                 else:
                     await self._look()
                 if await self._bell.arm(self._found.folders):
@@ -124,19 +125,32 @@ class GlobWatch:
 
     async def _look(self) -> None:
         """Tell what changed since the last look, once it has been quiet for a moment. What is watched only
-        now was not watched before: it is news to nobody."""
+        now was not watched before: it is news to nobody, unless an earlier supervisor watched it."""
         loop = asyncio.get_running_loop()
         before, until = self._found, loop.time() + QUIET_MOST_S
         found = await self._walk()
+        self._tell_of_earlier(before, found)
         while changed := found.changed_since(before):
             await asyncio.sleep(QUIET_S)  # nothing tells that what is saved together is complete
             again = await self._walk()
             if again == found or loop.time() > until:
-                self._tell(changed)
+                self._tell({name: f"{_shown(files)} changed" for name, files in changed.items()})
                 found = again
                 break
             found = again
-        self._found = found
+        if found != self._found:
+            self._found = found
+            self._supervisor.watches(self._globs.marks(found))
+
+    def _tell_of_earlier(self, before: Found, found: Found) -> None:
+        """What changed while no supervisor lived; of what was taken over, since that has read the old files."""
+        if before == found:
+            return
+        was, units = self._supervisor.watched, self._supervisor.engine.units
+        for name, now in self._globs.marks(found).items():
+            is_new = name in was and name not in before.files and stands_otherwise(was[name], now)
+            if is_new and name in units and units[name].taken_over:
+                self._tell({name: "what it watches was changed while no supervisor lived"})
 
     async def _walk(self) -> Found:
         loop = asyncio.get_running_loop()
@@ -145,12 +159,12 @@ class GlobWatch:
         self._cost_s = loop.time() - began
         return found
 
-    def _tell(self, changed: dict[str, tuple[str, ...]]) -> None:
-        """To the journal, not to the console: that may write to a file which is watched."""
+    def _tell(self, changed: dict[str, str]) -> None:
+        """To the journal, not to the console: that may write to a file which is watched. Service → what, in words."""
         units = self._supervisor.engine.units
         names = tuple(name for name in changed if name in units and units[name].wanted)
         if names and self._supervisor.is_open:
-            told = {name: _shown(changed[name]) for name in names if not units[name].suspended}
+            told = {name: changed[name] for name in names if not units[name].suspended}
             self._supervisor.watched_changed(told)
             self._supervisor.driver.step(WatchedChanged(names))
 

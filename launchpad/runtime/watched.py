@@ -6,6 +6,7 @@ and what editors leave beside a file. Refuses to know what a change does.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -126,6 +127,13 @@ class Globs:
                 folders[_nearest(base)] = None
         return Found(files, tuple(folders))
 
+    def marks(self, found: Found) -> dict[str, str]:
+        """Service → what it watches and how that stands, by which the next supervisor sees whether it was changed."""
+        return {
+            name: f"{_digest(self.patterns[name])}:{_digest(sorted(files.items()))}"
+            for name, files in found.files.items()
+        }
+
     def _walk(self, base: str, files: dict[str, dict[str, Stamp]], folders: dict[str, None]) -> None:
         pending = [base]
         while pending and len(folders) < MOST_FOLDERS:
@@ -146,6 +154,15 @@ class Globs:
                 except OSError:
                     continue
                 files[name][entry.path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def stands_otherwise(before: str, now: str) -> bool:
+    """The same patterns, other files: what is watched only now was not watched before."""
+    return before != now and before.partition(":")[0] == now.partition(":")[0]
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(repr(value).encode(), digest_size=8).hexdigest()
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

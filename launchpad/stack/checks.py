@@ -22,6 +22,7 @@ from launchpad.stack.fields import (
     Text,
     compiled,
     integer,
+    one_of,
     said,
     schema,
     whole,
@@ -188,6 +189,13 @@ class Alive(Strict):
         default_factory=dict,
         description="Headers of the request.",
         examples=[{"Authorization": "Bearer ${API_KEY}"}],
+    )
+    owner: Annotated[str, one_of("self", "any")] = Field(
+        "self",
+        description="Whose answer counts, with `http` and `tcp`: `self`, an answer of the service's own processes; or `any`, "
+        "whoever answers. For a port that somebody else opens for the service: that of a container is its engine's. "
+        "`ps` says so as long as it runs.",
+        examples=["any"],
     )
     interval: Duration | None = Field(None, description="The time between two probes.", examples=["10s"])
     probe_timeout: Duration = Field(5.0, description="How long one probe may take.", examples=["5s"])

@@ -59,19 +59,16 @@ class Counts:
             self.scaled = (*self.scaled, replace(asked, instead_of=written))
         return asked.count
 
-    def problems(self) -> Iterator[Diagnostic]:
-        """What was asked for just now, and of what there is nothing like it."""
+    def problems(self, places: Mapping[str, Span]) -> Iterator[Diagnostic]:
+        """What was asked for just now, and of what there is nothing like it. `places`: where each name stands."""
         for one in self._asked.values():
             if one.instead_of is None and one.name not in self._trees:
                 hint = did_you_mean(one.name, self._trees)
                 yield error(SET, f"there is no server or job `{shown(one.name)}`", hint=hint)
             elif one.instead_of is None and one.name not in self._written:
-                message = (
-                    f"`{one.name}` has no `replicas`, so there is one of it, and that is not `{one.name}-0`"
-                )
-                hint = f"give `{one.name}` the line `replicas: 1`"
-                span = next(iter(self._trees[one.name].entries.values())).key.span
-                yield error(SET, message, span, hint=hint)
+                message = f"`{one.name}` cannot be scaled: it has no `replicas`"
+                hint = f"`replicas: 1` makes it `{one.name}-0`, one copy of as many as you like"
+                yield error(SET, message, places.get(one.name), hint=hint)
 
     def name(self, node: Scalar) -> str | None:
         """A name in `depends_on`, filled in."""

@@ -21,7 +21,7 @@ from launchpad.stack import fields, machine
 from launchpad.stack.fields import Form, schema, wrong
 from launchpad.stack.files import MAX_BYTES
 from launchpad.stack.interpreters import Interpreter, installer, interpreter
-from launchpad.stack.nodes import Map, kind_of, span_at
+from launchpad.stack.nodes import Map, Scalar, Seq, kind_of, span_at
 from launchpad.stack.problems import CONFLICT, REQUIREMENTS, VALUE, VENV, error, shown
 from launchpad.stack.reuse import base_of, placed
 from launchpad.stack.source import reason
@@ -87,14 +87,22 @@ Python = Annotated[str, Form(_python, ({"type": "string", "minLength": 1},))]
 
 class Made(Struct, frozen=True):
     """An environment that is to be made for a service. `lines` are those of a requirements file; `files` all that they
-    name, each with a digest of its contents, "" where it is not there. `link`: where people find it, None for a
-    place of launchpad's own."""
+    name, each with a digest of its contents, "" where it is not there. `base`: the folder that paths in those files
+    start at, "" where there are none, or it is the stack's own. `link`: where people find it, None for a place of
+    launchpad's own."""
 
     lines: tuple[str, ...]
     files: tuple[tuple[str, str], ...]
     python: Interpreter
     uv: str
     link: str | None
+    base: str = ""
+
+    @property
+    def shape(self) -> Mapping[str, object]:
+        """All that makes it another one."""
+        files = {"files": self.files, **({"base": self.base} if self.base else {})}
+        return {"lines": self.lines, "python": self.python.asked, **files}
 
 
 class Environments(Struct):
@@ -134,7 +142,7 @@ class Environments(Struct):
     def _agree(self, one: _Asked, made: Made, known: dict[str, tuple[_Asked, Made]]) -> None:
         assert made.link is not None
         other, before = known.setdefault(made.link, (one, made))
-        if (before.lines, before.files, before.python) != (made.lines, made.files, made.python):
+        if before.shape != made.shape:
             message = f"`{one.name}` and `{other.name}` want different things in one environment"
             hint = (
                 "give each a `venv` of its own, or leave `requirements` out of one of them: it shares it then"
@@ -154,7 +162,7 @@ class Environments(Struct):
             self.problems.append(replace(python, labels=error("", "", one.span("python")).labels))
         if len(self.problems) > before or isinstance(python, Diagnostic):
             return None
-        return Made(lines, tuple(files.items()), python, uv, link)
+        return Made(lines, tuple(files.items()), python, uv, link, one.base() if files else "")
 
     def _lines(self, one: _Asked) -> tuple[tuple[str, ...], dict[str, str]]:
         given = one.requirements
@@ -214,6 +222,13 @@ class _Asked(Struct, frozen=True):
 
     def span(self, *path: str | int) -> Span | None:
         return span_at(self.tree, path)
+
+    def base(self) -> str:
+        """The folder of the stack file that says `requirements`, empty where it is the stack's own: what an installer
+        finds in a requirements file, it takes from where it is started."""
+        node = self.tree.get("requirements")
+        first = node.items[0] if isinstance(node, Seq) and node.items else node
+        return first.home.base if isinstance(first, Scalar) and first.home is not None else ""
 
 
 def contents_digest(data: bytes) -> str:

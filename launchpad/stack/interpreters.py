@@ -55,11 +55,12 @@ def _version(version: str, environ: Mapping[str, str], uv: str) -> Interpreter |
     running = ".".join(map(str, sys.version_info[:3]))
     if f"{running}.".startswith(f"{version}."):
         return Interpreter(version, sys.executable)
-    for program in _places(version, environ):
-        if machine.is_program(program):
-            return Interpreter(version, program)
-    if uv:
-        return Interpreter(version, version)
+    found = [program for program in _places(version, environ) if machine.is_program(program)]
+    programs = [
+        program for program in found if not machine.is_script(program)
+    ]  # nor a shim, as pyenv has them
+    if programs or uv or found:
+        return Interpreter(version, programs[0] if programs else version if uv else found[0])
     return error(
         INTERPRETER,
         f"there is no Python {version} on this machine",

@@ -172,7 +172,7 @@ class _Loader(Struct, dict=True):
         """Every service with its copies in its place; from here on `${…}` may speak of them."""
         counts = copies.Counts(self.world, trees, self.scaled)
         found = copies.expand(trees, counts.of, self.names)
-        self.problems += [*found.problems, *counts.problems()]
+        self.problems += [*found.problems, *counts.problems(self.names)]
         self.groups, self.counts = found.groups, counts
         self.origin = found.origin
         self.jobs |= {copy for name in self.jobs & set(found.groups) for copy in found.groups[name]}

@@ -36,11 +36,20 @@ def _is_program(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
+def _is_script(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
 _QUESTIONS: dict[str, Callable[..., Answer]] = {
     "is_dir": os.path.isdir,
     "is_file": os.path.isfile,
     "exists": os.path.exists,
     "is_program": _is_program,
+    "is_script": _is_script,
     "may_lead": may_lead,
     "names": _names,
     "which": lambda name, path: shutil.which(name, path=path),
@@ -135,6 +144,11 @@ def exists(path: Path | str) -> bool:
 def is_program(path: Path | str) -> bool:
     """A file that this user may execute."""
     return cast("bool", _asked("is_program", str(path)))
+
+
+def is_script(path: str) -> bool:
+    """A program that another one runs; it may well do something else than its name says."""
+    return cast("bool", _asked("is_script", path))
 
 
 def may_be_made(link: str) -> bool:

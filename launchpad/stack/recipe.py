@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +71,8 @@ class Head(Strict):
     title: Line = Field()
     sources: Annotated[tuple[Line, ...], many()] = Field(())
     kinds: Annotated[tuple[Annotated[str, one_of("server", "job")], ...], many()] = Field(("server",))
+    requirements: Annotated[tuple[Line, ...], many()] = Field(())
+    """What brings the program, as a stack's `requirements` would say it. Nothing is installed for it by itself."""
     model: Asked | None = Field(None)
     args: Asked | None = Field(None)
     notes: Annotated[tuple[Line, ...], many()] = Field(())
@@ -94,6 +97,12 @@ class Recipe(Struct, frozen=True):
     @property
     def traps(self) -> tuple[Trap, ...]:
         return self.head.traps
+
+    @property
+    def way_to_have_it(self) -> str:
+        """What a stack says to have its program installed; "" where no package index has it."""
+        lines = (line if line.isalnum() else f'"{line}"' for line in self.head.requirements)
+        return f"requirements: [{', '.join(lines)}]" if self.head.requirements else ""
 
 
 class _Plain(Converter):
@@ -163,6 +172,21 @@ def _begin(file: Path) -> Span:
 def names(folder: Path | None = None) -> dict[str, Path]:
     """Every recipe by name, with its file: launchpad's own, and those of a team in `folder`, which win."""
     found = {file.stem: file for file in sorted(PACKAGED.glob("*.yaml")) if file.name != SHARED}
-    if folder is not None and os.path.isdir(folder):
-        found.update({file.stem: file for file in sorted(folder.glob("*.yaml")) if NAME.match(file.stem)})
+    if folder is not None:
+        found.update(_of_team(folder))
     return dict(sorted(found.items()))
+
+
+def listed(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Those that a whole stack may use, by name: of launchpad and of the first folder, which is the stack's own, and
+    what the folders of other files have, of whatever name."""
+    found = list(names(folders[0]).items())
+    for folder in folders[1:]:
+        found += _of_team(folder).items()
+    return sorted(found, key=lambda one: one[0])
+
+
+def _of_team(folder: Path) -> dict[str, Path]:
+    if not os.path.isdir(folder):
+        return {}
+    return {file.stem: file for file in sorted(folder.glob("*.yaml")) if NAME.match(file.stem)}

@@ -116,6 +116,10 @@ def _check(node: Map, key: str, kinds: tuple[str, ...]) -> Iterator[Diagnostic]:
         message = "`post` is what is sent by `http`, and there is none"
         others = [Label(given[0].key.span, "asked in this way")]
         yield error(CHECK, message, check.entries["post"].key.span, others=others)
+    if "owner" in check.entries and given and not {"http", "tcp"} & set(check.entries):
+        message = "`owner` is whose answer counts by `http` or `tcp`, and there is neither"
+        others = [Label(given[0].key.span, "asked in this way")]
+        yield error(CHECK, message, check.entries["owner"].key.span, others=others)
     for name in ("log", "notify"):
         if key == "alive" and name in check.entries:
             message = f"`{name}` tells that a service became ready, not that it still lives"

@@ -24,6 +24,9 @@ Read = Callable[[str], "list[str] | None"]
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _STYLES = {"error": "1;31", "warning": "1;33", "title": "1", "gutter": "34", "hint": "36", "second": "34"}
 _TAB = "    "
+LOG_COLUMNS = 400
+"""What a program printed says at its end what matters: the last folder of a path, the reason after the cause. A terminal
+wraps it."""
 _MAX_BYTES = 2_000_000
 
 
@@ -31,7 +34,7 @@ def render(
     diagnostics: Iterable[Diagnostic], *, color: bool, width: int = 100, read: Read | None = None
 ) -> str:
     """All of them, a blank line between two; ends with a newline unless there are none. `width` in columns:
-    longer source lines are cut around their arrow."""
+    longer source lines are cut around their arrow, other lines are left to the terminal."""
     lines_of = _remembered(read or _read_file)
     pen = _Pen(color, max(40, width))
     return "\n".join("".join(f"{line}\n" for line in _draw(one, pen, lines_of)) for one in diagnostics)
@@ -97,7 +100,7 @@ def _draw(one: Diagnostic, pen: _Pen, lines_of: Read) -> Iterator[str]:
     for note in one.notes:
         yield from _noted(equals, margin, note)
     for line in one.log:
-        yield f"{bar}   {_cut(clean(line), pen.width - gutter - 5)}"
+        yield f"{bar}   {_cut(clean(line), LOG_COLUMNS)}"
     if one.consequence:
         yield from _noted(equals, margin, one.consequence)
     if one.hint:

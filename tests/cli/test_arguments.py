@@ -130,7 +130,7 @@ def test_a_stack_whose_file_is_gone_can_still_be_asked_about(
         (["url", "a", "b"], "Name exactly one"),
         (["wait", "--timeout", "soon"], "`soon` is no duration"),
         (["up", "--set", "model"], "`model` is not of the form `key=value`"),
-        (["config", "llm"], "Unexpected argument `llm`"),
+        (["reload", "llm"], "Unexpected argument `llm`"),
         (["down", "llm"], "launchpad stop llm"),
     ],
 )

@@ -68,6 +68,16 @@ def test_config_is_yaml_that_means_the_same_and_hides_secrets(cli: Cli, folder: 
     assert cli("check", "again.yaml").code == 0
 
 
+def test_config_of_one(cli: Cli, folder: Path) -> None:
+    whole = yaml.safe_load(cli("config").out)
+    assert yaml.safe_load(cli("config", "llm").out) == {"servers": {"llm": whole["servers"]["llm"]}}
+    both = json.loads(cli("config", "train", "llm", "--json").out)
+    assert both == {"servers": {"llm": whole["servers"]["llm"]}, "jobs": {"train": whole["jobs"]["train"]}}
+    assert cli("config", "lmm").code == 2
+    (folder / "two.yaml").write_text("servers: {llm: {command: a, replicas: 2}, b: {command: b}}\n")
+    assert list(json.loads(cli("config", "two.yaml", "llm", "--json").out)["servers"]) == ["llm-0", "llm-1"]
+
+
 def test_graph(cli: Cli) -> None:
     assert cli("graph").out == (
         "eval (job)\n"

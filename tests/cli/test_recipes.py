@@ -12,6 +12,7 @@ OWN = """\
 title: our server
 kinds: [server, job]
 args: {example: --fast, means: how}
+requirements: "own[fast]"
 sources: [https://wiki.example.org]
 notes: [a note]
 traps: [{match: boom, says: it burst, hint: mend it}]
@@ -60,12 +61,33 @@ def test_one_of_them(cli: Cli, folder: Path) -> None:
     for part in (
         "for a server or a job",
         "args: --fast  # how  (may be left out)",
+        '  requirements: ["own[fast]"]  # has it installed  (may be left out)',
         '    command: [own, "${self.args}"]\n    port: 8000-8099\n',
         "  - a note",
         "  - https://wiki.example.org",
         "  - it burst: mend it",
     ):
         assert part in text
+
+
+def test_also_beside_included_files(cli: Cli, folder: Path) -> None:
+    """Each with its file, also where two folders have one of the same name, or launchpad has one."""
+    infra = folder / "infra"
+    infra.mkdir()
+    (infra / "llm.yaml").write_text("servers: {llm: {uses: theirs}}\n")
+    (folder / "stack.yaml").write_text("include: [infra/llm.yaml]\nservers: {web: {uses: own}}\n")
+    mine, theirs, also = own(folder), own(infra, name="theirs"), own(infra)
+    vllm = own(infra, name="vllm")
+    lines = [line.split(maxsplit=1) for line in cli("recipes").out.splitlines()]
+    found = [(name, said) for name, said in lines if name in ("own", "theirs", "vllm")]
+    assert found[:3] == [("own", f"our server  [{mine}]"), ("own", f"our server  [{also}]"),
+                         ("theirs", f"our server  [{theirs}]")]  # fmt: skip
+    assert [said.partition("  [")[2] for name, said in found if name == "vllm"] == ["", f"{vllm}]"]
+    pages = cli("recipes", "own").out
+    assert pages.count("own: our server\n") == 2
+    assert f"{also}, for the stack files beside `recipes/`" in pages
+    (infra / "llm.yaml").write_text("servers: [\n")
+    assert cli("recipes").code == 0, "what is wrong with the stack is told by `check`"
 
 
 def test_as_json(cli: Cli, folder: Path) -> None:
@@ -79,6 +101,7 @@ def test_as_json(cli: Cli, folder: Path) -> None:
         "file": str(file),
         "model": None,
         "args": {"required": False, "example": "--fast", "means": "how"},
+        "requirements": ["own[fast]"],
         "service": {"command": ["own", "${self.args}"], "port": "8000-8099"},
         "sources": ["https://wiki.example.org"],
         "notes": ["a note"],

@@ -353,6 +353,26 @@ def test_when_supervisor_dies_stop(make_stack: Make) -> None:
     eventually(lambda: not stack.survivors(), "the keeper ends it")
 
 
+@pytest.mark.parametrize("to", ["stop", "keep"])
+def test_when_supervisor_dies_is_what_the_file_says_by_then(make_stack: Make, to: str) -> None:
+    """A save changes it for the stack that runs, and says so."""
+    text = 'when_supervisor_dies: {}\nservers: {{llm: {{command: "PRETEND --fork setsid"}}}}\n'
+    stack = make_stack(text.format("keep" if to == "stop" else "stop"))
+    up = stack.start("up")
+    pid = stack.wait_up()["llm"].pid
+    stack.write(text.format(to))
+    line = f"when_supervisor_dies: {'keep → stop' if to == 'stop' else 'stop → keep'}"
+    stack.wait_for(lambda s: any(line in notice.lines for notice in s.notices))
+    up.kill()
+    up.wait()
+    if to == "stop":
+        eventually(lambda: not stack.survivors(), "the keeper ends it")
+    stack.up()
+    assert (stack.ps()["llm"]["pid"] == pid) == (to == "keep")
+    assert stack.ps()["llm"]["taken_over"] == (to == "keep")
+    stack.down()
+
+
 def test_run_leaves_nothing_when_it_is_killed(make_stack: Make) -> None:
     """Under `run` it is always `stop`: after SIGKILL of launchpad nothing lives."""
     stack = make_stack("""

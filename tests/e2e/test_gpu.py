@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launchpad.hosts.local.gpu import GIB, GpuMemory
+from launchpad.hosts.gpu_asked import GIB
+from launchpad.hosts.local.gpu import GpuMemory
 from tests.e2e.conftest import Make
 from tests.e2e.harness import alive, eventually
 

@@ -128,6 +128,13 @@ def test_another_stack_is_refused_whole_and_told_who_has_them(make_stack: Make, 
     said = re.sub(r" 5 \| .*\n", " 5 | LINE\n", said)  # a long one is cut
     assert re.sub(r" +\^\n", " ^\n", said[said.index("error[E320]") :]) == REFUSED
     assert machine.free() == [3], "not even the one that was free is kept"
+    before = second.file.read_text()
+    second.write("name: other\nservers: {a: {command: PRETEND, gpus: [0]}}\n")
+    refused = second.up(check=2)
+    assert "`a` asks for GPU 0, which is not free\n" in refused.stderr
+    assert "`gpus: {ids: [0], wait: true}`" in refused.stderr
+    assert "`reward`" not in refused.stderr, "only who has that one is told"
+    second.write(before)
     first.down()
     second.up()
     assert len(seen(second)) == 2
@@ -142,12 +149,18 @@ def test_more_than_the_machine_has(make_stack: Make, machine: Machine) -> None:
     )
     stack.cli("check", check=0)
     refused = stack.up(check=2).stderr
-    assert "error[E320]: `a` asks for 5 GPUs that this machine does not have\n" in refused
-    assert "error[E320]: `b` asks for a GPU that this machine does not have\n" in refused
+    assert "error[E320]: `a` asks for 5 GPUs, which this machine does not have\n" in refused
+    assert "error[E320]: `b` asks for GPU 7, which this machine does not have\n" in refused
     assert "7  is not there" in refused
     assert "hint" not in refused
+    stack.write("servers:\n  b: {command: PRETEND, gpus: [7]}\n")
+    assert "0-3" not in stack.up(check=2).stderr, "only what is asked for is told about"
     stack.write("servers:\n  a: {command: PRETEND, gpus: {count: 1, memory: 90GB}}\n")
     assert "0-3  has 80.0 GiB in all" in stack.up(check=2).stderr
+    stack.write("servers:\n  a: {command: PRETEND, gpus: 4}\n  b: {command: PRETEND, gpus: [1, 3]}\n")
+    refused = stack.up(check=2).stderr
+    assert "`a` asks for 4 GPUs, and not enough are free" in refused, "who names one chooses first"
+    assert "hint: if what has them in this stack ends before: `gpus: {count: 4, wait: true}`" in refused
     stack.environ["LAUNCHPAD_GPUS"] = "4 x"
     assert "LAUNCHPAD_GPUS says `4 x`" in stack.up(check=2).stderr
     del stack.environ["LAUNCHPAD_GPUS"]

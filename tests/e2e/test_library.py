@@ -100,6 +100,8 @@ def test_copies_are_asked_one_by_one_and_restarted_together(make: Make) -> None:
     made = make("servers: {llm: {command: 'PRETEND --port ${self.port}', port: auto, replicas: 2}}\n")
     with launchpad.Stack(made.file) as stack:
         urls = [stack.url(name) for name in ("llm-0", "llm-1")]
+        assert stack.urls("llm") == urls
+        assert stack.urls("llm-1") == urls[1:]
         assert len(set(urls)) == 2
         with pytest.raises(
             StackError, match="`llm` has copies, each with a name of its own: `llm-0`, `llm-1`"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import statistics
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,10 +21,14 @@ from tests.e2e.harness import PRETEND, Stack, eventually, fire, free_ports, get,
 
 
 @contextmanager
-def stranger(port: int, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+def stranger(port: int, *more: str, called: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """A program of somebody else that answers 200 on the port; tries until it can bind."""
+    python, *rest = PRETEND.split()
     process = subprocess.Popen(
-        [*PRETEND.split(), "--port", str(port), "--name", "stranger", *more], stderr=subprocess.DEVNULL
+        [called or python, *rest, "--port", str(port), "--name", "stranger", *more],
+        executable=python,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # found by its name otherwise
+        stderr=subprocess.DEVNULL,
     )
     try:
         eventually(lambda: process.poll() is not None or answers(port), "the stranger listens")
@@ -69,6 +75,32 @@ def test_p4_stranger_slips_in_before_the_child_listens(make_stack: Make) -> None
         assert not stack.marks()
         stack.down()
         assert other.poll() is None, "the stranger is left alone"
+
+
+def test_p4_given_up_by_name(make_stack: Make) -> None:
+    """P4: `owner: any`, for a port that somebody else opens for the service, as a container engine does: whoever answers counts,
+    and `ps` and `events` say so. Who has not said it is told of it when it is an engine that answers."""
+    port = free_ports(1)
+    text = f"""
+        servers:
+          db: {{command: PRETEND, ports: {{main: {port}}}, environment: {{PORT: ""}},
+               ready: {{http: /health, owner: any}}, alive: {{http: /health, owner: any, interval: 1s}}}}
+        jobs: {{use: {{command: PRETEND --exit 0, depends_on: [db]}}}}
+    """
+    stack = make_stack(text)
+    stack.start("up", "-d")
+    stack.wait_state("db", "starting")
+    with stranger(port, called="/usr/bin/docker-proxy") as other:
+        stack.wait_state("use", "done")
+        (hold,) = stack.ps()["db"]["holds"]
+        assert (hold["kind"], hold["text"]) == ("owner", "whoever answers on its port counts (`owner: any`)")
+        assert "owner: any" in stack.cli("ps").stdout
+        seen = [event["text"] for event in stack.events() if event["what"] == "probe"]
+        assert any(f"pid {other.pid} `docker-proxy" in text and "not `db`" in text for text in seen), seen
+        stack.write(text.replace(", owner: any", "").replace("PRETEND, ports", "PRETEND --name db, ports"))
+        said = named(stack, "E403", f"pid {other.pid}", "docker-proxy")
+        assert "`owner: any` beside `http` or `tcp` in `ready`" in said
+    stack.down()
 
 
 def test_p4_becomes_ready_once_the_stranger_is_gone(make_stack: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,7 +37,10 @@ def made(make_stack: Make, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pyt
     one = make_stack("")
     monkeypatch.setenv("LP_TEST_MARK", one.mark)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:cacheprovider")
+    # what else is installed here takes seconds to import, and each run and worker would; the last test takes all of it
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:cacheprovider -p launchpad.testing -p xdist.plugin")
+    one.environ |= {name: os.environ[name] for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
     one.folder = pytester.path
     return one
 

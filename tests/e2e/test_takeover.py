@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -317,3 +318,39 @@ def test_p8_run_takes_over_what_its_job_needs(make_stack: Make) -> None:
     stack.cli("run", "eval", check=0)
     assert len(stack.marks_of("llm", "start")) == 1
     assert not stack.survivors()
+
+
+def test_p8_what_is_watched_and_was_changed_meanwhile(make_stack: Make) -> None:
+    """P8: code that was saved, or taken away, while no supervisor lived restarts who watches it, as it would have then; who
+    watches other files, or only now, is left alone."""
+    text = """
+        servers:
+          changed: {command: PRETEND, watch: [a]}
+          gone: {command: PRETEND, watch: ["b/*.py"]}
+          same: {command: PRETEND, watch: [c]}
+          late: {command: PRETEND}
+    """
+    stack = make_stack(text)
+    for name in ("a", "b", "c"):
+        (stack.folder / name).mkdir()
+        (stack.folder / name / "code.py").write_text("one\n")
+    stack.up()
+    state = stack.folder / ".launchpad" / "stack.yaml" / "state.json"
+    eventually(lambda: len(json.loads(state.read_text())["memory"]["watched"]) == 3, "it has looked")
+    before = pids(stack)
+    kill_supervisor(stack)
+    (stack.folder / "a" / "code.py").write_text("two\n")
+    (stack.folder / "b" / "code.py").unlink()
+    stack.write(text.replace("late: {command: PRETEND}", "late: {command: PRETEND, watch: [c]}"))
+    stack.up()
+    stack.wait_for(lambda s: [v.name for v in s.services if v.taken_over] == ["same", "late"])
+    stack.wait_up()
+    after = pids(stack)
+    assert {name for name in after if after[name] != before[name]} == {"changed", "gone"}
+    told = [event["text"] for event in stack.events() if event["what"] == "files"]
+    assert "what it watches was changed while no supervisor lived" in told
+    kill_supervisor(stack)
+    stack.up()
+    eventually(lambda: len(json.loads(state.read_text())["memory"]["watched"]) == 4, "it has looked")
+    assert pids(stack) == after, "once"
+    stack.down()

@@ -66,7 +66,10 @@ class Asking:
         self.told: list[Fact] = []
         self.faults: list[BaseException] = []
         self.news = asyncio.Event()
-        self.environments = Environments(self._tell, paths, uuid.uuid4().hex, self.faults.append)
+        self.needed: list[str] = []
+        self.environments = Environments(
+            self._tell, paths, uuid.uuid4().hex, self.faults.append, lambda: self.needed
+        )
         self.request = 0
 
     def _tell(self, fact: Fact) -> None:
@@ -338,6 +341,73 @@ def test_what_a_process_still_uses_stays(paths: StackPaths, tmp_path: Path) -> N
     disk.tidy(os.path.dirname(one.folder), [one.link])
     assert not os.path.exists(one.folder)
     assert disk.is_whole(two.folder)
+
+
+def is_gone(environment: Environment) -> bool:
+    return not os.path.exists(environment.folder) and not os.path.exists(disk.use(environment.folder))
+
+
+def test_of_many_changes_the_last_and_the_one_before_stay(paths: StackPaths, tmp_path: Path) -> None:
+    """While the stack runs: what it is defined with, what runs, and what an edit that is taken back needs."""
+    uv = fake(tmp_path, "exit 0")
+    one, two, three, four = (wanted(tmp_path, name, uv=uv) for name in ("one", "two", "three", "four"))
+
+    async def story() -> None:
+        async with asking(paths) as host:
+            host.needed = [one.folder]  # what waits for something else is not applied yet
+            user = await asyncio.create_subprocess_exec(
+                "sleep", "1000", env={**os.environ, "VIRTUAL_ENV": two.folder}
+            )
+            for each in (one, two, three, four):
+                assert isinstance(await host.answer(each), Prepared)
+            if (tidying := host.environments._tidying) is not None:
+                await tidying
+            assert disk.is_whole(one.folder)
+            host.needed = [four.folder]
+            host.environments.ended()
+            await asyncio.to_thread(until, lambda: is_gone(one))
+            assert not is_gone(two), "it runs"
+            user.kill()
+            await user.wait()
+            host.environments.ended()
+            await asyncio.to_thread(until, lambda: is_gone(two))
+            assert isinstance(await host.answer(three), Prepared)
+            assert (tmp_path / "installs").read_text().count("install") == 4, "it was there still"
+        assert disk.is_whole(four.folder)
+
+    asyncio.run(story())
+
+
+def test_what_is_called_off_takes_no_room(paths: StackPaths, tmp_path: Path) -> None:
+    one = wanted(tmp_path, "one", uv=fake(tmp_path, "echo began; read -t 1000 < <(sleep 1000)"))
+
+    async def story() -> None:
+        async with asking(paths) as host:
+            request = host.ask(one)
+            await host.until(lambda fact: isinstance(fact, Preparing) and "began" in fact.text)
+            assert os.path.isdir(one.folder)
+            host.environments.abandon(Abandon(request))
+            await asyncio.to_thread(until, lambda: is_gone(one))
+
+    asyncio.run(story())
+
+
+def test_what_an_installer_said_can_be_read_until_the_next_run(paths: StackPaths, tmp_path: Path) -> None:
+    """The message names its log, and the stack may be over with it."""
+    one, two = (
+        wanted(tmp_path, name, uv=fake(tmp_path, f"echo no {name}; exit 1")) for name in ("one", "two")
+    )
+
+    async def story(environment: Environment) -> None:
+        async with asking(paths, over=True) as host:
+            assert isinstance(await host.answer(environment), PrepareFailed)
+
+    asyncio.run(story(one))
+    assert not os.path.exists(one.folder)
+    assert "no two" in Path(disk.log(one.folder)).read_text()
+    asyncio.run(story(two))
+    assert not os.path.exists(disk.log(one.folder))
+    assert os.path.exists(disk.log(two.folder))
 
 
 def test_both_layouts(tmp_path: Path) -> None:

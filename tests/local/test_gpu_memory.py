@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from launchpad.hosts.local.gpu import GIB
+from launchpad.hosts.gpu_asked import GIB
 from launchpad.hosts.local.gpu_memory import holders
 from launchpad.hosts.local.process import RUN, SERVICE
 

@@ -16,10 +16,11 @@ import pytest
 
 from launchpad.core.facts import Fact, GpusFreed
 from launchpad.core.model import GpuNeed, Lease, PortRequest
+from launchpad.hosts.gpu_asked import GIB
 from launchpad.hosts.gpu_search import Gpu, assign
 from launchpad.hosts.local import gpu_claim, gpu_handover
 from launchpad.hosts.local import gpus as gpus_module
-from launchpad.hosts.local.gpu import GIB, GpuMemory
+from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.gpu_inventory import NotUnderstood, simulated, visible
 from launchpad.hosts.local.gpus import Gpus, Granted
 

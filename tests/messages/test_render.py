@@ -77,15 +77,15 @@ def test_no_place_and_log_lines() -> None:
         "`train` crashed",
         severity="warning",
         notes=("killed by SIGKILL", "before: exit 1"),
-        log=("step 1840  loss 2.113", "x" * 300),
+        log=("step 1840  loss 2.113", "x" * 300, "y" * 3000),
         consequence="not started: `eval`",
     )
     lines = draw(one, width=80).splitlines()
     assert lines[0] == "warning[E501]: `train` crashed"
     assert lines[1:4] == ["   = killed by SIGKILL", "   = before: exit 1", "   |   step 1840  loss 2.113"]
-    assert lines[4].endswith("…")
-    assert len(lines[4]) <= 80
-    assert lines[5] == "   = not started: `eval`"
+    assert lines[4] == f"   |   {'x' * 300}", "its end is what matters: a terminal wraps it"
+    assert lines[5] == f"   |   {'y' * 399}…"
+    assert lines[6] == "   = not started: `eval`"
 
 
 def test_labels_on_one_line() -> None:

@@ -69,6 +69,7 @@ def checks(name: str) -> dict[str, Case]:
         f"{name}.status": check(name, {"status": [200]}, {"status": ["200-299"]}),
         f"{name}.body": check(name, {}, {"body": "."}),
         f"{name}.headers": check(name, {"headers": {"A": "1"}}, {"headers": {"A": "2"}}),
+        f"{name}.owner": check(name, {"owner": "self"}, {"owner": "any"}),
         f"{name}.interval": check(name, {"interval": "10s"}, {"interval": "20s"}),
         f"{name}.probe_timeout": check(name, {"probe_timeout": "5s"}, {"probe_timeout": "6s"}),
         f"{name}.failures": check(name, {"failures": 3}, {"failures": 4}),

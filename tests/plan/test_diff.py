@@ -104,6 +104,14 @@ def test_bound_by_the_same_edit(tmp_path: Path) -> None:
     assert change.because[-1] == "restarts with `llm`"
 
 
+def test_who_shares_an_environment(tmp_path: Path) -> None:
+    """It says nothing of requirements itself."""
+    text = "servers:\n  a: {command: x, venv: v, requirements: [one]}\n  b: {command: y, venv: v}\n"
+    found = compare(tmp_path, text, text.replace("[one]", "[two]"))
+    assert found["a"].because == ("requirements changed from `one` to `two`",)
+    assert (found["b"].verb, found["b"].because) == ("restart", ("what its `venv` is made of changed",))
+
+
 def test_new_and_gone(tmp_path: Path) -> None:
     new = BASE.replace("train:", "other:") + "  extra: {command: x, profiles: [p]}\n"
     found = compare(tmp_path, BASE, new)

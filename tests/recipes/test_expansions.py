@@ -14,7 +14,7 @@ import pytest
 from msgspec import Struct, field
 
 from launchpad.core.model import CheckKind, Ref, Service, Text
-from launchpad.stack.recipe import names, packaged
+from launchpad.stack.recipe import names, packaged, shared_traps
 from tests.stack.writing import planned
 
 
@@ -274,9 +274,27 @@ SAID = {
 }
 
 
-def test_shared_traps_know_what_programs_say() -> None:
-    from launchpad.stack.recipe import shared_traps
+SAY_ALONE = (
+    ("vllm", "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`"),
+    ("vllm", "ValueError: To serve at least one request with the model's max seq len (40960), (4.38 GiB KV cache is needed, "
+     "which is larger than the available KV cache memory (2.05 GiB). Based on the available memory, …"),
+    ("vllm", "ValueError: Free memory on device cuda:0 (12.3/79.2 GiB) on startup is less than desired GPU memory utilization"),
+    ("vllm-trl", "vllm: error: unrecognized arguments: --enable-scale-out"),
+    ("sglang", "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static."),
+    ("ollama", 'level=ERROR source=server.go msg="ggml_backend_cuda_buffer_type_alloc_buffer: cudaMalloc failed: out of memory"'),
+)  # fmt: skip
+"""As their sources have it: what no recipe but their own knows."""
 
+
+@pytest.mark.parametrize(("name", "line"), SAY_ALONE)
+def test_traps_of_programs_that_are_not_run_here(name: str, line: str) -> None:
+    recipe = packaged(name)
+    assert recipe is not None
+    own = [trap for trap in recipe.traps if trap not in shared_traps().values()]
+    assert [bool(re.search(trap.match, line)) for trap in own].count(True) == 1
+
+
+def test_shared_traps_know_what_programs_say() -> None:
     known = shared_traps()
     assert set(known) == set(SAID)
     for name, line in SAID.items():

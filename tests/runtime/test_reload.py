@@ -106,7 +106,7 @@ def test_no_beginning_of_the_file_stops_anything(tmp_path: Path, monkeypatch: py
             assert one.pids() == before, f"after {length} bytes: {first[:length][-60:]!r}"
         await one.save(first)
         assert one.supervisor.engine.state.counter == attempts
-        assert not one.supervisor.stale
+        assert not one.supervisor.notices.stale
         await one.save(first.replace(b'LEVEL: "3"', b'LEVEL: "4"'))
         await one.until(lambda s: s.phase == "up" and one.pids().get("llm") not in (None, before["llm"]))
         assert {**one.pids(), "llm": 0} == {**before, "llm": 0}
@@ -253,7 +253,7 @@ def test_a_port_that_is_not_free_changes_nothing(tmp_path: Path, monkeypatch: py
             assert told.labels[0].span.line == 4
             assert one.pids() == before
         await one.save(text)
-        assert not one.supervisor.stale
+        assert not one.supervisor.notices.stale
 
     play(tmp_path, monkeypatch, THREE, case)
 

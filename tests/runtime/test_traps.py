@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
 from launchpad.core.model import Kind, Outcome, Phase, Service
 from launchpad.core.state import Unit
-from launchpad.errors import Diagnostic
+from launchpad.errors import Diagnostic, Span
+from launchpad.plan.head import Program, Trap
 from launchpad.runtime.traps import Traps, first
-from launchpad.stack.recipe import Trap
+from launchpad.stack.nodes import Map
+from launchpad.stack.recipe import Head, Recipe
 
-MEMORY = Trap.model_construct(match="out of memory", says="no memory", hint="take less", gpu=True)
-MODULE = Trap.model_construct(match="No module", says="a package is missing", hint=None, gpu=False)
+MEMORY = Trap("out of memory", "no memory", "take less", gpu=True)
+MODULE = Trap("No module", "a package is missing")
 CRASH = Diagnostic("E501", "`llm` crashed", log=("the end",), hint="look")
 
 
 def unit(phase: Phase, at: float = 1.0) -> Unit:
     service = Service("llm", Kind.SERVER, (("llm",),), "/", "d")
     return Unit(service, phase=phase, last=Outcome("exit", at, 1, "exit 1 after 3 s"))
+
+
+def knows(traps: tuple[Trap, ...], *packages: str) -> Callable[[str], Program]:
+    way = Recipe(
+        "x",
+        Path("x.yaml"),
+        Head.model_construct(title="x", requirements=packages),
+        Map(Span("x.yaml", 1, 1, 1, 1), {}),
+        packaged=True,
+    ).way_to_have_it
+    return lambda name: Program(traps, packages, way)
 
 
 class Looked:
@@ -35,7 +53,7 @@ class Looked:
 
     def told(self, unit: Unit, found: Diagnostic | None = CRASH, *traps: Trap) -> Diagnostic | None:
         return self.traps.explained(
-            unit, lambda name: traps or (MODULE, MEMORY), found, lambda *path, text="": None
+            unit, knows(traps or (MODULE, MEMORY)), found, lambda *path, text="": None
         )
 
 
@@ -85,8 +103,41 @@ def test_where_nothing_is_wrong_nothing_is_looked_for() -> None:
     looked = Looked("out of memory")
     assert looked.told(unit(Phase.READY), None) is None
     assert looked.told(unit(Phase.FAILED), Diagnostic("E301", "no port")) == Diagnostic("E301", "no port")
-    assert (
-        looked.traps.explained(unit(Phase.FAILED), lambda name: (), CRASH, lambda *path, text="": None)
-        == CRASH
-    )
+    none = looked.traps.explained(unit(Phase.FAILED), knows(()), CRASH, lambda *path, text="": None)
+    assert none == CRASH
     assert looked.times == 0
+
+
+def test_a_program_that_is_not_there_can_be_had() -> None:
+    """Unless no package index has it, something else is wrong, or its environment is made for it anyway."""
+    looked, missing = Looked(), Diagnostic("E502", "could not start `llm`: no such file `vllm` on its PATH")
+    one = unit(Phase.FAILED)
+    one.last = Outcome("spawn", 1.0, None, "no such file `vllm` on its PATH")
+
+    def hint(*requirements: str) -> str:
+        told = looked.traps.explained(one, knows((), *requirements), missing, lambda *path, text="": None)
+        assert told is not None
+        return told.hint
+
+    assert hint("vllm") == "`requirements: [vllm]` has it installed, `venv: PATH` says where it is"
+    assert hint("torch", "ray[default]").startswith('`requirements: [torch, "ray[default]"]` has it')
+    assert hint() == ""
+    one.last = Outcome("spawn", 1.0, None, "permission denied")
+    assert hint("vllm") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "has"),
+    [
+        ("/venv/bin/python: No module named uvicorn", True),
+        ("ModuleNotFoundError: No module named 'llama_cpp'", True),
+        ("ModuleNotFoundError: No module named 'mine'", False),
+    ],
+)
+def test_a_package_that_is_missing_is_the_program_or_not(line: str, has: bool) -> None:
+    looked, traps = Looked(line), (MODULE,)
+    one = knows(traps, "uvicorn", "llama-cpp-python[server]")
+    for found, phase in ((CRASH, Phase.FAILED), (None, Phase.BACKOFF)):
+        told = looked.traps.explained(unit(phase), one, found, lambda *path, text="": None)
+        assert told is not None
+        assert ("has it installed" in told.hint) == has

@@ -214,8 +214,8 @@ def test_what_was_asked_for_holds_until_the_file_says_another_number(tmp_path: P
     ("name", "message", "hint"),
     [
         ("lm", "there is no server or job `lm`", "did you mean `llm`?"),
-        ("one", "`one` has no `replicas`, so there is one of it, and that is not `one-0`",
-         "give `one` the line `replicas: 1`"),
+        ("one", "`one` cannot be scaled: it has no `replicas`",
+         "`replicas: 1` makes it `one-0`, one copy of as many as you like"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_for(tmp_path: Path, name: str, message: str, hint: str) -> None:

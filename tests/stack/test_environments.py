@@ -138,5 +138,12 @@ def test_a_python_on_path_and_one_of_pyenv(tmp_path: Path) -> None:
     program(tmp_path / ".pyenv" / "versions" / "3.98.9" / "bin" / "python")
     newest = program(tmp_path / ".pyenv" / "versions" / "3.98.11" / "bin" / "python")
     assert find("3.98", HOME=str(tmp_path)) == Interpreter("3.98", newest)
+    shims = tmp_path / ".pyenv" / "shims"
+    for version in ("3.98", "3.97"):
+        shim = Path(program(shims / version / f"python{version}"))
+        shim.write_text("#!/bin/sh\nexit 127\n")
+        at = find(version, HOME=str(tmp_path), PATH=str(shim.parent))
+        assert at == Interpreter(version, newest if version == "3.98" else str(shim))
+    assert find("3.97", uv="/bin/uv", PATH=str(shims / "3.97")) == Interpreter("3.97", "3.97")
     assert find("3.98.9", HOME=str(tmp_path)) != "E128"
     assert find("3.9", HOME=str(tmp_path)) == "E128"

@@ -8,6 +8,7 @@ import pytest
 
 from launchpad.errors import Diagnostic, Refused
 from launchpad.plan.environments import environment_of
+from launchpad.plan.head import Program
 from launchpad.plan.read import Reading
 from tests.stack.writing import loaded, planned
 
@@ -100,13 +101,13 @@ def test_each_copy_has_the_recipe(folder: Path) -> None:
     )
     reading = planned(folder, stack, files)
     assert [argv(reading, name)[1] for name in ("llm-0", "llm-1")] == ["m0", "m1"]
-    assert [trap.says for trap in reading.traps("llm-1")] == ["it burst"]
-    assert reading.traps("a") == ()
+    assert [trap.says for trap in reading.program("llm-1").traps] == ["it burst"]
+    assert reading.program("a") == Program()
 
 
 def test_whatever_has_a_port_may_say_that_it_is_taken(folder: Path) -> None:
     reading = planned(folder, "servers: {a: {command: x, port: auto}}\n", {})
-    assert ["port" in trap.says for trap in reading.traps("a")] == [True]
+    assert ["port" in trap.says for trap in reading.program("a").traps] == [True]
 
 
 def test_what_belongs_to_one_service_is_refused_in_the_defaults_of_any_file(folder: Path) -> None:
@@ -136,12 +137,34 @@ def test_paths_of_an_environment_are_those_of_the_file_that_says_them(folder: Pa
     (infra / "bin").mkdir(parents=True)
     (infra / "bin/python").touch()
     (infra / "bin/python").chmod(0o755)
-    made = loaded(folder, "include: ../infra/a.yaml\n", files).made
+    found = loaded(folder, "include: ../infra/a.yaml\n", files)
+    made = found.made
+    for name in ("file", "list"):  # an installer takes `./package` in a file from where it is started
+        environment = environment_of(found, name)
+        assert environment is not None
+        assert environment.working_dir == str(infra)
     assert made["file"].lines == (f"-r {infra}/req.txt",)
     assert made["file"].link == str(infra / ".venv")
     assert made["list"].lines == (f"-r {infra}/req.txt", f"{infra}/wheel", "torch")
     assert made["list"].python.program == str(infra / "bin/python")
     assert [path for path, _ in made["list"].files] == [str(infra / "req.txt")]
+
+
+def test_one_environment_for_two_files_that_ask_for_the_same(folder: Path) -> None:
+    """Unless they name files, in which a path may mean another one."""
+    files = {
+        "../infra/a.yaml": "servers: {b: {command: x, requirements: [one]}}\n",
+        "../infra/r.txt": "one\n",
+    }
+    text = "include: ../infra/a.yaml\nservers: {a: {command: x, requirements: [one]}}\n"
+    found = loaded(folder, text, files)
+    first, second = (environment_of(found, name) for name in "ab")
+    assert (first and first.folder) == (second and second.folder)
+    files["../infra/a.yaml"] = "servers: {b: {command: x, requirements: r.txt}}\n"
+    text = "include: ../infra/a.yaml\nservers: {a: {command: x, requirements: ../infra/r.txt}}\n"
+    found = loaded(folder, text, files)
+    first, second = (environment_of(found, name) for name in "ab")
+    assert (first and first.folder) != (second and second.folder)
 
 
 @pytest.mark.parametrize("more", ["", ", venv: .venv"], ids=["a place of launchpad's own", "a place"])

@@ -70,6 +70,16 @@ def test_what_left_the_stack_is_told() -> None:
     assert [(change.name, change.text) for change in news] == [("reward", "is no longer part of the stack")]
 
 
+def test_another_reason_for_the_same_state_is_news_of_this_moment() -> None:
+    """The time of a state is reckoned anew for each picture, and differs by a hair."""
+    made = HoldView("environment", "train", "making .venv: pip install")
+    old = waiting("train", "llm", since=NOW - 60)
+    (change,) = changes(
+        snapshot(old), snapshot(waiting("train", "llm", holds=(made,), since=NOW - 60.0001)), NOW
+    )
+    assert change.at == NOW
+
+
 def test_in_the_order_in_which_it_happened() -> None:
     after = snapshot(ready("b", since=NOW + 2), ready("a", since=NOW + 1))
     assert [change.name for change in changes(snapshot(), after, NOW)] == ["a", "b"]

@@ -12,7 +12,7 @@ import ctypes
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from launchpad.hosts.local import process
@@ -41,7 +41,8 @@ def leads_to(link: str, folder: str) -> bool:
 
 
 def lead(link: str, folder: str) -> None:
-    """Make `link` lead to `folder`, at once: whoever looks finds the old one or the new one. Raises OSError."""
+    """Make `link` lead to `folder`, at once: whoever looks finds the old one or the new one. The time of its mark is when it
+    was led to last. Raises OSError."""
     if leads_to(link, folder):
         return
     if not may_lead(link):
@@ -51,6 +52,7 @@ def lead(link: str, folder: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
     os.symlink(os.path.relpath(folder, os.path.dirname(link)), new)
+    os.utime(os.path.join(folder, MARK))
     os.replace(new, link)
 
 
@@ -118,6 +120,11 @@ def log(folder: str) -> str:
     return f"{folder}.log"
 
 
+def shown(path: str, folder: str) -> str:
+    """As people are told of it: from the folder of the stack whose environments `folder` is among."""
+    return os.path.relpath(path, Path(folder).parents[2])
+
+
 def wipe(folder: str) -> None:
     """The mark goes first: what is half taken away does not count. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
@@ -128,39 +135,76 @@ def wipe(folder: str) -> None:
         shutil.rmtree(folder)
 
 
-def tidy(root: str, links: Iterable[str]) -> None:
-    """Take away what `links` led to before and no longer do, and what was never finished, unless somebody uses it."""
-    of = set(links)
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(root)):
-            folder = os.path.join(root, name)
-            if os.path.isdir(folder) and _is_past(folder, of):
-                with contextlib.suppress(OSError):
-                    _take_away(folder)
+def tidy(root: str, links: Iterable[str], *, needed: Collection[str] = (), keep: int = 0) -> bool:
+    """Take away what `links` led to before and no longer do, and what was never finished, unless it is `needed` or
+    somebody uses it. Of each link, the `keep` that it led to last stay. Whether something stays only because it is used."""
+    past, half = _past(root, set(links))
+    spare = [folder for link in past for _, folder in sorted(past[link], reverse=True)[keep:]]
+    used = _in_use() if spare or half else set()
+    for folder in half:
+        if folder not in needed:
+            _take_away(folder, used, says=True)
+    left = [one for one in spare if one in needed or not _take_away(one, used)]
+    return bool(left)
 
 
-def _is_past(folder: str, links: set[str]) -> bool:
+def _past(root: str, links: set[str]) -> tuple[dict[str, list[tuple[float, str]]], list[str]]:
+    """By link, with the time at which each was led to last; and those without a mark."""
+    past: dict[str, list[tuple[float, str]]] = {}
+    half = []
+    for name in _names(root):
+        folder = os.path.join(root, name)
+        try:
+            with open(os.path.join(folder, MARK), "rb") as file:
+                there, at = str(json.load(file)["link"]), os.fstat(file.fileno()).st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            half += [folder] if os.path.isdir(folder) else []
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        link = os.path.normpath(os.path.join(root, there))
+        if link in links and not leads_to(link, folder):
+            past.setdefault(link, []).append((at, folder))
+    return past, half
+
+
+def _names(root: str) -> list[str]:
     try:
-        there = str(json.loads(Path(folder, MARK).read_bytes())["link"])
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    link = os.path.normpath(os.path.join(os.path.dirname(folder), there))
-    return link in links and not leads_to(link, folder)
+        return sorted(os.listdir(root))
+    except OSError:
+        return []
 
 
-def _take_away(folder: str) -> None:
+def _in_use() -> set[str]:
+    """By any process: also of a supervisor that died, and by a shell in which somebody switched it on."""
+    return {process.environment(pid).get("VIRTUAL_ENV", "") for pid in process.pids()}
+
+
+def _take_away(folder: str, used: Collection[str], *, says: bool = False) -> bool:
+    """Whether it is gone. `says`: what the installer said stays to be read."""
     nobody = fcntl.LOCK_EX | fcntl.LOCK_NB
-    with locked(making(folder), nobody) as mine, locked(use(folder), nobody) as unused:
-        if not mine or not unused or _has_processes(folder):
-            return
-        wipe(folder)
-        for path in (f"{folder}.txt", log(folder), use(folder), making(folder)):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+    try:
+        with locked(making(folder), nobody) as mine, locked(use(folder), nobody) as unused:
+            if not mine or not unused or folder in used:
+                return False
+            wipe(folder)
+            _unlink(f"{folder}.txt", use(folder), making(folder), *(() if says else (log(folder),)))
+    except OSError:
+        return False
+    return True
 
 
-def _has_processes(folder: str) -> bool:
-    """Of a supervisor that died, and left them."""
-    return any(process.environment(pid).get("VIRTUAL_ENV") == folder for pid in process.pids())
+def forget_old_words(root: str) -> None:
+    """Take away what installers said of environments that were not made."""
+    for path in (os.path.join(root, name) for name in _names(root) if name.endswith(".log")):
+        folder = path.removesuffix(".log")
+        if not os.path.isdir(folder):
+            with contextlib.suppress(OSError), locked(making(folder), fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
+                if mine:
+                    _unlink(path, making(folder))
+
+
+def _unlink(*paths: str) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

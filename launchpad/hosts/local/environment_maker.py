@@ -30,7 +30,7 @@ PR_SET_PDEATHSIG = 1
 TAIL_LINES = 12
 SAY_EVERY_S = 0.25
 """What an installer says is passed on this long after it said it, if it says nothing newer by then."""
-LONGEST = 200
+LONGEST = 400
 NOT_PASSED = (
     "VIRTUAL_ENV",
     "PYTHONHOME",

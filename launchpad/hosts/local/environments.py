@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -27,16 +27,19 @@ from launchpad.hosts.local import process
 from launchpad.hosts.local.process_children import claim, disclaim
 from launchpad.hosts.local.process_environment import inherited
 from launchpad.hosts.local.tree_end import TreeEnd
-from launchpad.paths import StackPaths
+from launchpad.paths import ENVIRONMENTS, StackPaths
 
 LEFT = 128 + signal.SIGTERM
 """How a maker ends that was told to leave."""
+KEPT = 1
+"""While the stack runs, the environment that was there before stays, so that an edit can be taken back at once."""
 LEAVE_S = 10.0
 """A maker that was told to leave ends what it started first; it is killed when it takes longer."""
 
 
 class Environments:
-    """Made in a running event loop. `tell` gets the answers."""
+    """Made in a running event loop. `tell` gets the answers. `needed`: the folders from which something of the stack may
+    be started as it is defined now."""
 
     def __init__(
         self,
@@ -44,12 +47,20 @@ class Environments:
         paths: StackPaths,
         run_id: str,
         fault: Callable[[BaseException], None],
+        needed: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._tell, self._paths, self._run_id, self._fault = tell, paths, run_id, fault
+        self._needed, self._root = needed, str(paths.state_dir.parent / ENVIRONMENTS)
         self._asked: dict[int, asyncio.Task[None]] = {}
+        self._folders: dict[int, str] = {}
+        """What was asked for and is not answered yet."""
         self._used: dict[str, int] = {}
         self._links: dict[str, None] = {}
         self._makings = 0
+        self._tidying: asyncio.Task[None] | None = None
+        self._look_again = self._closed = False
+        self._is_past = False
+        """Something is led to no longer, and is used."""
 
     @property
     def does(self) -> dict[type, Callable[[Any], None]]:
@@ -60,7 +71,7 @@ class Environments:
         if wish.request in self._asked:
             return
         task = asyncio.get_running_loop().create_task(self._prepare(wish.request, wish.environment))
-        self._asked[wish.request] = task
+        self._asked[wish.request], self._folders[wish.request] = task, wish.environment.folder
         task.add_done_callback(lambda task: self._done(wish.request, task))
 
     def abandon(self, wish: Abandon) -> None:
@@ -68,28 +79,58 @@ class Environments:
             task.cancel()
 
     def _done(self, request: int, task: asyncio.Task[None]) -> None:
-        del self._asked[request]
+        del self._asked[request], self._folders[request]
+        self._look_at(task)
+        if self._makings:
+            self._tidy_soon()
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fault(error)
 
+    # -- what nobody needs any more ----------------------------------------------------------------
+
+    def ended(self) -> None:
+        """A process of the stack has ended; perhaps it was the last one that ran from an old environment."""
+        if self._is_past:
+            self._tidy_soon()
+
+    def _tidy_soon(self) -> None:
+        self._look_again = True
+        if self._tidying is None and not self._closed:
+            self._tidying = asyncio.get_running_loop().create_task(self._tidy())
+            self._tidying.add_done_callback(self._look_at)
+
+    async def _tidy(self) -> None:
+        while self._look_again:
+            self._look_again = False
+            needed = {*self._needed(), *self._folders.values()}
+            for folder in [one for one in self._used if one not in needed]:
+                os.close(self._used.pop(folder))
+            links = tuple(self._links)
+            self._is_past = await asyncio.to_thread(disk.tidy, self._root, links, needed=needed, keep=KEPT)
+        self._tidying = None
+
     async def close(self, *, over: bool) -> None:
         """Everything that is being made is ended. `over`: nothing of the stack lives, so what is no longer led to can
         be taken away."""
+        self._closed = True
         for task in list(self._asked.values()):
             task.cancel()
-        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+        await asyncio.gather(*self._asked.values(), *filter(None, [self._tidying]), return_exceptions=True)
         for fd in self._used.values():
             os.close(fd)
         if over and self._links:
-            root = str(self._paths.state_dir.parent / "environments")
-            await asyncio.to_thread(disk.tidy, root, tuple(self._links))
+            await asyncio.to_thread(disk.tidy, self._root, tuple(self._links))
 
     async def _prepare(self, request: int, wanted: Environment) -> None:
+        if not self._links:
+            await asyncio.to_thread(disk.forget_old_words, self._root)
         self._links[wanted.link] = None
         await self._hold(wanted.folder)
         if not await asyncio.to_thread(_is_there, wanted):
-            title = os.path.relpath(wanted.link, wanted.working_dir)
+            title = disk.shown(wanted.link, wanted.folder)
 
             def progress(text: str) -> None:
                 self._tell(Preparing(request, f"making {title}: {text}"))

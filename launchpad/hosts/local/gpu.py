@@ -11,11 +11,10 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from launchpad.hosts.gpu_search import Gpu
+from launchpad.hosts.gpu_asked import Gpu, size
 from launchpad.hosts.local import process
 
 DEVICES = ("/dev/nvidiactl", "/dev/dxg")
-GIB = 1 << 30
 
 
 def is_likely() -> bool:
@@ -76,10 +75,10 @@ class GpuMemory:
             return ""
         found = self.by_pid()
         return "; ".join(
-            f"GPU {index} still has {size / GIB:.1f} GiB of pid {pid}, which has ended"
+            f"GPU {index} still has {size(used)} of pid {pid}, which has ended"
             for pid in sorted(found.keys() & set(pids))
             if (one := process.stat(pid)) is None or not one.lives
-            for index, size in sorted(found[pid].items())
+            for index, used in sorted(found[pid].items())
         )
 
     def _open(self) -> None:

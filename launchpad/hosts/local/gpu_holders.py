@@ -10,15 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from launchpad.core.model import PortRequest
-from launchpad.hosts.gpu_search import Gpu
+from launchpad.hosts.gpu_asked import Gpu, is_it, name_of, size
 from launchpad.hosts.local import gpu_claim
 from launchpad.hosts.local.port_holders import ago
 from launchpad.hosts.local.records import open_records
 from launchpad.hosts.local.registry import Registration
 from launchpad.hosts.local.sockets import command_of
 from launchpad.paths import stack_paths
-
-GIB = 1 << 30
 
 
 def notes(
@@ -28,16 +26,17 @@ def notes(
     others: Sequence[Registration],
     now: float | None,
 ) -> tuple[str, ...]:
-    """One line for each GPU, `1  who`, or for neighbours of which the same is to be said. `own` says it of
+    """One line for each GPU that would do, `1  who`, or for neighbours of which the same is to be said. `own` says it of
     those that this stack has. `now`, in seconds since the epoch, for how long; None for what is read later."""
     if not requests:
         return ()
     if not gpus:
         return ("this machine has no GPU",)
     wanted = max(one.gpu.memory for one in requests if one.gpu is not None)
-    missing = sorted({_named(one) for one in requests if not any(_is_it(one, gpu) for gpu in gpus)})
+    missing = sorted({name_of(one) for one in requests if not any(is_it(one, gpu) for gpu in gpus)})
+    asked = (gpu for gpu in gpus if any(is_it(one, gpu) for one in requests))
     known = [
-        (gpu.number, _who(gpu, own, others, wanted, now)) for gpu in sorted(gpus, key=lambda gpu: gpu.number)
+        (gpu.number, _who(gpu, own, others, wanted, now)) for gpu in sorted(asked, key=lambda gpu: gpu.number)
     ]
     return (*_joined(known), *(f"{name}  is not there" for name in missing if name))
 
@@ -47,17 +46,6 @@ def _joined(known: Sequence[tuple[int, str]]) -> Iterator[str]:
         numbers = [number for _, (number, _) in run]
         span = f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
         yield f"{span}  {who}"
-
-
-def _named(request: PortRequest) -> str:
-    if request.gpu is not None and request.gpu.device:
-        return request.gpu.device
-    return str(request.low) if request.low == request.high else ""
-
-
-def _is_it(request: PortRequest, gpu: Gpu) -> bool:
-    device = request.gpu.device if request.gpu is not None else ""
-    return request.low <= gpu.number <= request.high and device in ("", gpu.name)
 
 
 def _who(
@@ -73,10 +61,10 @@ def _who(
     holder = gpu_claim.holder(gpu.name)
     if holder is None:
         if 0 < gpu.memory < wanted:
-            return f"has {_size(gpu.memory)} in all"
+            return f"has {size(gpu.memory)} in all"
         if gpu.free < wanted:
             return (
-                f"nobody's, but only {_size(gpu.free)} of it are free"
+                f"nobody's, but only {size(gpu.free)} of it are free"
                 if gpu.memory
                 else "its memory is not known"
             )
@@ -90,7 +78,3 @@ def _pid(one: Registration, service: str) -> str:
     """Of the newest process of that service."""
     pids = [r.handle.pid for r in open_records(stack_paths(one.file)) if r.service == service and r.handle]
     return f", pid {pids[-1]}" if pids else ""
-
-
-def _size(number: int) -> str:
-    return f"{number / GIB:.1f} GiB"

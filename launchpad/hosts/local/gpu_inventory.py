@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from launchpad.hosts.gpu_search import Gpu
+from launchpad.hosts.gpu_asked import Gpu
 
 VARIABLE = "LAUNCHPAD_GPUS"
 VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from launchpad.hosts.gpu_asked import size
 from launchpad.hosts.local import process
-from launchpad.hosts.local.gpu import GIB
 from launchpad.hosts.local.process import RUN, SERVICE
 from launchpad.hosts.local.sockets import command_of
 
@@ -24,7 +24,7 @@ def holders(memory: Mapping[int, Mapping[int, int]], run_id: str) -> tuple[str, 
 
 def _line(device: int, memory: Mapping[int, Mapping[int, int]], run_id: str) -> str:
     uses = sorted(((uses[device], pid) for pid, uses in memory.items() if device in uses), reverse=True)
-    named = ", ".join(f"{_who(pid, run_id)} {size / GIB:.1f} GiB" for size, pid in uses[:MOST])
+    named = ", ".join(f"{_who(pid, run_id)} {size(used)}" for used, pid in uses[:MOST])
     more = f" and {len(uses) - MOST} more" if len(uses) > MOST else ""
     return f"GPU {device} is held by {named}{more}"
 

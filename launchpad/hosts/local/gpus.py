@@ -19,7 +19,8 @@ from launchpad.core.facts import GpusFreed, Refusal
 from launchpad.core.identity import fits
 from launchpad.core.model import Lease, PortRequest
 from launchpad.hosts.base import Tell
-from launchpad.hosts.gpu_search import Assigned, Gpu, assign, refusals, suits
+from launchpad.hosts.gpu_asked import Gpu, suits
+from launchpad.hosts.gpu_search import Assigned, assign, refusals
 from launchpad.hosts.local import gpu_claim, gpu_holders
 from launchpad.hosts.local.gpu import GpuMemory
 from launchpad.hosts.local.gpu_inventory import VARIABLE, NotUnderstood, simulated, visible

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFailed, TreeGone, TreeHeld
@@ -36,7 +36,6 @@ from launchpad.hosts.local.process_environment import child_environment
 from launchpad.hosts.local.process_oom import OomWatch
 from launchpad.hosts.local.registry import private_runtime_dir
 from launchpad.hosts.local.running import Here, Running
-from launchpad.hosts.local.sinks import SinkStatus
 from launchpad.hosts.local.spawn_failure import NotStarted, staged
 from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.spool_writers import written_to
@@ -52,7 +51,8 @@ UNWATCHED_S = 0.05
 
 class LocalHost:
     """Has to be made within a running event loop. The state folders must exist or be possible to make.
-    `fault` is told of errors of launchpad itself, in what goes on beside the wishes."""
+    `fault` is told of errors of launchpad itself, in what goes on beside the wishes; `needed` are the folders of
+    environments that the stack is defined with."""
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class LocalHost:
         trouble: Callable[[str, str], None] | None = None,
         fault: Callable[[BaseException], None] = lambda error: None,
         keeper: Keeper | None = None,
+        needed: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
@@ -77,12 +78,12 @@ class LocalHost:
         self._reaper = Reaper(self._loop, self._trees.is_session, self._children_ended)
         self._oom = OomWatch()
         self._gpus = GpuMemory()
-        self._spools = Spools(paths, trouble)
+        self.spools = Spools(paths, trouble)
         self._prober = Prober(self._tell, self._pids)
         gpus = Gpus(run_id, self._gpus, self._tell)
         self._ports = Ports(paths, stack_name, run_id, self._main_pid, gpus)
         self._ledger.claims = self._ports.claims
-        self._environments = Environments(self._tell, paths, run_id, fault)
+        self._environments = Environments(self._tell, paths, run_id, fault, needed)
         self._do: dict[type, Callable[[Any], None]] = {
             Spawn: self._spawn,
             Signal: self._signal,
@@ -99,16 +100,7 @@ class LocalHost:
             self._do[type(wish)](wish)
 
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
-        self._spools.route(service, sinks)
-
-    def sinks(self, service: str) -> list[SinkStatus]:
-        """Where the sinks of a service stand."""
-        return self._spools.sinks(service)
-
-    @property
-    def no_room(self) -> str:
-        """Why what services print is lost at the moment; "" while it is kept."""
-        return self._spools.no_room
+        self.spools.route(service, sinks)
 
     def log_start(self, service: str) -> int:
         """Where, in its log, the output of a service's latest attempt begins."""
@@ -132,7 +124,7 @@ class LocalHost:
         if not self._here:
             self._ledger.close()
         self._here.clear()
-        await self._spools.close()
+        await self.spools.close()
         await self._ports.close()
 
     def _tell(self, fact: Fact) -> None:
@@ -170,7 +162,7 @@ class LocalHost:
                 "notify", lambda: open_notify(private_runtime_dir(), name)
             )
             undo.callback(close_notify, notify)
-        output, log, log_start = staged("output", lambda: self._spools.open(service))
+        output, log, log_start = staged("output", lambda: self.spools.open(service))
         said = environment.get("NOTIFY_SOCKET", "") if launch.notify else ""
         try:
             record = staged("output", lambda: self._ledger.about_to_start(wish, log, log_start, said))
@@ -291,6 +283,7 @@ class LocalHost:
         if running.notify is not None:
             close_notify(running.notify)
         self._ledger.gone(running, done=here.done)
+        self._environments.ended()
 
     def _children_ended(self) -> None:
         """SIGCHLD: for main processes without a pidfd, and for trees whose orphans are being waited for."""
@@ -370,7 +363,7 @@ class LocalHost:
         same = [one for one in self._here.values() if one.running.service == running.service]
         if len(same) > 1:
             return written_to(running.handle.pid, running.log)
-        return self._spools.size(running.service) - running.log_start
+        return self.spools.size(running.service) - running.log_start
 
     def _members(self, attempt: int) -> list[process.Stat]:
         members = self._trees.members(attempt)

@@ -54,10 +54,27 @@ class Keeper:
         theirs.close()
         self._socket.setblocking(False)
         claim(self.pid)
-        if not ends_all and (handle := process.handle_of(self.pid)) is not None:
-            content = {"pid": handle.pid, "start": handle.start, "boot": handle.boot}
-            with contextlib.suppress(OSError):
-                records.write_private(paths.keeper, content)
+        self._paths, self._ends_all = paths, ends_all
+        self._show()
+
+    def _show(self) -> None:
+        """The next supervisor finds a keeper that lets everything run; for the other one it waits by the lock."""
+        handle = None if self._ends_all else process.handle_of(self.pid)
+        with contextlib.suppress(OSError):
+            if handle is None:
+                self._paths.keeper.unlink(missing_ok=True)
+            else:
+                content = {"pid": handle.pid, "start": handle.start, "boot": handle.boot}
+                records.write_private(self._paths.keeper, content)
+
+    def become(self, *, ends_all: bool) -> None:
+        """The stack is another one now. One that ends everything is given the lock to hold."""
+        if ends_all == self._ends_all:
+            return
+        self._ends_all = ends_all
+        locks = _locks(self._paths)[:1] if ends_all else []
+        self._send(json.dumps({"ends_all": ends_all}).encode(), locks)
+        self._show()
 
     def watch(
         self,
@@ -190,12 +207,22 @@ class _Watch:
             if message == DISMISSED:
                 return True
             about = json.loads(message)
+            if "ends_all" in about:
+                self._become(about["ends_all"])
+                continue
             self._drop(about["attempt"])
             if fds:
                 handle = Handle(about["pid"], about["start"], process.boot_id())
                 spoken = socket.socket(fileno=fds.pop(1)) if about["notify"] else None
                 one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken, fds[1:])
                 self._watched[one.attempt] = one
+
+    def _become(self, ends_all: bool) -> None:
+        """The lock has come with the message, and stays open."""
+        self._ends_all = ends_all
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if ends_all else lambda *_: None)
+        for fd in () if ends_all else _locks(self._paths):
+            os.close(fd)
 
     def _take_stock(self) -> None:
         """What the supervisor dealt with is none of our business; what it was about to say is found by records."""
@@ -277,6 +304,12 @@ class _Watch:
             os.close(fd)
         if one.notify is not None:
             one.notify.close()
+
+
+def _locks(paths: StackPaths) -> list[int]:
+    """Descriptors of the stack's lock in this process."""
+    lock = os.path.realpath(paths.lock)
+    return [int(entry) for entry in os.listdir("/proc/self/fd") if _target(int(entry)) == lock]
 
 
 def _close_all_but(fds: tuple[int, ...], lock: str) -> None:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from launchpad.core.model import Seen
 from launchpad.core.wishes import Probe
 from launchpad.hosts.local import descriptors
@@ -121,8 +123,11 @@ class Asker:
         return self._elsewhere.look(running, knock.address, knock.port, refused=refused)
 
     def good(self, wish: Probe, running: Running, knock: Knock, seen: Seen) -> None:
-        """An answer as it should be: it counts if it is the service's own."""
-        who = self._ownership.stranger(running, knock.address, knock.port) if wish.probing.ours else ""
+        """An answer as it should be: it counts if it is the service's own, or if anybody's does; then it is said whose."""
+        who = self._ownership.stranger(running, knock.address, knock.port)
+        if not wish.probing.ours:
+            self._answer(wish, True, replace(seen, text=f"{seen.text}: {who}") if who else seen)
+            return
         self._answer(wish, not who, Seen("stranger", who) if who else seen)
 
     def bad(

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from tests.e2e.harness import eventually
 
 FILES = Path(__file__).resolve().parent / "files"
+EXAMPLE = Path(__file__).resolve().parents[3] / "stacks" / "llama"
 
 
 class Program(Struct, frozen=True):
@@ -27,8 +28,8 @@ class Program(Struct, frozen=True):
     ask: Callable[[str], str] | None = None
     files: tuple[str, ...] = ()
     """Of `files/`, beside the stack."""
-    make: str = ""
-    """A script of `files/` that makes a model, run by the environment's Python."""
+    make: tuple[str | Path, ...] = ()
+    """A script that makes a model, of `files/` or by its path, and its arguments; run by the environment's Python."""
     is_job: bool = False
     prints: str = ""
     """What a job must have printed."""
@@ -173,7 +174,7 @@ PROGRAMS: dict[str, Program] = {
         'model: model, args: "--device cpu", environment: {HF_HUB_OFFLINE: "1"}',
         "POST /v1/completions (a random Llama of two layers)",
         _completion,
-        make="make_llama.py",
+        make=("make_llama.py",),
     ),
     "llama-cpp-python": Program(
         "llamacpp",
@@ -182,7 +183,7 @@ PROGRAMS: dict[str, Program] = {
         "model: model.gguf",
         "POST /v1/completions (a random GGUF of two layers)",
         _completion,
-        make="make_gguf.py",
+        make=(EXAMPLE / "make_model.py", "model.gguf"),
     ),
     "litellm": Program(
         "litellm",

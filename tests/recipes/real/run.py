@@ -49,7 +49,9 @@ def prepare(program: Program, env: Path, folder: Path) -> None:
     for name in program.files:
         shutil.copy(FILES / name, folder / name)
     if program.make:
-        subprocess.run([python_of(env), FILES / program.make], cwd=folder, check=True, capture_output=True)
+        script, *arguments = program.make
+        command = [python_of(env), FILES / script, *arguments]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def text_of(name: str, program: Program, env: Path, restart: str = "on-failure") -> str:

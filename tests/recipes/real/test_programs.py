@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launchpad.stack.recipe import names
+from launchpad.stack.recipe import names, packaged
 from tests.e2e.conftest import Make, make_stack  # noqa: F401
 from tests.recipes.real.programs import FAILURES, NOT_HERE, PROGRAMS, Failure
 from tests.recipes.real.run import fail, play, python_of
@@ -20,6 +20,15 @@ ENVS = os.environ.get("LAUNCHPAD_RECIPE_ENVS", "")
 def test_every_recipe_is_tried_or_says_why_not() -> None:
     assert {*PROGRAMS, *NOT_HERE} == set(names())
     assert not set(PROGRAMS) & set(NOT_HERE)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_brings_it_is_what_was_tried(name: str) -> None:
+    recipe = packaged(name)
+    assert recipe is not None
+    tried = [line.partition("==")[0] for line in PROGRAMS[name].install]
+    assert recipe.head.requirements
+    assert set(recipe.head.requirements) <= set(tried)
 
 
 def env_of(name: str) -> Path | None:
