@@ -2,6 +2,7 @@
 
 scripts/bench --install        the peers that the registries have, into .bench
 scripts/bench                  everything; hours rather than minutes
+scripts/bench --minutes 45     everything, in full size: one round each, and more as long as there is time
 scripts/bench --quick          fewer rounds and smaller sizes, in about three minutes
 scripts/bench --only e,a       these scenarios
 scripts/bench --peers honcho   launchpad, the limits, and these
@@ -55,10 +56,11 @@ def main() -> int:
 def measure_all(options: argparse.Namespace, keys: list[str], folder: Path) -> None:
     adapters = chosen(options)
     wanted = [scenario for scenario in SCENARIOS if scenario.key in keys]
-    ends = time.monotonic() + QUICK_S
+    seconds = options.minutes * 60 if options.minutes else QUICK_S if options.quick else None
+    ends = time.monotonic() + seconds if seconds is not None else None
     for number, scenario in enumerate(wanted):
         now = time.monotonic()
-        until = now + (ends - now) / (len(wanted) - number) if options.quick else None
+        until = now + (ends - now) / (len(wanted) - number) if ends is not None else None
         measure.scenario(scenario, adapters, folder, options.quick, options.resume, until=until)
 
 
@@ -76,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="scripts/bench", formatter_class=argparse.RawDescriptionHelpFormatter)
     made.description = __doc__
     made.add_argument("--install", action="store_true")
+    made.add_argument(
+        "--minutes", metavar="M", type=float, help="how long it may take, the first rounds apart"
+    )
     made.add_argument("--quick", action="store_true")
     made.add_argument("--only", metavar="KEYS")
     made.add_argument("--peers", metavar="NAMES")

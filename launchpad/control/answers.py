@@ -60,7 +60,7 @@ class Answers:
             return _unknown(question, path, 405, {"allow": ", ".join(allowed)})
         await self._pace.turn()
         if what == "status":
-            return _said(await self._control.status(*_moment(dict(parse_qsl(query)))))
+            return _said(await self._control.status(*_moment(dict(parse_qsl(query, keep_blank_values=True)))))
         if what in READ:
             from launchpad.control.openapi import document
 

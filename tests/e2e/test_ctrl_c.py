@@ -58,13 +58,15 @@ def test_ctrl_c_at_random_moments(make_stack: Make, batch: int) -> None:
 
 
 def died_before_launchpad(stack: Stack) -> bool:
-    """The interpreter was interrupted before launchpad's first line ran: Python's own traceback, or nothing at all
-    (death by SIGINT), with no frame of launchpad in it. Nothing can have been started then."""
+    """The interpreter was interrupted before any function of launchpad ran: Python's own traceback, or nothing at all
+    (death by SIGINT), with no frame of launchpad in it but the import of it. Nothing can have been started then."""
     said = stack.output()
     bare = "KeyboardInterrupt" in said or (
         not said.strip() and stack.started[-1].returncode == -signal.SIGINT
     )
-    return bare and "/launchpad/" not in said and not (stack.folder / ".launchpad").exists()
+    ours = [line for line in said.splitlines() if "/launchpad/" in line and line.lstrip().startswith("File ")]
+    imported = all(line.endswith("in <module>") for line in ours)
+    return bare and imported and not (stack.folder / ".launchpad").exists()
 
 
 @pytest.mark.heavy

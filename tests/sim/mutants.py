@@ -90,7 +90,7 @@ MUTANTS = (
     Mutant("a hopeless start is tried again", probes.give_up, "final=final", "final=False"),
     Mutant("exit 0 of a server is a success", restarts.is_success, "unit.is_job and ", ""),
     Mutant("any exit of a job is a success", restarts.is_success, " and outcome.code == 0", ""),
-    Mutant("a stop that was asked for is a death", moves.die, ' or outcome.kind == "stopped"', ""),
+    Mutant("a stop that was asked for is a death", moves.die, '("stopped", SHUT_OUT)', "(SHUT_OUT,)"),
     Mutant("facts of any attempt count", fold._current, "unit.attempt != fact.attempt or ", ""),
     Mutant("a late process is left alone", fold._end_stray, "state.wishes.append", "id"),
     Mutant("a process is gone when its main process is", fold._exited, "fact.left == 0", "True"),
