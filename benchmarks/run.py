@@ -207,6 +207,13 @@ class Run:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def over(self) -> None:
+        """Stopped, and as if nothing had been started yet in this folder."""
+        self.ask_to_stop()
+        assert self.process is not None
+        self.process.wait(self.adapter.patience_s)
+        self.marks.unlink()
+
     def ask_to_stop(self) -> None:
         """As its user would: a signal, a key, or its own command."""
         assert self.process is not None

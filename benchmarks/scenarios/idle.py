@@ -13,11 +13,11 @@ from benchmarks.run import Run
 
 
 def columns(quick: bool) -> list[Column]:
-    window = {"window_s": 3.0 if quick else 20.0}
+    window = {"window_s": 3.0 if quick else 6.0}
     counts = (1, 100) if quick else (1, 100, 500)
     probed = Column(
         "100 services, http liveness every 5 s",
-        {"n": 100, "probed": True, "window_s": 10.0 if quick else 30.0},
+        {"n": 100, "probed": True, "window_s": 10.0 if quick else 15.0},
     )
     return [*(Column(f"{n} services", {"n": n, **window}) for n in counts), probed]
 
