@@ -27,7 +27,7 @@ finished, by the monotonic clock; no launcher's word is taken. Each cell is meas
 
 ```sh
 scripts/bench --install     # the peers that the registries have, into a folder that git does not see
-scripts/bench               # everything; `--quick` in three minutes; `--only e,a`; `--resume`; `--page`
+scripts/bench               # everything; `--minutes 45`, `--quick` in three minutes; `--only e,a`; `--resume`; `--page`
 ```
 
 A cell tells the median, in brackets the 10th and the 90th percentile, and how often the reference, named with each table, goes into it.
