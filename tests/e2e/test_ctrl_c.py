@@ -12,8 +12,9 @@ import pytest
 
 from tests.e2e.conftest import Make
 from tests.e2e.harness import Stack, alive, eventually, fire, wait_a_little
+from tests.samples import count
 
-MOMENTS = 50
+MOMENTS = count(25, 50)
 BATCHES = 5
 CHAIN = """
     servers:
@@ -36,7 +37,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_ctrl_c_at_random_moments(make_stack: Make, batch: int) -> None:
-    """P2: Ctrl-C at 50 random moments of a start: exit 130 (death by SIGINT before launchpad's first line), nothing
+    """P2: Ctrl-C at random moments of a start: exit 130 (death by SIGINT before launchpad's first line), nothing
     alive. `LP_SEED` repeats a run."""
     seed = int(os.environ.get("LP_SEED", random.randrange(2**32))) + batch
     print(f"LP_SEED={seed - batch}, batch {batch}")

@@ -16,9 +16,10 @@ from launchpad.control.api import Snapshot
 from tests.e2e.conftest import Make
 from tests.e2e.deaths import kill_supervisor, pids
 from tests.e2e.harness import Stack, alive, eventually
+from tests.samples import count
 from tests.wheels import wheel
 
-TIMES = int(os.environ.get("LAUNCHPAD_INTERRUPTIONS", "8"))
+TIMES = count(8, 20)
 """Twenty take a minute."""
 SAYS = "import time, tiny; print('version', tiny.VERSION, flush=True); time.sleep(10000)"
 TWO = """

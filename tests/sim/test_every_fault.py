@@ -1,17 +1,16 @@
-"""Every single fault, a spread of pairs in a long course of events, and pairs in a short one: a quarter of them, another one
-in each run; all with `LAUNCHPAD_PAIRS=8`."""
+"""Single faults and a spread of pairs in a long course of events, and every pair in a short one; of each a part in each run
+of the tests (`tests.samples`)."""
 
 from __future__ import annotations
 
 import json
-import os
-import random
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from tests.samples import count, some
 from tests.sim import every_fault
 
 PAIRS = 200
@@ -27,7 +26,8 @@ def test_the_course_is_long_enough() -> None:
 
 @pytest.mark.parametrize("way", every_fault.WAYS)
 def test_every_single_fault(way: str) -> None:
-    for point in range(every_fault.points()):
+    points = range(every_fault.points())
+    for point in some(points, count(len(points) // 3, len(points))):
         every_fault.run({point: way})
 
 
@@ -44,12 +44,10 @@ def every_pair(part: int, *mutant: str) -> Any:
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-@pytest.mark.parametrize("nth", range(int(os.environ.get("LAUNCHPAD_PAIRS", "2"))))
-def test_every_pair_of_faults(nth: int) -> None:
+@pytest.mark.parametrize("part", some(range(PARTS), 2))
+def test_every_pair_of_faults(part: int) -> None:
     """Over 10,000 in all, none of which is the same as a single fault."""
-    parts = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")).sample(range(PARTS), PARTS)
-    print(f"part {parts[nth]}")
-    found = every_pair(parts[nth])
+    found = every_pair(part)
     for one in found["broken"]:
         every_fault.run({int(point): way for point, way in one["broken"].items()}, every_fault.Short)
     assert not found["broken"]
