@@ -319,7 +319,7 @@ def _unknown(engine: Engine, unit: Unit, last: Outcome, place: Place, tail: Tail
 
 def _consequence(engine: Engine, names: Sequence[str], verb: str) -> str:
     """What did not happen because of these, and what goes on."""
-    behind = [other for name in names for other in stuck_because_of(engine.state, name)]
+    behind = {other for name in names for other in stuck_because_of(engine.state, name)}
     waiting = [u.name for u in engine.units.values() if _was_wanted(u) and u.name in behind]
     running = [u.name for u in engine.units.values() if u.is_running and u.wanted]
     parts = []

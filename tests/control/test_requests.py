@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from launchpad.control.answers import Answers
+from launchpad.control.api import Reply, Snapshot
+from launchpad.control.conversation import Question
 from launchpad.control.openapi import document
 from launchpad.control.pace import Pace
 from launchpad.control.requests import FIELDS, Malformed, body_of
@@ -38,6 +41,39 @@ def test_malformed(verb: str, body: Any, says: str) -> None:
     with pytest.raises(Malformed) as caught:
         body_of(verb, json.dumps(body).encode())
     assert str(caught.value) == says
+
+
+class Asked:
+    """A control that only notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.moments: list[tuple[int | None, float]] = []
+
+    async def status(self, after: int | None, timeout_s: float) -> Snapshot:
+        self.moments.append((after, timeout_s))
+        return Snapshot(1, "mine", "/stack.yaml", 1, 0.0, "up", None, (), (), ())
+
+    async def ask(self, verb: str, body: dict[str, Any]) -> Reply:
+        raise AssertionError(verb)
+
+
+@pytest.mark.parametrize(
+    ("query", "moment"),
+    [
+        ("", (None, 0.0)),
+        ("?after=3&timeout=0.5", (3, 0.5)),
+        ("?after=", None),
+        ("?after=3&timeout=", None),
+        ("?after=x", None),
+        ("?timeout=-1", None),
+        ("?timeout=nan", None),
+    ],
+)
+def test_when_a_picture_is_wanted(query: str, moment: tuple[int | None, float] | None) -> None:
+    control = Asked()
+    asked = Answers(control, Pace()).answer(Question("GET", f"/v1/status{query}"))
+    assert asyncio.run(asked).status == (400 if moment is None else 200)
+    assert control.moments == ([] if moment is None else [moment])
 
 
 def test_a_whole_number_is_one_however_it_is_written() -> None:

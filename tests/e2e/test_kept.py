@@ -91,3 +91,23 @@ def test_a_job_with_arguments_of_its_own(make_stack: Make, verb: str) -> None:
     for _ in range(2):
         assert stack.cli("run", "say", "--", "a", "b").returncode == 2
     assert stack.cli(verb, *(["say"] if verb == "run" else [])).returncode == 0
+
+
+def test_a_start_that_reads_nothing_explains_what_its_recipe_knows(make_stack: Make) -> None:
+    stack = make_stack("servers: {llm: {uses: ours}}")
+    (stack.folder / "recipes").mkdir()
+    (stack.folder / "recipes/ours.yaml").write_text(
+        "title: ours\n"
+        "service:\n"
+        "  command: ['sh', '-c', 'test -e model && exec sleep 99; echo it went boom; exit 1']\n"
+        "  restart: {policy: never}\n"
+        "traps: [{match: boom, says: there is no model, hint: fetch one}]\n"
+    )
+    (stack.folder / "model").touch()
+    stack.up()
+    eventually(lambda: kept(stack), "it is kept")
+    stack.down()
+    (stack.folder / "model").unlink()
+    failed = stack.cli("up", "--no-watch", check=1).stderr
+    assert "that is: there is no model" in failed
+    assert "hint: fetch one" in failed
