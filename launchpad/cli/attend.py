@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launchpad.cli.light import import_light
 from launchpad.paths import StackPaths
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def _take_over(paths: StackPaths) -> None:
     memory = store.last_memory(paths)
     if memory is None or not left_of(paths).mains:
         return
+    import_light("asyncio", "hashlib", "hmac")
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import up
 

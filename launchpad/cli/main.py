@@ -23,6 +23,9 @@ def main() -> None:
 
         print(f"launchpad {__version__}")
         sys.exit(0)
+    from launchpad.cli.light import import_light
+
+    import_light("msgspec")
     from launchpad.cli.outcome import guarded
 
     sys.exit(guarded(arguments))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from launchpad.cli.light import import_light
 from launchpad.cli.params import Shaping, reading_options, timeout_option
 from launchpad.cli.screen import is_terminal, wants_color
 from launchpad.cli.target import StackCommand, locate, one_name
@@ -28,6 +29,7 @@ def command(
     What follows `--` is added to the job's command. A script (`shell: true`) has it as "$@"; where it names no
     parameters, at its end.
     """
+    import_light("asyncio", "hashlib", "hmac")
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import run
 

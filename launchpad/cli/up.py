@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from launchpad.cli.light import import_light
 from launchpad.cli.params import Shaping, reading_options, timeout_option
 from launchpad.cli.screen import is_terminal, wants_color
 from launchpad.cli.target import StackCommand, locate
@@ -43,6 +44,7 @@ def command(
     """
     if as_json and not dry_run:
         raise click.UsageError("--json goes with --dry-run.", click.get_current_context())
+    import_light("asyncio", "hashlib", "hmac")
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import up
 

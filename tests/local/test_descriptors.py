@@ -66,13 +66,13 @@ def test_a_probe_leaves_the_last_descriptors_to_others(
 def test_what_could_not_be_loaded_for_want_of_descriptors_is_loaded_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_many() -> None:
+    def too_many(scheme: str) -> None:
         raise OSError(24, "Too many open files")
 
     async def scene() -> None:
         async with bench(tmp_path) as one, server(http()) as (port, _):
             with monkeypatch.context() as patch:
-                patch.setattr(probes_ask, "_load_http", too_many)
+                patch.setattr(probes_ask, "_load", too_many)
                 fact = await one.ask(CheckKind.HTTP, f"http://127.0.0.1:{port}/")
                 assert (fact.ok, fact.seen.text) == (False, "Too many open files")
             assert (await one.ask(CheckKind.HTTP, f"http://127.0.0.1:{port}/")).ok

@@ -239,38 +239,6 @@ def test_a_target_that_cannot_be_asked_is_final(tmp_path: Path, target: str) -> 
     asyncio.run(run())
 
 
-def test_https_on_this_machine_needs_no_known_certificate(tmp_path: Path) -> None:
-    import ssl
-    import subprocess
-
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-        + ["-days", "2", "-subj", "/CN=elsewhere.example"],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip("no openssl to make a certificate with")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-
-    async def run() -> None:
-        async with (
-            bench(tmp_path) as b,
-            server(http(), ssl=context) as (port, _),
-            server(http()) as (plain, _),
-        ):
-            assert (await b.ask(HTTP, f"https://127.0.0.1:{port}/")).ok
-            assert (await b.ask(HTTP, f"https://localhost:{port}/")).ok
-            fact = await b.ask(HTTP, f"https://127.0.0.1:{plain}/", timeout_s=2.0)
-            assert not fact.ok
-            fact = await b.ask(HTTP, f"http://127.0.0.1:{port}/", timeout_s=2.0)
-            assert (fact.ok, fact.seen.kind) == (False, "error")
-
-    asyncio.run(run())
-
-
 def test_p4_a_stranger_that_answers_is_named_and_is_not_ready(tmp_path: Path) -> None:
     async def run(port: int, pid: int) -> None:
         async with bench(tmp_path) as b:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -47,13 +46,12 @@ class Asker:
         self._ownership = Ownership(pids)
         self._elsewhere = Elsewhere(pids, time.monotonic)
         self._blamed: dict[tuple[int, str], tuple[float, str]] = {}
-        self._http: asyncio.Future[None] | None = None
+        self._loaded: dict[str, asyncio.Future[None]] = {}
         self._asking: dict[tuple[int, str], list[asyncio.Task[None]]] = {}
 
-    async def http_is_loaded(self) -> None:
-        """Its import takes some ten milliseconds, which a thread spends while servers are starting."""
-        assert self._http is not None
-        await asyncio.shield(self._http)
+    async def is_loaded(self, scheme: str) -> None:
+        """To import what speaks http or https takes some ten milliseconds, which a thread spends while servers are starting."""
+        await asyncio.shield(self._loaded[scheme])
 
     def forget(self, attempt: int) -> None:
         """It has ended."""
@@ -71,8 +69,8 @@ class Asker:
         except ValueError as error:
             self._answer(wish, False, Seen("error", f"cannot be asked: {error}", final=True))
             return
-        if target.scheme and (self._http is None or _has_failed(self._http)):
-            self._http = asyncio.ensure_future(asyncio.to_thread(_load_http))
+        if target.scheme and ((loaded := self._loaded.get(target.scheme)) is None or _has_failed(loaded)):
+            self._loaded[target.scheme] = asyncio.ensure_future(asyncio.to_thread(_load, target.scheme))
         knock = Knock(target.host, target.port) if target.is_literal else None
         if knock is not None and knock.sock is not None and descriptors.are_scarce(knock.sock.fileno()):
             knock.close()
@@ -99,7 +97,7 @@ class Asker:
         except TimeoutError:
             if not asking.answered:
                 self._silent(wish, running, asking.knock or target)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             if not asking.answered:
                 self.bad(wish, running, asking.knock, Seen("error", _network_words(error)))
 
@@ -190,7 +188,7 @@ class _Asking:
             self.knock.close()
 
     async def _converse(self) -> None:
-        await self._asker.http_is_loaded()
+        await self._asker.is_loaded(self._target.scheme)
         from launchpad.hosts.local import probes_http
 
         assert self.knock is not None
@@ -229,10 +227,13 @@ def _has_failed(future: asyncio.Future[None]) -> bool:
     return future.done() and (future.cancelled() or future.exception() is not None)
 
 
-def _load_http() -> None:
+def _load(scheme: str) -> None:
     import h11  # noqa: F401
 
     from launchpad.hosts.local import probes_http  # noqa: F401
+
+    if scheme == "https":
+        from launchpad.hosts.local import probes_tls  # noqa: F401
 
 
 def _status_seen(status: int, body: str) -> Seen:
@@ -249,8 +250,6 @@ def _quoted(body: str) -> str:
 
 
 def _network_words(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"no TLS connection: {(error.reason or 'handshake failed').replace('_', ' ').lower()}"
     if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
         return "closes the connection without an answer"
     return error.strerror or str(error)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 import struct
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from launchpad.hosts.local.probes_net import Target
 from launchpad.hosts.local.sockets import is_local
@@ -29,16 +28,42 @@ class HttpTrouble(Exception):
     """What answers does not speak HTTP as it should; the text is for people."""
 
 
+class Stream(Protocol):
+    """What a request goes over. `read` gives b"" at the end."""
+
+    async def read(self, size: int) -> bytes: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+
+class _Plain:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.read = reader.read
+        self.write = writer.write
+
+    def hang_up(self) -> None:
+        """A server that has hung up first would keep the connection in TIME_WAIT, and a program that binds without
+        SO_REUSEADDR could not be started again on its port. It has closed its socket, so it does not see the reset."""
+        sock = self._writer.get_extra_info("socket")
+        if sock is not None and self._reader.at_eof():
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.close()
+
+
 class Exchange:
     """A request that was sent, and its answer as far as it was read."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, stream: Stream) -> None:
         import h11
 
         self._h11 = h11
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_READ_BYTES)
-        self._reader = reader
-        self._writer = writer
+        self._stream = stream
         self._body = bytearray()
         self._begun = b""
         self._ended = False
@@ -54,7 +79,7 @@ class Exchange:
             data += self._connection.send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise HttpTrouble(f"cannot be asked: {error}") from None
-        self._writer.write(data)
+        self._stream.write(data)
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
@@ -87,20 +112,12 @@ class Exchange:
             return
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(wait_s):
-                while await self._reader.read(_READ_BYTES):
+                while await self._stream.read(_READ_BYTES):
                     pass
 
     def hang_up(self) -> None:
-        """A server that has hung up first would keep the connection in TIME_WAIT, and a program that binds without
-        SO_REUSEADDR could not be started again on its port. It has closed its socket, so it does not see the reset."""
-        if self._writer.get_extra_info("ssl_object") is not None:
-            self._writer.transport.abort()  # a farewell would be waited for
-            return
-        sock = self._writer.get_extra_info("socket")
-        if sock is not None and self._reader.at_eof():
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.close()
+        """The end of it, at any time."""
+        self._stream.hang_up()
 
     async def _event(self) -> Any:
         h11 = self._h11
@@ -111,7 +128,7 @@ class Exchange:
                 raise HttpTrouble(_protocol_words(str(error))) from None
             if event is not h11.NEED_DATA:
                 return event
-            data = await self._reader.read(_READ_BYTES)
+            data = await self._stream.read(_READ_BYTES)
             self._begun = (self._begun + data)[:5]
             if not b"HTTP/".startswith(self._begun):
                 raise HttpTrouble("does not answer in HTTP")
@@ -120,17 +137,27 @@ class Exchange:
 
 async def begin(sock: socket.socket, target: Target, address: str) -> Exchange:
     """Make the connected socket ready for a request (TLS, where the URL says so). It is closed when this
-    fails; else the exchange has to be hung up. Raises OSError, ssl.SSLError."""
-    context = None
+    fails; else the exchange has to be hung up. Raises OSError, HttpTrouble."""
     try:
-        if target.scheme == "https":
-            context = await _tls(is_local(address))
-        name = target.host if context is not None else None
-        reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
+        reader, writer = await asyncio.open_connection(sock=sock)
     except BaseException:
         sock.close()
         raise
-    return Exchange(reader, writer)
+    if target.scheme != "https":
+        return Exchange(_Plain(reader, writer))
+    try:
+        return Exchange(await _encrypted(reader, writer, target.host, address))
+    except BaseException:
+        writer.transport.abort()
+        raise
+
+
+async def _encrypted(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, address: str
+) -> Stream:
+    from launchpad.hosts.local import probes_tls
+
+    return await probes_tls.encrypted(reader, writer, host, is_here=is_local(address))
 
 
 async def linger(exchange: Exchange, limit_s: float = _LINGER_S) -> None:
@@ -138,17 +165,6 @@ async def linger(exchange: Exchange, limit_s: float = _LINGER_S) -> None:
     does not find the connection broken; within bounds."""
     await exchange.beginning(limit_s)
     await exchange.farewell(limit_s)
-
-
-async def _tls(is_here: bool) -> ssl.SSLContext:
-    """On this machine a certificate proves nothing that the owner of the socket does not; elsewhere it is
-    checked. Loading the certificates takes a while, so that is done in a thread."""
-    if not is_here:
-        return await asyncio.to_thread(ssl.create_default_context)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _request(h11: Any, target: Target, headers: Iterable[tuple[str, str]], body: bytes) -> Any:
