@@ -24,7 +24,9 @@ MAX_NODES = 250_000
 """Counted with aliases expanded."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
+_UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+"""To compile it takes some milliseconds."""
 _YAML_TAG = "tag:yaml.org,2002:"
 _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -99,7 +101,8 @@ def decode(data: bytes, file: str) -> str:
         before = data[: problem.start].decode("utf-8-sig", "replace")
         message = f"the file is not UTF-8 text (byte 0x{data[problem.start]:02x})"
         raise Stop(error(UNREADABLE, message, _after(file, before))) from None
-    if match := _UNPRINTABLE.search(text):
+    unprintable = _UNPRINTABLE_ASCII if text.isascii() else re.compile(_UNPRINTABLE)
+    if match := unprintable.search(text):
         message = f"the file holds a control character (U+{ord(match.group()):04X}); it is not a text file"
         raise Stop(error(UNREADABLE, message, _after(file, text[: match.start()])))
     return text

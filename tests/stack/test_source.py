@@ -159,3 +159,19 @@ def test_five_thousand_services_are_a_stack_file(tmp_path: Path) -> None:
         f"  s{n}: {{command: x, depends_on: [a, b], environment: {{A: 1}}}}\n" for n in range(5000)
     )
     assert len(read(tmp_path, f"servers:\n{lines}").entries) == 1
+
+
+@pytest.mark.parametrize("more", ["", "  # größer, 🚀"])
+@pytest.mark.parametrize("sign", [*"\x00\x07\x0b\x1f\x7f", "\x84", "\x9f", "\uffff", "\ufffe"])
+def test_what_cannot_be_printed_is_no_text(tmp_path: Path, sign: str, more: str) -> None:
+    file = tmp_path / "stack.yaml"
+    file.write_text(f"servers:{more}\n  llm: {{command: a{sign}b}}\n")
+    (problem,) = source.read(file).problems
+    assert f"U+{ord(sign):04X}" in problem.message
+    assert str(problem.labels[0].span).endswith(":2:19")
+
+
+@pytest.mark.parametrize("signs", ["\t ~", "\x85", "\xa0ÿ", "→퟿", "\ue000", "\uff00�", "𐀀🚀"])
+def test_what_can_be_is(tmp_path: Path, signs: str) -> None:
+    root = read(tmp_path, f"servers:  # {signs}\n  llm: {{command: x}}\n")
+    assert isinstance(root.get("servers"), Map)
