@@ -7,10 +7,13 @@ import contextlib
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from launchpad.core.facts import CloseAsked, KillAsked
 from launchpad.errors import ExitCode, listed
-from launchpad.runtime.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from launchpad.runtime.supervisor import Supervisor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -24,11 +24,11 @@ from launchpad.runtime.errorlog import ErrorLog
 from launchpad.runtime.interrupts import SIGNALS, Interrupts
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.owner import Owner
-from launchpad.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from launchpad.control.server import ControlServer
     from launchpad.runtime.control import Control
+    from launchpad.runtime.supervisor import Supervisor
 
 BEGIN_AT_LATEST_S = 0.1
 SOCKET_LOOK_S = 5.0
@@ -94,24 +94,9 @@ class Session:
             loop.close()
 
     async def _main(self) -> tuple[int, bool]:
-        names = (self.options.job,) if self.options.job else self.options.names
         stored, trouble = store.begin(self.paths)
         self._group = Group(stored.run_id)
-        self.supervisor = Supervisor(
-            self.paths,
-            self.reading,
-            stored,
-            names,
-            timeout_s=self.options.timeout_s,
-            after_start=self._begin,
-            found=self._found,
-            keeper=self._keeper,
-            alone=bool(self.options.job),
-            resumes=self.options.resumes,
-        )
-        self.supervisor.asked = self.options.asked()
-        self.supervisor.ends_with = self.options.until_exit
-        self.supervisor.guard = lambda reading: self._keeper.become(ends_all=self._ends_all(reading))
+        self.supervisor = self._supervisor(stored)
         if trouble:
             self.supervisor.notices.announce(trouble)
         Interrupts(self.supervisor).install(self.loop)
@@ -130,6 +115,27 @@ class Session:
         self._begin()
         await self._finish()
         return code, in_order
+
+    def _supervisor(self, stored: store.Stored) -> Supervisor:
+        """Imported here, while the kernel takes its time over the group."""
+        from launchpad.runtime.supervisor import Supervisor
+
+        made = Supervisor(
+            self.paths,
+            self.reading,
+            stored,
+            (self.options.job,) if self.options.job else self.options.names,
+            timeout_s=self.options.timeout_s,
+            after_start=self._begin,
+            found=self._found,
+            keeper=self._keeper,
+            alone=bool(self.options.job),
+            resumes=self.options.resumes,
+        )
+        made.asked = self.options.asked()
+        made.ends_with = self.options.until_exit
+        made.guard = lambda reading: self._keeper.become(ends_all=self._ends_all(reading))
+        return made
 
     def _ended_with_owner(self) -> None:
         self.supervisor.notices.announce(

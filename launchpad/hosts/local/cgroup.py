@@ -19,30 +19,38 @@ PREFIX = "launchpad-"
 
 
 class Group:
-    """The group of a run, which this process enters at once where it can. In a thread: for the first process that changes
-    its group after a while the kernel waits ten milliseconds."""
+    """The group of a run, which this process enters at once where it can. The kernel waits ten milliseconds for the first
+    process that changes its group after a while; so only that is done in a thread."""
 
     def __init__(self, run_id: str) -> None:
         self._path: Path | None = None
-        self._entering = Thread(target=self._enter, args=(run_id,), name="cgroup", daemon=True)
-        self._entering.start()
-
-    def _enter(self, run_id: str) -> None:
+        self._entering: Thread | None = None
         above = _own()
         if above is None:
             return
         group = above / f"{PREFIX}{run_id}"
         try:
             group.mkdir(exist_ok=True)
-            (group / "cgroup.procs").write_text(str(os.getpid()))
+            procs = os.open(group / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            _remove(group)
+            return
+        self._entering = Thread(target=self._enter, args=(group, procs), name="cgroup", daemon=True)
+        self._entering.start()
+
+    def _enter(self, group: Path, procs: int) -> None:
+        try:
+            os.write(procs, str(os.getpid()).encode())
             self._path = group
         except OSError:
-            with contextlib.suppress(OSError):
-                group.rmdir()
+            _remove(group)
+        finally:
+            os.close(procs)
 
     def entered(self) -> None:
         """Wait until this process is in the group, or is known to stay where it is: to be asked before it starts others."""
-        self._entering.join()
+        if self._entering is not None:
+            self._entering.join()
 
     def leave(self) -> None:
         """Back to where this process was; the group goes, if nothing else is in it."""
@@ -51,6 +59,11 @@ class Group:
             with contextlib.suppress(OSError):
                 (self._path.parent / "cgroup.procs").write_text(str(os.getpid()))
                 self._path.rmdir()
+
+
+def _remove(group: Path) -> None:
+    with contextlib.suppress(OSError):
+        group.rmdir()
 
 
 def is_there(run_id: str) -> bool:
