@@ -8,7 +8,6 @@ was. Decides nothing. That `stack` and `plan` know no other door is a test (`tes
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -44,6 +43,12 @@ def _is_script(path: str) -> bool:
         return False
 
 
+def _which(name: str, path: str) -> str | None:
+    import shutil  # with it come all compressors
+
+    return shutil.which(name, path=path)
+
+
 _QUESTIONS: dict[str, Callable[..., Answer]] = {
     "is_dir": os.path.isdir,
     "is_file": os.path.isfile,
@@ -52,7 +57,7 @@ _QUESTIONS: dict[str, Callable[..., Answer]] = {
     "is_script": _is_script,
     "may_lead": may_lead,
     "names": _names,
-    "which": lambda name, path: shutil.which(name, path=path),
+    "which": _which,
     "home": os.path.expanduser,
 }
 

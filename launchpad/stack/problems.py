@@ -5,7 +5,6 @@ Knows nothing of YAML or of pydantic. The codes of this package are E101 to E129
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from launchpad.errors import Diagnostic, Label, Span
@@ -86,6 +85,8 @@ def error(
 
 def closest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, or an empty string."""
+    import difflib
+
     names = list(known)
     folded = {name.lower(): name for name in reversed(names)}
     found = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
