@@ -12,11 +12,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
-from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 from launchpad.hosts.local.probes_net import Target
+from launchpad.hosts.local.probes_plain import PlainStream
 from launchpad.hosts.local.sockets import is_local
 
 MAX_BODY = 256 << 10
@@ -29,32 +29,52 @@ class HttpTrouble(Exception):
     """What answers does not speak HTTP as it should; the text is for people."""
 
 
+class Stream(Protocol):
+    """What a request goes over. `read` gives b"" at the end."""
+
+    async def read(self, size: int) -> bytes: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+
+class _TlsStream:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self.read = reader.read
+        self.write = writer.write
+
+    def hang_up(self) -> None:
+        """At once: a farewell would be waited for."""
+        self._writer.transport.abort()
+
+
 class Exchange:
     """A request that was sent, and its answer as far as it was read."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, stream: Stream) -> None:
         import h11
 
         self._h11 = h11
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_READ_BYTES)
-        self._reader = reader
-        self._writer = writer
+        self._stream = stream
         self._body = bytearray()
         self._begun = b""
         self._ended = False
         self.status = 0
 
-    async def head(self, target: Target, headers: Iterable[tuple[str, str]], content: str = "") -> int:
+    async def head(self, target: Target, headers: tuple[tuple[str, str], ...], content: str = "") -> int:
         """Send the request, a POST where there is JSON to be sent, and wait for the status."""
         h11 = self._h11
         try:
             body = content.encode("utf-8")
-            data = self._connection.send(_request(h11, target, headers, body)) or b""
+            data = self._connection.send(_request(target, headers, len(body))) or b""
             data += (self._connection.send(h11.Data(data=body)) or b"") if body else b""
             data += self._connection.send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise HttpTrouble(f"cannot be asked: {error}") from None
-        self._writer.write(data)
+        self._stream.write(data)
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
@@ -81,26 +101,15 @@ class Exchange:
         except (TimeoutError, HttpTrouble, OSError):
             return self._body.decode("utf-8", "replace")
 
-    async def farewell(self, wait_s: float) -> None:
-        """Until a server that said that it would has hung up."""
-        if self._connection.their_state is not self._h11.MUST_CLOSE:
-            return
-        with contextlib.suppress(TimeoutError, OSError):
-            async with asyncio.timeout(wait_s):
-                while await self._reader.read(_READ_BYTES):
-                    pass
+    async def farewell(self) -> None:
+        """Until a server that said that it would has hung up. Raises OSError."""
+        if self._connection.their_state is self._h11.MUST_CLOSE:
+            while await self._stream.read(_READ_BYTES):
+                pass
 
     def hang_up(self) -> None:
-        """A server that has hung up first would keep the connection in TIME_WAIT, and a program that binds without
-        SO_REUSEADDR could not be started again on its port. It has closed its socket, so it does not see the reset."""
-        if self._writer.get_extra_info("ssl_object") is not None:
-            self._writer.transport.abort()  # a farewell would be waited for
-            return
-        sock = self._writer.get_extra_info("socket")
-        if sock is not None and self._reader.at_eof():
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.close()
+        """The end of it, at any time."""
+        self._stream.hang_up()
 
     async def _event(self) -> Any:
         h11 = self._h11
@@ -111,7 +120,7 @@ class Exchange:
                 raise HttpTrouble(_protocol_words(str(error))) from None
             if event is not h11.NEED_DATA:
                 return event
-            data = await self._reader.read(_READ_BYTES)
+            data = await self._stream.read(_READ_BYTES)
             self._begun = (self._begun + data)[:5]
             if not b"HTTP/".startswith(self._begun):
                 raise HttpTrouble("does not answer in HTTP")
@@ -121,23 +130,27 @@ class Exchange:
 async def begin(sock: socket.socket, target: Target, address: str) -> Exchange:
     """Make the connected socket ready for a request (TLS, where the URL says so). It is closed when this
     fails; else the exchange has to be hung up. Raises OSError, ssl.SSLError."""
-    context = None
     try:
-        if target.scheme == "https":
-            context = await _tls(is_local(address))
-        name = target.host if context is not None else None
-        reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
+        return Exchange(
+            PlainStream(sock) if target.scheme == "http" else await _encrypted(sock, target, address)
+        )
     except BaseException:
         sock.close()
         raise
-    return Exchange(reader, writer)
+
+
+async def _encrypted(sock: socket.socket, target: Target, address: str) -> Stream:
+    context = await _tls(is_local(address))
+    return _TlsStream(*await asyncio.open_connection(sock=sock, ssl=context, server_hostname=target.host))
 
 
 async def linger(exchange: Exchange, limit_s: float = _LINGER_S) -> None:
     """Read the rest of an answer that is no longer of interest, so that a server that is still writing it
     does not find the connection broken; within bounds."""
-    await exchange.beginning(limit_s)
-    await exchange.farewell(limit_s)
+    with contextlib.suppress(TimeoutError, HttpTrouble, OSError):
+        async with asyncio.timeout(limit_s):
+            await exchange.body()
+            await exchange.farewell()
 
 
 async def _tls(is_here: bool) -> ssl.SSLContext:
@@ -151,16 +164,20 @@ async def _tls(is_here: bool) -> ssl.SSLContext:
     return context
 
 
-def _request(h11: Any, target: Target, headers: Iterable[tuple[str, str]], body: bytes) -> Any:
+@lru_cache(maxsize=1024)
+def _request(target: Target, headers: tuple[tuple[str, str], ...], body_bytes: int) -> Any:
+    """The same again and again, and h11 looks at each part of it."""
+    import h11
+
     merged = {"host": target.authority, **dict(_OURS)}
-    if body:
-        merged |= {"content-type": "application/json", "content-length": str(len(body))}
+    if body_bytes:
+        merged |= {"content-type": "application/json", "content-length": str(body_bytes)}
     if target.authorization:
         merged["authorization"] = target.authorization
     for name, value in headers:
         merged[name.lower()] = value
-    pairs = [(name, value.encode("utf-8")) for name, value in merged.items()]
-    return h11.Request(method="POST" if body else "GET", target=target.resource, headers=pairs)
+    pairs = [(name.encode("ascii"), value.encode("utf-8")) for name, value in merged.items()]
+    return h11.Request(method="POST" if body_bytes else "GET", target=target.resource, headers=pairs)
 
 
 def _protocol_words(text: str) -> str:
