@@ -24,7 +24,9 @@ def main() -> None:
         print(f"launchpad {__version__}")
         sys.exit(0)
     from launchpad.cli.outcome import guarded
+    from launchpad.cli.unplugged import unplug_pydantic
 
+    unplug_pydantic()
     sys.exit(guarded(arguments))
 
 
