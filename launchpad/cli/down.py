@@ -216,15 +216,13 @@ def _end_orphans(paths: StackPaths, timeout_s: float | None, *, quiet: bool) -> 
     """What runs without a supervisor. To be called with the stack's lock."""
     if not _may_have_left(paths):
         return _nothing_runs(paths, quiet)
-    import asyncio
-
     from launchpad.hosts.local import keeper
     from launchpad.hosts.local.orphans import end_stack, left_of
     from launchpad.runtime.store import forget
 
     claims = keeper.send_away(paths)
     left = left_of(paths)
-    survivors = asyncio.run(end_stack(paths, timeout_s))
+    survivors = end_stack(paths, timeout_s)
     del claims  # nobody is given their GPUs before they are gone
     forget(paths)
     if not left.all:

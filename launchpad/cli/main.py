@@ -23,9 +23,10 @@ def main() -> None:
 
         print(f"launchpad {__version__}")
         sys.exit(0)
-    from launchpad.cli.light import import_light
+    from launchpad.cli.light import import_light, unplug_pydantic
 
     import_light("msgspec")
+    unplug_pydantic()
     from launchpad.cli.outcome import guarded
 
     sys.exit(guarded(arguments))

@@ -29,19 +29,24 @@ def command(
     What follows `--` is added to the job's command. A script (`shell: true`) has it as "$@"; where it names no
     parameters, at its end.
     """
+    job = one_name(names, "job (its arguments come after `--`)")
+    target = locate(given)
+    from launchpad.hosts.local.keeper import Keeper
+
+    keeper = Keeper(target)  # before all the rest is there, which it would hold as well
     import_light("asyncio", "hashlib", "hmac")
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import run
 
-    job = one_name(names, "job (its arguments come after `--`)")
     return run(
         UpOptions(
-            file=locate(given).file,
+            file=target.file,
             job=job,
             job_args=rest,
             **shaping._asdict(),
             timeout_s=timeout_s,
             color=wants_color(sys.stdout),
             tty=is_terminal(sys.stdout) and is_terminal(sys.stderr),
-        )
+        ),
+        keeper,
     )

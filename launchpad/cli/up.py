@@ -44,13 +44,17 @@ def command(
     """
     if as_json and not dry_run:
         raise click.UsageError("--json goes with --dry-run.", click.get_current_context())
+    target = locate(given)
+    from launchpad.hosts.local.keeper import Keeper
+
+    keeper = None if dry_run else Keeper(target)  # before all the rest is there, which it would hold as well
     import_light("asyncio", "hashlib", "hmac")
     from launchpad.runtime.options import UpOptions
     from launchpad.runtime.up import up
 
     return up(
         UpOptions(
-            file=locate(given).file,
+            file=target.file,
             names=names,
             detach=detach,
             **shaping._asdict(),
@@ -62,5 +66,6 @@ def command(
             until_exit=until_exit,
             color=wants_color(sys.stdout),
             tty=is_terminal(sys.stdout) and is_terminal(sys.stderr),
-        )
+        ),
+        keeper,
     )

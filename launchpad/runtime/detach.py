@@ -31,6 +31,7 @@ def fork_supervisor(session: Session, paths: StackPaths) -> tuple[int, PipeFeed]
     pid = os.fork()
     if pid:
         os.close(write_end)
+        session.keeper.abandon()  # it is the child's
         return pid, PipeFeed(read_end)
     code = 3
     try:

@@ -47,10 +47,12 @@ class Session:
         paths: StackPaths,
         found: Survey | None = None,
         owner: Owner | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.options, self.reading, self.paths = options, reading, paths
         self._found = found
         self._owner = owner
+        self.keeper = Keeper(paths) if keeper is None else keeper
         self.begin: Callable[[], None] = lambda: None
         self.end: Callable[[], object] | None = None
         self._begun = False
@@ -64,16 +66,16 @@ class Session:
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
         raise_limit()
-        self._keeper = Keeper(self.paths, ends_all=self._ends_all(self.reading))
+        self.keeper.become(ends_all=self._ends_all(self.reading))
         in_order = False
         try:
             code, in_order = self._run()
             return code
         finally:
             if in_order:
-                self._keeper.dismiss()
+                self.keeper.dismiss()
             else:
-                self._keeper.abandon()
+                self.keeper.abandon()
 
     def _ends_all(self, reading: Reading) -> bool:
         """Whether nothing shall outlive the supervisor."""
@@ -128,13 +130,13 @@ class Session:
             timeout_s=self.options.timeout_s,
             after_start=self._begin,
             found=self._found,
-            keeper=self._keeper,
+            keeper=self.keeper,
             alone=bool(self.options.job),
             resumes=self.options.resumes,
         )
         made.asked = self.options.asked()
         made.ends_with = self.options.until_exit
-        made.guard = lambda reading: self._keeper.become(ends_all=self._ends_all(reading))
+        made.guard = lambda reading: self.keeper.become(ends_all=self._ends_all(reading))
         return made
 
     def _ended_with_owner(self) -> None:

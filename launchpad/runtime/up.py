@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, ExitCode, Refused
+from launchpad.hosts.local.keeper import Keeper
 from launchpad.paths import StackPaths, stack_paths
 from launchpad.plan.read import Reading
 from launchpad.runtime import store
@@ -35,8 +35,9 @@ CONSOLE_END_S = 3.0
 OTHER_START_S = 10.0
 
 
-def up(options: UpOptions) -> int:
-    """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused."""
+def up(options: UpOptions, keeper: Keeper | None = None) -> int:
+    """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused. The keeper is best made
+    before all this is imported."""
     paths = stack_paths(options.file)
     owner = None if options.until_exit is None else Owner(options.until_exit)
     options = replace(options, scaled=scaled(paths))
@@ -47,13 +48,15 @@ def up(options: UpOptions) -> int:
     if (client := _lock_or_client(paths)) is not None:
         from launchpad.runtime.join import join
 
+        if keeper is not None:
+            keeper.dismiss()
         _tell_of_owner(options)
         return join(options, client, _console(client, options))
-    session = Session(options, reading, paths, _survey(paths, reading), owner)
+    session = Session(options, reading, paths, _survey(paths, reading), owner, keeper)
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
 
 
-def run(options: UpOptions) -> int:
+def run(options: UpOptions, keeper: Keeper | None = None) -> int:
     """What the job needs, then the job, then stop it all; returns the job's code. Raises Refused."""
     paths = stack_paths(options.file)
     reading = _read(options, paths)
@@ -68,7 +71,7 @@ def run(options: UpOptions) -> int:
                 )
             ]
         )
-    return _foreground(Session(options, reading, paths, _survey(paths, reading)), options)
+    return _foreground(Session(options, reading, paths, _survey(paths, reading), keeper=keeper), options)
 
 
 def _read(options: UpOptions, paths: StackPaths) -> Reading:
@@ -154,7 +157,7 @@ def _survey(paths: StackPaths, reading: Reading) -> Survey:
 
         left = describe(found.strays.all)
         print(f"launchpad: ending what an earlier run left behind: {left}", file=sys.stderr)  # noqa: T201
-        asyncio.run(end_strays(paths, found))
+        end_strays(paths, found)
     return found
 
 

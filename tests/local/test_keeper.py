@@ -119,7 +119,9 @@ import msgspec
 
 paths = stack_paths('stack.yaml')
 paths.state_dir.mkdir(parents=True, exist_ok=True)
-keeper = Keeper(paths, ends_all=False)
+keeper = Keeper(paths)
+if sys.argv[2] != 'nobody':
+    keeper.become(ends_all=False)
 marks = {'LAUNCHPAD_RUN': sys.argv[1], 'LAUNCHPAD_ATTEMPT': '7', 'LAUNCHPAD_SERVICE': 'job'}
 launch = Launch(('x',), (), True, '/', job=True)
 record = intent('job', 7, sys.argv[1], Identity('d'), launch)
@@ -145,6 +147,8 @@ if how == 'dismissed':
     keeper.dismiss()
 if how == 'dying':
     child.stdin.close()
+if how == 'nobody':
+    records.write_private(paths.keeper, msgspec.to_builtins(process.handle_of(keeper.pid)))
 print(child.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -210,6 +214,56 @@ def test_what_the_supervisor_has_removed_stays_so(tmp_path: Path, paths: StackPa
 def test_dismissed_it_leaves_at_once(tmp_path: Path, paths: StackPaths) -> None:
     orphaned(tmp_path, "dismissed")
     assert keeper_pid(paths) is None
+
+
+def test_it_is_made_of_little(tmp_path: Path) -> None:
+    """Each page that it shares with the supervisor will be there twice."""
+    code = "import sys, launchpad.hosts.local.keeper; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S
+    )
+    assert not {"asyncio", "click", "pydantic", "yaml"} & set(done.stdout.split())
+
+
+def test_who_was_never_told_what_to_do_leaves(tmp_path: Path, paths: StackPaths) -> None:
+    """It was made for a start that came to nothing: whatever lives is somebody else's."""
+    pid = orphaned(tmp_path, "nobody", "import signal; signal.pause()")
+    try:
+        until(lambda: keeper_pid(paths) is None, "the keeper to leave")
+        assert [record.ended for record in read_records(paths)] == [False]
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+FORKED = """
+import os, sys
+from launchpad.hosts.local import process
+from launchpad.hosts.local.keeper import Keeper
+from launchpad.hosts.local.process_children import orphans
+from launchpad.paths import stack_paths
+
+paths = stack_paths('stack.yaml')
+paths.state_dir.mkdir(parents=True, exist_ok=True)
+keeper = Keeper(paths)
+supervisor = os.fork()
+if supervisor:
+    keeper.abandon()
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(supervisor, 0)[1]))
+keeper.become(ends_all=False)
+handle = process.handle_of(keeper.pid)
+assert handle is not None and process.alive(handle), "it goes on without the one that made it"
+keeper.dismiss()
+assert not process.alive(handle), "it has left"
+"""
+
+
+def test_the_supervisor_may_be_another_child_of_who_made_it(tmp_path: Path, paths: StackPaths) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], cwd=tmp_path, timeout=PATIENCE_S, text=True, stderr=subprocess.PIPE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    raw = records.read_private(paths.keeper)
+    assert raw is not None, "the next supervisor would have found it"
 
 
 def test_the_next_supervisor_sends_it_away(tmp_path: Path, paths: StackPaths) -> None:

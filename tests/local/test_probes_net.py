@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from launchpad.core.model import CheckKind
-from launchpad.hosts.local import sockets_netlink
+from launchpad.hosts.local import diagnose, sockets_netlink
 from launchpad.hosts.local.port_hold import has_remains
 from tests.e2e.harness import eventually
 from tests.local.probing import bench, free_port, has_ipv6, http, lease, process, server
@@ -98,6 +99,28 @@ def test_a_server_that_hangs_up_first_is_left_without_remains(tmp_path: Path, mo
 
         asyncio.run(run())
         eventually(lambda: not has_remains(port), "no connection is left on its port")
+
+
+def test_a_request_that_is_taken_slowly_is_sent_whole(tmp_path: Path) -> None:
+    """More than the kernel takes at once: the rest follows as it is read, and the answer is waited for."""
+    content = '{"prompt": "' + "x" * (8 << 20) + '"}'
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(len(content))
+        told.append((head, body))
+        writer.write(http())
+        writer.close()
+
+    told: list[tuple[bytes, bytes]] = []
+
+    async def run() -> None:
+        async with bench(tmp_path) as b, await asyncio.start_server(take, "127.0.0.1") as own:
+            port = own.sockets[0].getsockname()[1]
+            assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/", content=content)).ok
+            assert told[0][1] == content.encode()
+
+    asyncio.run(run())
 
 
 def test_503_then_200(tmp_path: Path) -> None:
@@ -251,6 +274,8 @@ def test_p4_a_stranger_that_answers_is_named_and_is_not_ready(tmp_path: Path) ->
             b.own.add(pid)
             assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/")).ok
             b.own.remove(pid)
+            assert (await b.ask(HTTP, f"http://127.0.0.1:{port}/")).ok, "a process stays whose it is"
+            b.prober._asker._ownership._now = lambda: time.monotonic() + diagnose.BELIEVED_S
             assert not (await b.ask(HTTP, f"http://127.0.0.1:{port}/")).ok
 
     with process(LISTEN, "127.0.0.1", "0") as (child, port):

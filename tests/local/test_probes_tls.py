@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -92,19 +90,3 @@ def test_a_handshake_that_is_answered_otherwise(tmp_path: Path, reply: bytes) ->
             assert fact.seen.text.startswith("no TLS connection: ")
 
     asyncio.run(run())
-
-
-def test_what_others_do_without_is_not_imported_until_it_is_asked_for() -> None:
-    code = """
-import sys
-from launchpad.cli.light import SPARED, import_light
-import_light(*SPARED)
-assert all(name in sys.modules for name in SPARED)
-print([part for part in SPARED.values() if part in sys.modules])
-import ssl, hashlib, typing_extensions, asyncio
-assert ssl.create_default_context() and hashlib.sha256(b"").hexdigest().startswith("e3b0")
-import_light(*SPARED)
-assert sys.modules["ssl"] is ssl
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -196,11 +195,11 @@ def test_everything_of_a_dead_supervisor_is_ended(tmp_path: Path, paths: StackPa
     assert len(read_records(paths)) == 3
     left = left_of(paths)
     assert (sorted(left.mains), len(left.all)) == (["s0", "s1"], 6)
-    assert asyncio.run(end_stack(paths, 0.3)) == []
+    assert end_stack(paths, 0.3) == []
     assert process.find_by_run(run_id) == []
     assert read_records(paths) == []
     assert not paths.registration.exists()
-    assert asyncio.run(end_stack(paths, 0.3)) == []
+    assert end_stack(paths, 0.3) == []
 
 
 STRIPPED = """
@@ -227,7 +226,7 @@ def test_what_wiped_its_environment_and_left_its_session_is_ended(
     assert found is not None
     assert process.marks(pid) is None
     with killed_after(found):
-        assert asyncio.run(end_stack(paths, 0.3)) == []
+        assert end_stack(paths, 0.3) == []
         assert not process.alive(found)
 
 
@@ -235,7 +234,7 @@ def test_who_only_reads_a_log_is_none_of_the_stack(tmp_path: Path, paths: StackP
     run_id = f"run-{os.getpid()}-reader"
     orphaned(tmp_path, run_id, POLITE)
     with killed_after(launch(["tail", "-f", str(paths.log("s0"))], tmp_path)) as reader:
-        assert asyncio.run(end_stack(paths, 5)) == []
+        assert end_stack(paths, 5) == []
         assert process.alive(reader)
 
 
@@ -246,7 +245,7 @@ def test_an_intent_is_enough_to_find_the_process(tmp_path: Path, paths: StackPat
     paths.registration.unlink()
     (record,) = read_records(paths)
     write_record(paths, intent(record.service, record.attempt, run_id, record.identity, LAUNCH))
-    assert asyncio.run(end_stack(paths, 5)) == []
+    assert end_stack(paths, 5) == []
     assert process.find_by_run(run_id) == []
 
 
@@ -262,7 +261,7 @@ def test_a_record_whose_pid_is_another_program_now_is_never_signalled(
         ):
             bare = intent("a", attempt, "run-x", WHO, LAUNCH)
             write_record(paths, msgspec.structs.replace(bare, handle=handle))
-        assert asyncio.run(end_stack(paths, 0.1)) == []
+        assert end_stack(paths, 0.1) == []
         assert process.alive(stranger)
         assert spawn.wait(stranger.pid) is None
         assert read_records(paths) == []
@@ -277,5 +276,5 @@ open('up.1', 'w')
 signal.pause()
 """
     orphaned(tmp_path, run_id, code)
-    assert asyncio.run(end_stack(paths, 10, {"s0": signal.SIGINT})) == []
+    assert end_stack(paths, 10, {"s0": signal.SIGINT}) == []
     assert (tmp_path / "got.int").exists()

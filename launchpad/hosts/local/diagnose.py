@@ -13,26 +13,41 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from launchpad.core.model import Seen
-from launchpad.hosts.local import sockets
+from launchpad.hosts.local import process, sockets
 from launchpad.hosts.local.running import Running
 from launchpad.hosts.local.sockets import Listener, where
 
 FINAL_AFTER_S = 1.0
 """A server that opens several sockets, one after the other, is given this long before its first is judged."""
 _SHOWN = 3
+BELIEVED_S = 30.0
+"""How long it is not asked anew which processes a service has, while the one that listens is the same."""
 
 
 class _Owner(Struct, frozen=True):
+    """A process of the service, by pid and start, which has the socket open as this descriptor."""
+
     pid: int
+    start: int
     descriptor: int
+    until: float
+
+    def still_has(self, inode: int) -> bool:
+        found = process.stat(self.pid)
+        return (
+            found is not None
+            and found.start == self.start
+            and sockets.holds(self.pid, self.descriptor, inode)
+        )
 
 
 class Ownership:
-    """Tells strangers from the service's own processes. A socket's owner is remembered, and looked at again
-    each time before it is believed."""
+    """Tells strangers from the service's own processes. A socket's owner is remembered, and looked at again each time
+    before it is believed; all processes of the service only now and then, since a process stays whose it is."""
 
-    def __init__(self, pids: Callable[[Running], set[int]]) -> None:
+    def __init__(self, pids: Callable[[Running], set[int]], now: Callable[[], float]) -> None:
         self._pids = pids
+        self._now = now
         self._known: dict[tuple[int, int], _Owner] = {}
 
     def stranger(self, running: Running, address: str, port: int, *, answers: bool = True) -> str:
@@ -46,8 +61,7 @@ class Ownership:
             return (
                 f"something {does}, but its listening socket cannot be seen: perhaps not `{running.service}`"
             )
-        pids = self._pids(running)
-        foreign = [listener for listener in serving if not self._is_ours(running, listener, pids)]
+        foreign = [listener for listener in serving if not self._is_ours(running, listener)]
         if not foreign:
             return ""
         if len(foreign) < len(serving):
@@ -58,15 +72,15 @@ class Ownership:
         for key in [key for key in self._known if key[0] == attempt]:
             del self._known[key]
 
-    def _is_ours(self, running: Running, listener: Listener, pids: set[int]) -> bool:
-        key = (running.attempt, listener.inode)
+    def _is_ours(self, running: Running, listener: Listener) -> bool:
+        key, now = (running.attempt, listener.inode), self._now()
         owner = self._known.get(key)
-        if owner and owner.pid in pids and sockets.holds(owner.pid, owner.descriptor, listener.inode):
+        if owner is not None and now < owner.until and owner.still_has(listener.inode):
             return True
         self._known.pop(key, None)
-        found = sockets.owners({listener.inode}, pids).get(listener.inode)
-        if found is not None:
-            self._known[key] = _Owner(*found)
+        found = sockets.owners({listener.inode}, self._pids(running)).get(listener.inode)
+        if found is not None and (one := process.stat(found[0])) is not None:
+            self._known[key] = _Owner(one.pid, one.start, found[1], now + BELIEVED_S)
         return found is not None
 
     def _who(self, listener: Listener) -> str:

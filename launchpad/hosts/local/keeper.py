@@ -4,12 +4,12 @@ A small process of its own that waits on a socket. Dismissed, it leaves. When th
 supervisor is dead (killed, or broken). Then it either ends everything of the stack at once, and keeps the stack's
 lock until that is done; or it lets everything run, and writes down how each process ends, and which of them say
 that they are ready: it holds descriptors of them, which the supervisor has handed to it. It leaves when nothing is
-left to watch, or when the next supervisor sends it away. It holds no terminal, no pipe and no lock of others.
+left to watch, or when the next supervisor sends it away. It holds no terminal, no pipe and no lock of others. Nor
+does it hold what is read and made after it: until it is told what to do (`become`) it is nobody's, and leaves without a word.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -22,6 +22,7 @@ from msgspec import Struct, field
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import gpu_handover, notify, process, records
+from launchpad.hosts.local.descriptors import raise_limit
 from launchpad.hosts.local.orphans import end_stack
 from launchpad.hosts.local.process_children import claim, disclaim
 from launchpad.hosts.local.process_end import end_of, open_pidfd
@@ -39,23 +40,24 @@ LEAVE_TRY_S = 0.02
 
 
 class Keeper:
-    """The supervisor's end. Must be made before there are threads. `ends_all`: see above. `dismiss` when nothing
-    of the stack lives any more, `abandon` when something may."""
+    """The supervisor's end. Must be made before there are threads, and best before anything large: each page that either
+    of the two writes to is there twice from then on. It may be made by a parent of the supervisor. `ends_all`: see above.
+    `dismiss` when nothing of the stack lives any more, `abandon` when something may."""
 
-    def __init__(self, paths: StackPaths, *, ends_all: bool) -> None:
+    def __init__(self, paths: StackPaths) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = os.fork()
+        self._parent, self.pid = os.getpid(), os.fork()
         if self.pid == 0:
             try:
                 self._socket.close()
-                _Watch(paths, theirs, ends_all).run()
+                _Watch(paths, theirs).run()
             finally:
                 os._exit(0)
         theirs.close()
         self._socket.setblocking(False)
         claim(self.pid)
-        self._paths, self._ends_all = paths, ends_all
-        self._show()
+        self._paths = paths
+        self._ends_all: bool | None = None
 
     def _show(self) -> None:
         """The next supervisor finds a keeper that lets everything run; for the other one it waits by the lock."""
@@ -68,10 +70,12 @@ class Keeper:
                 records.write_private(self._paths.keeper, content)
 
     def become(self, *, ends_all: bool) -> None:
-        """The stack is another one now. One that ends everything is given the lock to hold."""
+        """So the stack is to be watched from now on. Who ends everything is given the lock to hold."""
         if ends_all == self._ends_all:
             return
         self._ends_all = ends_all
+        if os.getpid() != self._parent:
+            disclaim(self.pid)  # a child of ours may come to have its number
         locks = _locks(self._paths)[:1] if ends_all else []
         self._send(json.dumps({"ends_all": ends_all}).encode(), locks)
         self._show()
@@ -103,13 +107,16 @@ class Keeper:
     def dismiss(self) -> None:
         self._socket.setblocking(True)
         self._send(DISMISSED, [])
+        with contextlib.suppress(OSError):
+            self._socket.recv(1)  # it never says anything: until it has left
         self._socket.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         disclaim(self.pid)
 
     def abandon(self) -> None:
-        """From now on it acts as if this process had died."""
+        """From now on it acts as if this process had died; which of several that have this end does not matter, but for
+        the last."""
         self._socket.close()
 
 
@@ -167,8 +174,9 @@ class _Watched(Struct):
 class _Watch:
     """The keeper's own end."""
 
-    def __init__(self, paths: StackPaths, supervisor: socket.socket, ends_all: bool) -> None:
-        self._paths, self._supervisor, self._ends_all = paths, supervisor, ends_all
+    def __init__(self, paths: StackPaths, supervisor: socket.socket) -> None:
+        self._paths, self._supervisor = paths, supervisor
+        self._ends_all: bool | None = None
         self._watched: dict[int, _Watched] = {}
         self._poll = select.poll()
 
@@ -176,10 +184,10 @@ class _Watch:
         wake, woken = socket.socketpair()
         woken.setblocking(False)
         self._get_out_of_the_way(wake.fileno(), woken.fileno())
-        if self._serve():
+        if self._serve() or self._ends_all is None:
             return
         if self._ends_all:
-            asyncio.run(end_stack(self._paths, 0.0))
+            end_stack(self._paths, 0.0)
             return
         self._take_stock()
         self._keep(wake)
@@ -189,11 +197,11 @@ class _Watch:
         os.chdir("/")
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if self._ends_all else lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: None)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        lock = os.path.realpath(self._paths.lock) if self._ends_all else ""
-        _close_all_but((self._supervisor.fileno(), wake, woken), lock)
+        _close_all_but((self._supervisor.fileno(), wake, woken))
+        raise_limit()
 
     def _serve(self) -> bool:
         """While the supervisor lives; whether it has dismissed us."""
@@ -312,14 +320,14 @@ def _locks(paths: StackPaths) -> list[int]:
     return [int(entry) for entry in os.listdir("/proc/self/fd") if _target(int(entry)) == lock]
 
 
-def _close_all_but(fds: tuple[int, ...], lock: str) -> None:
+def _close_all_but(fds: tuple[int, ...]) -> None:
     """Whoever waits for the end of our terminal or pipes must not wait for the keeper."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     for entry in os.listdir("/proc/self/fd"):
         number = int(entry)
-        if number > 2 and number not in fds and (not lock or _target(number) != lock):
+        if number > 2 and number not in fds:
             with contextlib.suppress(OSError):
                 os.close(number)
 

@@ -7,10 +7,11 @@ one, by the markers in every process's environment, and, where a program has wip
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
+import select
 import signal
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -54,19 +55,19 @@ def left_of(paths: StackPaths) -> Left:
     return Look(paths, read_records(paths), grouped=True).left()
 
 
-async def end_stack(
+def end_stack(
     paths: StackPaths, grace_s: float | None = None, signals: Mapping[str, int] | None = None
 ) -> list[Survivor]:
     """End everything of this stack, see `end`. Records of what has gone are removed."""
     records = read_records(paths)
     look = Look(paths, records, grouped=True)
-    survivors = await end(look.left, records, grace_s, signals)
+    survivors = end(look.left, records, grace_s, signals)
     _tidy(paths, records, survivors)
     cgroup.remove(look.run_ids)
     return [_survivor(one) for one in survivors]
 
 
-async def end(
+def end(
     left: Callable[[], Left],
     records: Sequence[Record],
     grace_s: float | None = None,
@@ -80,15 +81,15 @@ async def end(
     def look() -> list[Stat]:
         return left().all
 
-    await _mains_gone(lambda: left().mains, {one.service: one for one in records}, grace_s, signals or {})
+    _mains_gone(lambda: left().mains, {one.service: one for one in records}, grace_s, signals or {})
     if rest := look():
         signal_all(rest, signal.SIGTERM)
-        await _gone(look, rest_s)
-    deadline = asyncio.get_running_loop().time() + KILL_S
+        _gone(look, rest_s)
+    deadline = time.monotonic() + KILL_S
     quiet = 0  # a process in the middle of exec shows no environment: look twice
-    while quiet < 2 and asyncio.get_running_loop().time() < deadline:
+    while quiet < 2 and time.monotonic() < deadline:
         quiet = 0 if kill_all(look) else quiet + 1
-        await _gone(look, LOOK_S)
+        _gone(look, LOOK_S)
     return look()
 
 
@@ -188,14 +189,13 @@ def _is_same(handle: Handle, one: Stat | None) -> bool:
     return one is not None and one.start == handle.start and handle.boot == process.boot_id()
 
 
-async def _mains_gone(
+def _mains_gone(
     look: Callable[[], dict[str, Stat]],
     records: Mapping[str, Record],
     grace_s: float | None,
     signals: Mapping[str, int],
 ) -> None:
     """Return once each main process is gone or has used up its grace; the latter ones are killed meanwhile."""
-    loop = asyncio.get_running_loop()
     until: dict[str, float] = {}
     while members := look():
         waiting = [service for service in members if service not in until]
@@ -203,42 +203,36 @@ async def _mains_gone(
         free = [service for service in waiting if service not in held]
         for service in free or ([] if until.keys() & members.keys() else waiting):
             stop = records[service].stop
-            until[service] = loop.time() + (stop.grace_s if grace_s is None else grace_s)
+            until[service] = time.monotonic() + (stop.grace_s if grace_s is None else grace_s)
             signal_all([members[service]], signals.get(service, stop.signal))
         asked = {service: one for service, one in members.items() if service in until}
-        late = [service for service in asked if until[service] <= loop.time()]
+        late = [service for service in asked if until[service] <= time.monotonic()]
         signal_all([asked[service] for service in late], signal.SIGKILL)
         if len(late) == len(members):
             return
-        left = [until[service] - loop.time() for service in asked if service not in late]
-        await _any_ends(list(members.values()), min(LOOK_S, *left) if left else LOOK_S)
+        left = [until[service] - time.monotonic() for service in asked if service not in late]
+        _any_ends(list(members.values()), min(LOOK_S, *left) if left else LOOK_S)
 
 
-async def _gone(look: Callable[[], list[Stat]], patience_s: float) -> None:
+def _gone(look: Callable[[], list[Stat]], patience_s: float) -> None:
     """Return once nothing is left, or after `patience_s`."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience_s
-    while (members := look()) and (left := deadline - loop.time()) > 0:
-        await _any_ends(members, min(left, LOOK_S))
+    deadline = time.monotonic() + patience_s
+    while (members := look()) and (left := deadline - time.monotonic()) > 0:
+        _any_ends(members, min(left, LOOK_S))
 
 
-async def _any_ends(members: list[Stat], timeout_s: float) -> None:
+def _any_ends(members: list[Stat], timeout_s: float) -> None:
     """Return when one of these has ended, or after `timeout_s`."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    ended = select.poll()
     fds = []
     for one in members[:100]:
         with contextlib.suppress(OSError, AttributeError):
             fds.append(os.pidfd_open(one.pid))
-    for fd in fds:
-        loop.add_reader(fd, ended.set)
+            ended.register(fds[-1], select.POLLIN)
     try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s if fds else min(timeout_s, 0.05)):
-                await ended.wait()
+        ended.poll(1000 * max(0.0, timeout_s if fds else min(timeout_s, 0.05)))
     finally:
         for fd in fds:
-            loop.remove_reader(fd)
             os.close(fd)
 
 

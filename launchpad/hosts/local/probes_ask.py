@@ -43,7 +43,7 @@ class Asker:
         self.names = Names()
         self._answer = answer
         self._begin = begin
-        self._ownership = Ownership(pids)
+        self._ownership = Ownership(pids, time.monotonic)
         self._elsewhere = Elsewhere(pids, time.monotonic)
         self._blamed: dict[tuple[int, str], tuple[float, str]] = {}
         self._loaded: dict[str, asyncio.Future[None]] = {}

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 from launchpad.hosts.local.probes_net import Target
+from launchpad.hosts.local.probes_plain import PlainStream
 from launchpad.hosts.local.sockets import is_local
 
 MAX_BODY = 256 << 10
@@ -38,23 +38,6 @@ class Stream(Protocol):
     def hang_up(self) -> None: ...
 
 
-class _Plain:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self.read = reader.read
-        self.write = writer.write
-
-    def hang_up(self) -> None:
-        """A server that has hung up first would keep the connection in TIME_WAIT, and a program that binds without
-        SO_REUSEADDR could not be started again on its port. It has closed its socket, so it does not see the reset."""
-        sock = self._writer.get_extra_info("socket")
-        if sock is not None and self._reader.at_eof():
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.close()
-
-
 class Exchange:
     """A request that was sent, and its answer as far as it was read."""
 
@@ -69,12 +52,12 @@ class Exchange:
         self._ended = False
         self.status = 0
 
-    async def head(self, target: Target, headers: Iterable[tuple[str, str]], content: str = "") -> int:
+    async def head(self, target: Target, headers: tuple[tuple[str, str], ...], content: str = "") -> int:
         """Send the request, a POST where there is JSON to be sent, and wait for the status."""
         h11 = self._h11
         try:
             body = content.encode("utf-8")
-            data = self._connection.send(_request(h11, target, headers, body)) or b""
+            data = self._connection.send(_request(target, headers, len(body))) or b""
             data += (self._connection.send(h11.Data(data=body)) or b"") if body else b""
             data += self._connection.send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
@@ -106,14 +89,11 @@ class Exchange:
         except (TimeoutError, HttpTrouble, OSError):
             return self._body.decode("utf-8", "replace")
 
-    async def farewell(self, wait_s: float) -> None:
-        """Until a server that said that it would has hung up."""
-        if self._connection.their_state is not self._h11.MUST_CLOSE:
-            return
-        with contextlib.suppress(TimeoutError, OSError):
-            async with asyncio.timeout(wait_s):
-                while await self._stream.read(_READ_BYTES):
-                    pass
+    async def farewell(self) -> None:
+        """Until a server that said that it would has hung up. Raises OSError."""
+        if self._connection.their_state is self._h11.MUST_CLOSE:
+            while await self._stream.read(_READ_BYTES):
+                pass
 
     def hang_up(self) -> None:
         """The end of it, at any time."""
@@ -138,45 +118,43 @@ class Exchange:
 async def begin(sock: socket.socket, target: Target, address: str) -> Exchange:
     """Make the connected socket ready for a request (TLS, where the URL says so). It is closed when this
     fails; else the exchange has to be hung up. Raises OSError, HttpTrouble."""
+    stream = PlainStream(sock)
     try:
-        reader, writer = await asyncio.open_connection(sock=sock)
+        return Exchange(stream if target.scheme == "http" else await _encrypted(stream, target, address))
     except BaseException:
-        sock.close()
-        raise
-    if target.scheme != "https":
-        return Exchange(_Plain(reader, writer))
-    try:
-        return Exchange(await _encrypted(reader, writer, target.host, address))
-    except BaseException:
-        writer.transport.abort()
+        stream.hang_up()
         raise
 
 
-async def _encrypted(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, address: str
-) -> Stream:
+async def _encrypted(stream: Stream, target: Target, address: str) -> Stream:
     from launchpad.hosts.local import probes_tls
 
-    return await probes_tls.encrypted(reader, writer, host, is_here=is_local(address))
+    return await probes_tls.encrypted(stream, target.host, is_here=is_local(address))
 
 
 async def linger(exchange: Exchange, limit_s: float = _LINGER_S) -> None:
     """Read the rest of an answer that is no longer of interest, so that a server that is still writing it
     does not find the connection broken; within bounds."""
-    await exchange.beginning(limit_s)
-    await exchange.farewell(limit_s)
+    with contextlib.suppress(TimeoutError, HttpTrouble, OSError):
+        async with asyncio.timeout(limit_s):
+            await exchange.body()
+            await exchange.farewell()
 
 
-def _request(h11: Any, target: Target, headers: Iterable[tuple[str, str]], body: bytes) -> Any:
+@lru_cache(maxsize=1024)
+def _request(target: Target, headers: tuple[tuple[str, str], ...], body_bytes: int) -> Any:
+    """The same again and again, and h11 looks at each part of it."""
+    import h11
+
     merged = {"host": target.authority, **dict(_OURS)}
-    if body:
-        merged |= {"content-type": "application/json", "content-length": str(len(body))}
+    if body_bytes:
+        merged |= {"content-type": "application/json", "content-length": str(body_bytes)}
     if target.authorization:
         merged["authorization"] = target.authorization
     for name, value in headers:
         merged[name.lower()] = value
-    pairs = [(name, value.encode("utf-8")) for name, value in merged.items()]
-    return h11.Request(method="POST" if body else "GET", target=target.resource, headers=pairs)
+    pairs = [(name.encode("ascii"), value.encode("utf-8")) for name, value in merged.items()]
+    return h11.Request(method="POST" if body_bytes else "GET", target=target.resource, headers=pairs)
 
 
 def _protocol_words(text: str) -> str:

@@ -95,7 +95,7 @@ class Knock:
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
         descriptor = self.sock.fileno()
-        loop.add_writer(descriptor, _settle, settled)
+        loop.add_writer(descriptor, settle, settled)
         try:
             await settled
         finally:
@@ -134,7 +134,8 @@ class Knock:
             return True
 
 
-def _settle(future: asyncio.Future[None]) -> None:
+def settle(future: asyncio.Future[None]) -> None:
+    """What is waited for has come, if anybody still waits."""
     if not future.done():
         future.set_result(None)
 

@@ -7,11 +7,12 @@ asks in https. `ssl` is loaded with the first of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
-from launchpad.hosts.local.probes_http import HttpTrouble
+from launchpad.hosts.local.probes_http import HttpTrouble, Stream
 
 _READ_BYTES = 65536
 
@@ -19,13 +20,10 @@ Result = TypeVar("Result")
 
 
 class TlsStream:
-    """What `reader` and `writer` carry, encrypted."""
+    """What `stream` carries, encrypted."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, stream: Stream, context: ssl.SSLContext, host: str) -> None:
+        self._stream = stream
         self._come, self._go = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._come, self._go, server_hostname=host)
 
@@ -52,7 +50,7 @@ class TlsStream:
 
     def hang_up(self) -> None:
         """At once: a farewell would be waited for."""
-        self._writer.transport.abort()
+        self._stream.hang_up()
 
     async def _until_done(self, attempt: Callable[[], Result]) -> Result:
         while True:
@@ -62,7 +60,7 @@ class TlsStream:
                 pass
             finally:
                 self._flush()
-            data = await self._reader.read(_READ_BYTES)
+            data = await self._stream.read(_READ_BYTES)
             if data:
                 self._come.write(data)
             else:
@@ -70,19 +68,18 @@ class TlsStream:
 
     def _flush(self) -> None:
         if self._go.pending:
-            self._writer.write(self._go.read())
+            with contextlib.suppress(OSError):  # what is wrong is said by what comes
+                self._stream.write(self._go.read())
 
 
-async def encrypted(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, *, is_here: bool
-) -> TlsStream:
+async def encrypted(stream: Stream, host: str, *, is_here: bool) -> TlsStream:
     """The stream after the handshake. On this machine a certificate proves nothing that the owner of the socket does not;
     elsewhere it is checked. Loading the certificates takes a while, so that is done in a thread. Raises
     HttpTrouble, OSError."""
     context = _unchecked() if is_here else await asyncio.to_thread(ssl.create_default_context)
-    stream = TlsStream(reader, writer, context, host)
-    await stream.handshake()
-    return stream
+    made = TlsStream(stream, context, host)
+    await made.handshake()
+    return made
 
 
 def _words(error: ssl.SSLError) -> str:

@@ -6,14 +6,17 @@ child that somebody in this program waits for is claimed, and never touched here
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from launchpad.hosts.local import process
+
+if TYPE_CHECKING:
+    import asyncio
 
 PR_SET_CHILD_SUBREAPER = 36
 UNKNOWN_S = 2.0

@@ -25,7 +25,10 @@ _ANSWER = struct.Struct("=BBBB")
 _ID_BYTES = 48
 _TAIL = struct.Struct("=IIIII")
 _ATTRIBUTE = struct.Struct("=HH")
-_TIMEOUT_S = 1.0
+_TIMEOUT = struct.pack("@ll", 1, 0)
+"""Seconds and microseconds. Not Python's own timeout, which would ask for leave before each call."""
+_MOST_BYTES = 32 << 10
+"""The kernel sends no more at once; for a larger buffer Python would ask the kernel for memory each time."""
 
 Row = tuple[bytes, int, int, int, bool]
 """Address (4 or 16 bytes), port, inode, user, and whether it takes IPv6 alone."""
@@ -36,10 +39,10 @@ def listening(family: int, port: int | None) -> list[Row]:
     where the kernel does not answer such questions."""
     rows: list[Row] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as sock:
-        sock.settimeout(_TIMEOUT_S)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
         sock.sendto(_question(family, port), (0, 0))
         while True:
-            data = sock.recv(1 << 18)
+            data = sock.recv(_MOST_BYTES)
             for kind, body in _messages(data):
                 if kind == _DONE:
                     return rows

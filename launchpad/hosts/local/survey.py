@@ -156,7 +156,7 @@ def _forget(paths: StackPaths, records: Sequence[Record], strays: Left) -> None:
             remove_record(paths, record.service, record.attempt)
 
 
-async def end_strays(paths: StackPaths, found: Survey) -> None:
+def end_strays(paths: StackPaths, found: Survey) -> None:
     """End what is not to be taken over, by the rules of `orphans.end`; what is taken over is left alone."""
     taken = {one.record.attempt for one in found.found}
     known = read_records(paths)
@@ -167,5 +167,5 @@ async def end_strays(paths: StackPaths, found: Survey) -> None:
     def left() -> Left:
         return _strays(records, taken, look.owners())
 
-    await end(left, records)
+    end(left, records)
     _forget(paths, records, left())

@@ -6,15 +6,18 @@ Each signal goes to a process that was looked at, never to a bare pid. Which pro
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from launchpad.hosts.local import process
 from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.tree import Key, describe
+
+if TYPE_CHECKING:
+    import asyncio
 
 FREEZE_ROUNDS = 50
 MOST_WATCHED = 128
