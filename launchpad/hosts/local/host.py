@@ -66,9 +66,9 @@ class LocalHost:
         keeper: Keeper | None = None,
         needed: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop, self._environ = asyncio.get_running_loop(), dict(os.environ)
+        self._ledger = Ledger(paths, run_id, keeper, self._loop.call_soon)
         self._here: dict[int, Here] = {}
         self._log_starts: dict[str, int] = {}
         self._chores = Chores(self._loop, fault)
@@ -98,6 +98,7 @@ class LocalHost:
     def submit(self, wishes: Sequence[HostWish]) -> None:
         for wish in wishes:
             self._do[type(wish)](wish)
+        self._ledger.flush()
 
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         self.spools.route(service, sinks)
@@ -166,7 +167,7 @@ class LocalHost:
         said = environment.get("NOTIFY_SOCKET", "") if launch.notify else ""
         try:
             record = staged("output", lambda: self._ledger.about_to_start(wish, log, log_start, said))
-            undo.callback(self._ledger.not_started, service, wish.attempt)
+            undo.callback(self._ledger.not_started, wish.attempt)
             undo.callback(self._ports.ended, launch.ports)
             listeners = self._ports.open_door(launch.ports, launch.handovers)
             handle = spawn.spawn(launch.argv, environment, launch.working_dir, output, listeners)
@@ -204,6 +205,7 @@ class LocalHost:
         elif not running.exited:
             self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
             self._ledger.watch(running, running.pidfd)
+            self._ledger.flush()
 
     def _keep(self, running: Running) -> None:
         self._here[running.attempt] = Here(running, {running.handle.pid})
@@ -216,6 +218,7 @@ class LocalHost:
             return
         self._ledger.watch(running, pidfd)
         if descriptors.are_scarce(pidfd) and self._reaper.hears:  # SIGCHLD tells as well
+            self._ledger.flush()
             os.close(pidfd)
             return
         running.pidfd = pidfd

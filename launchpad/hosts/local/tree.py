@@ -50,8 +50,8 @@ class Trees:
         self._sessions[main.pid] = attempt
         if adopted:
             self._adopted[attempt] = run_id or self._run_id
-        leader = process.stat(main.pid)
-        if leader is not None and leader.start == main.start:
+        leader = process.stat(main.pid) if adopted else None
+        if not adopted or (leader is not None and leader.start == main.start):
             self._led[attempt] = None
         self._seen.update(((one.pid, one.start), attempt) for one in known)
 
