@@ -191,6 +191,9 @@ class Session:
                     await self._listen(control)
 
     async def _finish(self) -> None:
+        leaving = self.loop.create_task(
+            asyncio.to_thread(self._group.leave)
+        )  # the kernel takes its time over it
         for task in (self._watching, self._staying, self._keeping):
             if task is not None:
                 task.cancel()
@@ -205,7 +208,7 @@ class Session:
             self.paths.new_socket.unlink(missing_ok=True)
         signpost.take_down(self.paths)
         await self.supervisor.close()
-        self._group.leave()
+        await leaving
 
     def reporting(self, send: Callable[[Snapshot], bool]) -> None:
         """Give `send` every new picture until it says that it needs no more."""

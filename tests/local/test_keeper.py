@@ -154,7 +154,7 @@ WAITS = "import sys; sys.stdin.read(); sys.exit(3)"
 WAITS_TO_BE_FOUND = """
 import os, sys, time
 sys.stdin.read()
-while f'"pid": {os.getpid()}' not in open('.launchpad/stack.yaml/records.jsonl').read(): time.sleep(0.01)
+while f'"pid":{os.getpid()}' not in open('.launchpad/stack.yaml/records.jsonl').read(): time.sleep(0.01)
 sys.exit(3)
 """
 

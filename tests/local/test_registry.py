@@ -123,6 +123,12 @@ def test_a_record_survives_the_way_to_disk_and_back(paths: StackPaths) -> None:
     assert not paths.records.exists(), "there is nothing to be told"
 
 
+def test_a_path_need_not_be_text(paths: StackPaths) -> None:
+    record = intent("a", 7, "run-1", WHO, msgspec.structs.replace(LAUNCH, working_dir="/caf\udce9"))
+    Book(paths).begin(record)
+    assert read_records(paths) == [record]
+
+
 def written(paths: StackPaths, *attempts: int) -> Book:
     book = Book(paths)
     for attempt in attempts:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -174,7 +175,10 @@ def _write(fd: int, lines: bytes) -> None:
 
 def _line(known: Mapping[str, Any]) -> bytes:
     """On a line of its own, whatever became of the line before."""
-    return f"\n{json.dumps(known)}\n".encode()
+    try:
+        return b"\n%b\n" % msgspec.json.encode(known)
+    except UnicodeEncodeError:  # a path need not be UTF-8
+        return b"\n%b\n" % json.dumps(known).encode()
 
 
 def _unlink(paths: StackPaths) -> None:
