@@ -32,8 +32,9 @@ class StackPaths(Struct, frozen=True, dict=True):
         return self.state_dir / "logs"
 
     @cached_property
-    def records_dir(self) -> Path:
-        return self.state_dir / "records"
+    def records(self) -> Path:
+        """Of the processes that run, or may."""
+        return self.state_dir / "records.jsonl"
 
     @property
     def keeper(self) -> Path:
@@ -133,7 +134,7 @@ def find_stack(start: Path) -> Path | None:
 
 
 def _has_run(paths: StackPaths) -> bool:
-    return paths.state_dir.is_dir() and (paths.socket.exists() or any(paths.records_dir.glob("*")))
+    return paths.state_dir.is_dir() and (paths.socket.exists() or paths.records.exists())
 
 
 ENVIRONMENTS = "environments"

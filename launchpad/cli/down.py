@@ -248,5 +248,5 @@ def _may_have_left(paths: StackPaths) -> bool:
     from launchpad.hosts.local import cgroup
     from launchpad.runtime.store import load
 
-    known = paths.registration.exists() or any(paths.records_dir.glob("*"))
+    known = paths.registration.exists() or paths.records.exists()
     return known or (paths.state.exists() and cgroup.is_there(load(paths).run_id))

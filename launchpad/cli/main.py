@@ -29,7 +29,19 @@ def main() -> None:
     unplug_pydantic()
     from launchpad.cli.outcome import guarded
 
-    sys.exit(guarded(arguments))
+    _leave(guarded(arguments))
+
+
+def _leave(code: int) -> None:
+    """At once: Python would first take apart all that it has made, and with many services that takes longer than their end."""
+    import os
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # there is nobody left to tell
+    os._exit(code)
 
 
 def _have_streams() -> None:

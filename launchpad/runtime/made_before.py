@@ -35,7 +35,7 @@ def made_before_takeover(paths: StackPaths, reading: Reading) -> None:
 def _exchanged(paths: StackPaths, reading: Reading) -> list[Service]:
     """Those that live, and will be given another process with an environment of its own."""
     services = [one for one in reading.plan.services if one.prepare is not None]
-    if not services or not paths.records_dir.is_dir():
+    if not services or not paths.records.exists():
         return []
     from launchpad.hosts.local.orphans import left_of
     from launchpad.hosts.local.records import read_records

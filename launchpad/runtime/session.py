@@ -62,6 +62,7 @@ class Session:
         self._watching: asyncio.Task[None] | None = None
         self._staying: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._kept = False
 
     def run(self) -> int:
         """Blocks until the stack is finished; returns its exit code."""
@@ -176,11 +177,16 @@ class Session:
         """For the next start; and whoever edits the file soon does not wait until it is imported what reads it. Neither
         is in a hurry while services start."""
         await self.supervisor.started.wait()
+        self._keep()
         reading = self.supervisor.reading
-        if reading.is_loaded:
-            kept.save(self.paths.kept, reading)
-        elif self.options.watch and not self.options.job:
+        if self.options.watch and not self.options.job:
             await asyncio.to_thread(lambda: reading.loaded)
+
+    def _keep(self) -> None:
+        reading = self.supervisor.reading
+        if reading.is_loaded and not self._kept:
+            self._kept = True
+            kept.save(self.paths.kept, reading)
 
     async def _listen(self, control: Control) -> None:
         from launchpad.control.server import serve
@@ -199,6 +205,11 @@ class Session:
                     await self._listen(control)
 
     async def _finish(self) -> None:
+        leaving = self.loop.create_task(
+            asyncio.to_thread(self._group.leave)
+        )  # the kernel takes its time over it
+        if self.supervisor.started.is_set():
+            self._keep()  # a stack may be done sooner than anybody came to this
         for task in (self._watching, self._staying, self._keeping):
             if task is not None:
                 task.cancel()
@@ -213,7 +224,7 @@ class Session:
             self.paths.new_socket.unlink(missing_ok=True)
         signpost.take_down(self.paths)
         await self.supervisor.close()
-        self._group.leave()
+        await leaving
 
     def reporting(self, send: Callable[[Snapshot], bool]) -> None:
         """Give `send` every new picture until it says that it needs no more."""

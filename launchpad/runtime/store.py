@@ -102,7 +102,7 @@ def refuse_others(paths: StackPaths) -> None:
     """Only root gets so far with another user's stack. What is written down of its processes is not believed: it could name any
     process of the machine. So nothing is started beside them, and nothing is ended by it. Raises Refused."""
     theirs = of_another_user(paths.state_dir)
-    if theirs is not None and any(paths.records_dir.glob("*")):
+    if theirs is not None and paths.records.exists():
         raise theirs
 
 
@@ -110,7 +110,7 @@ def prepare(paths: StackPaths) -> None:
     """Make the state folder (for this user only) and keep it out of version control."""
     root = paths.state_dir.parent
     root.mkdir(mode=0o700, exist_ok=True)
-    for folder in (paths.state_dir, paths.logs_dir, paths.records_dir):
+    for folder in (paths.state_dir, paths.logs_dir):
         folder.mkdir(mode=0o700, exist_ok=True)
         _only_ours(folder)
     ignore = root / ".gitignore"

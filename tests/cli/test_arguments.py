@@ -96,10 +96,10 @@ def test_no_stack_here_or_above(cli: Cli, folder: Path) -> None:
 
 def test_a_stack_whose_file_is_gone_is_found_by_its_state(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
-    records = inner / ".launchpad" / "stack.yaml" / "records"
-    records.mkdir(parents=True)
+    state = inner / ".launchpad" / "stack.yaml"
+    state.mkdir(parents=True)
     assert find_stack(inner) is None
-    (records / "llm.1.json").write_text("{}")
+    (state / "records.jsonl").write_text("{}")
     assert find_stack(inner) == inner / "stack.yaml"
     (tmp_path / "launchpad.yaml").write_text("")
     assert find_stack(inner) == tmp_path / "launchpad.yaml", "a file goes first"

@@ -48,9 +48,8 @@ def record_of(stack: Stack, service: str) -> Record:
 def rewrite(stack: Stack, service: str, **changed: object) -> None:
     """Make its record say something else."""
     record = record_of(stack, service)
-    path = paths_of(stack).records_dir / f"{service}.{record.attempt}.json"
-    with path.open("a") as file:
-        file.write(json.dumps(changed) + "\n")
+    with paths_of(stack).records.open("a") as file:
+        file.write(json.dumps({"attempt": record.attempt, **changed}) + "\n")
 
 
 def pids(stack: Stack) -> dict[str, int]:

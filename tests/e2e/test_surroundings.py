@@ -147,7 +147,7 @@ def test_the_runtime_folder_of_whoever_came_first_is_not_ours(
 
 def test_the_state_of_another_users_stack(tmp_path: Path, another: int) -> None:
     (tmp_path / ".launchpad" / "stack.yaml").mkdir(parents=True)
-    found = of_another_user(tmp_path / ".launchpad" / "stack.yaml" / "records")
+    found = of_another_user(tmp_path / ".launchpad" / "stack.yaml" / "records.jsonl")
     assert found is not None
     (one,) = found.diagnostics
     assert (one.code, str(tmp_path) in one.notes[0]) == ("E604", True)
@@ -169,7 +169,7 @@ def test_a_state_that_root_has_written_into(make_stack: Make) -> None:
     store.save(theirs.state, store.load(theirs))
     assert theirs.state.stat().st_uid == 65534, "what root writes there stays that user's"
     store.made_ready(theirs)
-    (theirs.records_dir / "llm.1.json").write_text("{}")  # of that user: it could name any process
+    theirs.records.write_text("{}")  # of that user: it could name any process
     for command in ("ps", "up", "down"):
         assert "error[E604]" in stack.cli(command, check=2).stderr
     shutil.rmtree(state)

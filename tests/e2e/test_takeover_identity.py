@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -135,8 +136,8 @@ def test_p8_killed_before_the_pid_was_written_down(make_stack: Make, keeper: str
     stack = two_servers(make_stack)
     stack.up()
     before = pids(stack)
-    path = next(paths_of(stack).records_dir.glob("llm.*"))
-    path.write_text(path.read_text().splitlines()[0] + "\n")
+    path = paths_of(stack).records
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "version" in line) + "\n")
     assert record_of(stack, "llm").handle is None
     kill_supervisor(stack)
     if keeper == "killed":
@@ -151,12 +152,14 @@ def test_p8_an_intent_that_came_to_nothing(make_stack: Make) -> None:
     stack = two_servers(make_stack)
     stack.up("llm")
     before = pids(stack)
-    path = next(paths_of(stack).records_dir.glob("llm.*"))
-    intent = path.read_text().splitlines()[0].replace('"llm"', '"web"')
+    path = paths_of(stack).records
+    (intent,) = [line for line in path.read_text().splitlines() if "version" in line]
+    intent = intent.replace('"llm"', '"web"')
     attempt = record_of(stack, "llm").attempt
     kill_supervisor(stack)
     intent = intent.replace(str(attempt), str(attempt + 1))
-    (paths_of(stack).records_dir / f"web.{attempt + 1}.json").write_text(intent + "\n")
+    with path.open("a") as file:
+        file.write(intent + "\n")
     stack.up()
     assert pids(stack)["llm"] == before["llm"]
     assert len(mains(stack)["web"]) == 1
@@ -201,11 +204,11 @@ def test_p8_of_two_attempts_the_newest_is_taken_over(make_stack: Make) -> None:
     stack.up()
     first = pids(stack)["llm"]
     record = record_of(stack, "llm")
-    folder = paths_of(stack).records_dir
-    text = (folder / f"llm.{record.attempt}.json").read_text()
+    path = paths_of(stack).records
+    text = path.read_text()
     kill_supervisor(stack)
     kill_keeper(stack)
-    (folder / f"llm.{record.attempt}.json").unlink()
+    path.unlink()
     stack.environ["LP_OTHER"] = "1"
     second = subprocess.Popen(
         ["sleep", "600"],
@@ -218,12 +221,10 @@ def test_p8_of_two_attempts_the_newest_is_taken_over(make_stack: Make) -> None:
         start_new_session=True,
     )
     try:
-        (folder / f"llm.{record.attempt}.json").write_text(text)
         older = text.replace(str(record.attempt), str(record.attempt - 1))
-        (folder / f"llm.{record.attempt - 1}.json").write_text(older)
-        rewrite_pid = f'{{"pid": {second.pid}, "start": {start_of(second.pid)}}}\n'
-        with (folder / f"llm.{record.attempt - 1}.json").open("a") as file:
-            file.write(rewrite_pid)
+        pid = {"attempt": record.attempt - 1, "pid": second.pid, "start": start_of(second.pid)}
+        path.write_text(f"{text}{older}{json.dumps(pid)}\n")
+        path.chmod(0o600)
         said = stack.up().stderr
         assert f"ending what an earlier run left behind: pid {second.pid}" in said
         assert pids(stack) == {"llm": first}

@@ -68,10 +68,9 @@ PLANTED = [
     "state.json",
     "events.jsonl",
     "supervisor.log",
-    "records",
     "sinks",
     "logs",
-    "records/llm.4294967297.json",
+    "records.jsonl",
 ]
 PLANTS = cases(
     [
@@ -92,7 +91,7 @@ def test_planted(make_stack: Make, row: Row, name: str, case: Case) -> None:
     home, place = stack.folder / "precious", stack_paths(stack.file).state_dir / name
     home.mkdir(mode=0o700)
     target = home / "file"
-    is_folder = name in ("records", "sinks", "logs", "logs/llm.old")
+    is_folder = name in ("sinks", "logs", "logs/llm.old")
     target.write_text("untouched")
     place.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     place.symlink_to(home if is_folder else target)

@@ -385,7 +385,8 @@ def test_output_goes_where_it_is_routed(tmp_path: Path) -> None:
         world.host.route("a", (Sink("file", str(tmp_path / "out.log")),))
         await world.started(["echo", "hello"])
         await world.told(Exited)
-        await world.until(lambda: "hello" in (tmp_path / "out.log").read_text())
+        out = tmp_path / "out.log"
+        await world.until(lambda: out.exists() and "hello" in out.read_text())
 
     run(tmp_path, body)
 

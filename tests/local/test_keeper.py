@@ -125,7 +125,8 @@ if sys.argv[2] != 'nobody':
 marks = {'LAUNCHPAD_RUN': sys.argv[1], 'LAUNCHPAD_ATTEMPT': '7', 'LAUNCHPAD_SERVICE': 'job'}
 launch = Launch(('x',), (), True, '/', job=True)
 record = intent('job', 7, sys.argv[1], Identity('d'), launch)
-records.write_record(paths, record)
+book = records.Book(paths)
+book.begin(record)
 child = subprocess.Popen([sys.executable, '-S', '-c', sys.argv[3]], env={**os.environ, **marks},
                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
 handle = process.handle_of(child.pid)
@@ -133,14 +134,15 @@ how = sys.argv[2]
 if how != 'intent':
     fd = os.pidfd_open(child.pid)
     keeper.watch('job', 7, handle, fd, None)
-    records.complete_record(paths, msgspec.structs.replace(record, handle=handle, started_at=1.0))
+    keeper.flush()
+    book.complete(msgspec.structs.replace(record, handle=handle, started_at=1.0))
 if how in ('buried', 'dealt with', 'restarted'):
     child.stdin.close()
     child.wait()
 if how == 'dealt with':
-    records.note_end(paths, 'job', 7, 5)
+    book.note(7, **records.end(5))
 if how == 'restarted':
-    records.remove_record(paths, 'job', 7)
+    book.drop(7)
 if how == 'dismissed':
     child.kill()
     child.wait()
@@ -154,9 +156,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 WAITS = "import sys; sys.stdin.read(); sys.exit(3)"
 WAITS_TO_BE_FOUND = """
-import glob, os, sys, time
+import os, sys, time
 sys.stdin.read()
-while f'"pid": {os.getpid()}' not in open(glob.glob('.launchpad/*/records/*.json')[0]).read(): time.sleep(0.01)
+while f'"pid":{os.getpid()}' not in open('.launchpad/stack.yaml/records.jsonl').read(): time.sleep(0.01)
 sys.exit(3)
 """
 
@@ -301,9 +303,8 @@ def test_a_stranger_is_not_sent_away(paths: StackPaths) -> None:
 
 def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, paths: StackPaths) -> None:
     orphaned(tmp_path, "dealt with")
-    (path,) = paths.records_dir.iterdir()
-    with path.open("a") as file:
+    with paths.records.open("a") as file:
         file.write('{"ended": tr')
-    records.note(paths, "job", 7, notified=True)
+    records.note(paths, 7, notified=True)
     (record,) = read_records(paths)
     assert (record.notified, record.ended, record.code) == (True, True, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,16 +14,15 @@ import msgspec
 import pytest
 
 from launchpad.core.model import Handle, Identity, Launch, Lease
-from launchpad.hosts.local import process, spawn
+from launchpad.hosts.local import process, records, spawn
 from launchpad.hosts.local.orphans import end_stack, left_of
 from launchpad.hosts.local.records import (
-    complete_record,
+    Book,
     intent,
     read_private,
     read_records,
-    remove_record,
+    remove_records,
     write_private,
-    write_record,
 )
 from launchpad.hosts.local.registry import private_runtime_dir, register, registrations, unregister
 from launchpad.paths import StackPaths
@@ -59,7 +59,7 @@ def test_a_registration_of_a_dead_supervisor_is_no_news_and_is_removed(paths: St
 
 def test_a_dead_supervisor_is_remembered_while_there_are_records(paths: StackPaths) -> None:
     register(paths, "rag", "run-1", [])
-    write_record(paths, intent("a", 7, "run-1", WHO, LAUNCH))
+    Book(paths).begin(intent("a", 7, "run-1", WHO, LAUNCH))
     raw = json.loads(paths.registration.read_text())
     paths.registration.write_text(json.dumps({**raw, "start": raw["start"] - 1}))
     assert registrations() == []
@@ -103,30 +103,101 @@ def test_a_runtime_folder_that_is_a_link_is_refused(runtime: Path, tmp_path: Pat
 
 def test_a_record_survives_the_way_to_disk_and_back(paths: StackPaths) -> None:
     bare = intent("a", 7, "run-1", WHO, LAUNCH)
-    write_record(paths, bare)
+    book = Book(paths)
+    book.begin(bare)
     assert read_records(paths) == [bare]
     full = msgspec.structs.replace(
         bare, handle=Handle(5, 6, "boot"), started_at=12.5, log_start=300, boot="boot"
     )
-    complete_record(paths, full)
+    book.complete(full)
     assert read_records(paths) == [full]
-    write_record(paths, full)
+    book.begin(full)
     assert read_records(paths) == [full]
-    (file,) = paths.records_dir.iterdir()
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert "secret" not in file.read_text()
-    remove_record(paths, "a", 7)
-    remove_record(paths, "a", 7)
+    assert paths.records.stat().st_mode & 0o777 == 0o600
+    assert "secret" not in paths.records.read_text()
+    book.drop(7)
+    book.drop(7)
     assert read_records(paths) == []
+    book.close()
+    assert not paths.records.exists(), "there is nothing to be told"
+
+
+def test_a_path_need_not_be_text(paths: StackPaths) -> None:
+    record = intent("a", 7, "run-1", WHO, msgspec.structs.replace(LAUNCH, working_dir="/caf\udce9"))
+    Book(paths).begin(record)
+    assert read_records(paths) == [record]
+
+
+def written(paths: StackPaths, *attempts: int) -> Book:
+    book = Book(paths)
+    for attempt in attempts:
+        book.begin(intent("a", attempt, "run-1", WHO, LAUNCH))
+    return book
+
+
+def attempts(paths: StackPaths) -> list[int]:
+    return [record.attempt for record in read_records(paths)]
+
+
+def test_a_later_supervisor_writes_on_without_what_is_gone(paths: StackPaths) -> None:
+    written(paths, 7, 8).drop(7)
+    written(paths, 9).note(8, leaving=True)
+    assert attempts(paths) == [8, 9]
+    assert [record.leaving for record in read_records(paths)] == [True, False]
+    assert paths.records.read_text().count('"version"') == 2
+
+
+def test_what_others_remove_takes_the_file_with_the_last(paths: StackPaths) -> None:
+    remove_records(paths, [7])
+    written(paths, 7, 8)
+    remove_records(paths, [7])
+    assert attempts(paths) == [8]
+    remove_records(paths, [8])
+    assert not paths.records.exists()
+
+
+def test_a_deleted_file_is_written_again_with_all_that_lives(paths: StackPaths) -> None:
+    book = written(paths, 7, 8)
+    book.drop(7)
+    shutil.rmtree(paths.state_dir)
+    book.begin(intent("a", 9, "run-1", WHO, LAUNCH))
+    assert attempts(paths) == [8, 9]
+
+
+def test_many_that_are_gone_do_not_stay_in_it(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MOST_GONE", 3)
+    book = written(paths, 1, 2, 3, 4)
+    sizes = []
+    for attempt in range(5, 20):
+        book.begin(intent("a", attempt, "run-1", WHO, LAUNCH))
+        book.drop(attempt - 1)
+        sizes.append(paths.records.stat().st_size)
+    assert attempts(paths) == [1, 2, 3, 19]
+    assert max(sizes) < 2 * sizes[0]
+
+
+def test_what_finds_no_room_is_written_later(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what cannot be written down is not started: that raises."""
+    book = written(paths, 7, 8)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(records.os, "write", lambda fd, data: write(fd, data[:9]))
+        book.drop(7)
+        with pytest.raises(OSError, match="No space left"):
+            book.begin(intent("a", 9, "run-1", WHO, LAUNCH))
+    assert attempts(paths) == [7, 8]
+    book.note(8, leaving=True)
+    assert attempts(paths) == [8]
 
 
 def test_half_a_record_and_one_of_a_later_version_are_left_out(paths: StackPaths) -> None:
-    write_record(paths, intent("a", 7, "run-1", WHO, LAUNCH))
-    with open(paths.records_dir / "a.7.json", "a") as file:
-        file.write('{"pid": 12, "sta')
-    (paths.records_dir / "b.8.json").write_text('{"version": 1, "service": ')
-    (paths.records_dir / "c.9.json").write_text('{"version": 99}')
-    assert [record.service for record in read_records(paths)] == ["a"]
+    book = written(paths, 7)
+    with paths.records.open("a") as file:
+        file.write('{"attempt": 7, "pid": 12, "sta\n')
+        file.write('{"version": 99, "attempt": 9}\n[]\n{}\n')
+        file.write('{"version": 1, "attempt": 8, "service": ')
+    book.note(7, leaving=True)
+    assert [(record.attempt, record.leaving) for record in read_records(paths)] == [(7, True)]
 
 
 def test_private_files_are_replaced_and_not_written_through(tmp_path: Path) -> None:
@@ -244,7 +315,7 @@ def test_an_intent_is_enough_to_find_the_process(tmp_path: Path, paths: StackPat
     orphaned(tmp_path, run_id, POLITE)
     paths.registration.unlink()
     (record,) = read_records(paths)
-    write_record(paths, intent(record.service, record.attempt, run_id, record.identity, LAUNCH))
+    Book(paths).begin(intent(record.service, record.attempt, run_id, record.identity, LAUNCH))
     assert end_stack(paths, 5) == []
     assert process.find_by_run(run_id) == []
 
@@ -260,7 +331,7 @@ def test_a_record_whose_pid_is_another_program_now_is_never_signalled(
             ]
         ):
             bare = intent("a", attempt, "run-x", WHO, LAUNCH)
-            write_record(paths, msgspec.structs.replace(bare, handle=handle))
+            Book(paths).begin(msgspec.structs.replace(bare, handle=handle))
         assert end_stack(paths, 0.1) == []
         assert process.alive(stranger)
         assert spawn.wait(stranger.pid) is None

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from launchpad.core.model import Handle
-from launchpad.hosts.local import process, spawn, tree_end
+from launchpad.hosts.local import process, spawn, tree, tree_end
 from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.process_children import Reaper, become_subreaper, claim, disclaim, orphans
 from launchpad.hosts.local.tree import Trees, describe
@@ -246,6 +246,26 @@ while not [n for n in os.listdir('.') if n.startswith('up.')]: pass
     until(lambda: not trees.members(ATTEMPT))
     kill_all(lambda: trees.members(ATTEMPT + 1))
     assert code_of(other) == -9
+
+
+def test_what_a_dying_orphan_leaves_behind_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends between the look at who has come to us and the look at itself: its children came too late for the first."""
+    become_subreaper()
+    run_id = f"run-{os.getpid()}-late"
+    trees = Trees(run_id, complete=True)
+    main = start(tmp_path, SHAPES["leader exits first"], run_id)
+    trees.add(ATTEMPT, main)
+    assert code_of(main) == 0
+    first, *rest = (int(path.suffix[1:]) for path in tmp_path.glob("up.*"))
+    until(lambda: {first, *rest} <= {*orphans()})
+    os.kill(first, signal.SIGKILL)
+    until(lambda: (one := process.stat(first)) is not None and not one.lives)
+    looks = iter([[first], [first, *rest]])
+    monkeypatch.setattr(tree, "orphans", lambda: next(looks))
+    assert [one.pid for one in trees.members(ATTEMPT)] == rest
+    monkeypatch.undo()
+    kill_all(lambda: trees.members(ATTEMPT))
+    until(lambda: not trees.members(ATTEMPT))
 
 
 def test_one_attempt_does_not_see_the_other_s(tmp_path: Path) -> None:

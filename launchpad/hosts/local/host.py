@@ -19,7 +19,7 @@ from launchpad.core.facts import Exited, Fact, Probed, Sampled, Spawned, SpawnFa
 from launchpad.core.model import Launch, Lease, Sink
 from launchpad.core.wishes import Forget, HostWish, LeasePorts, Probe, Sample, Signal, Spawn
 from launchpad.hosts.base import Tell
-from launchpad.hosts.local import barred, descriptors, process, spawn
+from launchpad.hosts.local import barred, descriptors, process, process_children, spawn
 from launchpad.hosts.local.adopt import running_of
 from launchpad.hosts.local.chores import Chores
 from launchpad.hosts.local.environments import Environments
@@ -30,7 +30,6 @@ from launchpad.hosts.local.ledger import Ledger
 from launchpad.hosts.local.notify import close_notify, open_notify
 from launchpad.hosts.local.ports import Ports
 from launchpad.hosts.local.probes import Prober
-from launchpad.hosts.local.process_children import Reaper, become_subreaper
 from launchpad.hosts.local.process_end import End, end_of
 from launchpad.hosts.local.process_environment import child_environment
 from launchpad.hosts.local.process_oom import OomWatch
@@ -44,9 +43,6 @@ from launchpad.hosts.local.survey import Found
 from launchpad.hosts.local.tree import Trees
 from launchpad.hosts.local.tree_end import TreeEnd, signal_all
 from launchpad.paths import StackPaths
-
-UNWATCHED_S = 0.05
-"""How often a main process is looked at where the kernel can send neither pidfd nor SIGCHLD."""
 
 
 class LocalHost:
@@ -66,16 +62,21 @@ class LocalHost:
         keeper: Keeper | None = None,
         needed: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._ledger = Ledger(paths, run_id, keeper)
         self._tell_out, self._paths, self._run_id = tell, paths, run_id
         self._loop, self._environ = asyncio.get_running_loop(), dict(os.environ)
+        self._ledger = Ledger(paths, run_id, keeper, self._loop.call_soon)
         self._here: dict[int, Here] = {}
+        self._heard = process_children.Together(self._loop, self._main_ended)
         self._log_starts: dict[str, int] = {}
         self._chores = Chores(self._loop, fault)
-        self._unwatched: asyncio.TimerHandle | None = None
-        self._trees = Trees(run_id, complete=become_subreaper())
+        self._trees = Trees(run_id, complete=process_children.become_subreaper())
         self._strangers = Strangers(self._loop, self._trees, self._tell)
-        self._reaper = Reaper(self._loop, self._trees.is_session, self._children_ended)
+        self._reaper = process_children.Reaper(self._loop, self._trees.is_session, self._children_ended)
+        self._unwatched = process_children.Unwatched(
+            self._loop,
+            lambda: any(one.adopted or not self._reaper.hears for one in self._without_pidfd()),
+            self._children_ended,
+        )
         self._oom = OomWatch()
         self._gpus = GpuMemory()
         self.spools = Spools(paths, trouble)
@@ -98,6 +99,7 @@ class LocalHost:
     def submit(self, wishes: Sequence[HostWish]) -> None:
         for wish in wishes:
             self._do[type(wish)](wish)
+        self._ledger.flush()
 
     def route(self, service: str, sinks: tuple[Sink, ...]) -> None:
         self.spools.route(service, sinks)
@@ -115,8 +117,7 @@ class LocalHost:
             if here.end is not None:
                 here.end.close()
         self._reaper.close()
-        if self._unwatched is not None:
-            self._unwatched.cancel()
+        self._unwatched.close()
         for here in self._here.values():
             self._unwatch(here.running)
             if here.running.notify is not None:
@@ -166,7 +167,7 @@ class LocalHost:
         said = environment.get("NOTIFY_SOCKET", "") if launch.notify else ""
         try:
             record = staged("output", lambda: self._ledger.about_to_start(wish, log, log_start, said))
-            undo.callback(self._ledger.not_started, service, wish.attempt)
+            undo.callback(self._ledger.not_started, wish.attempt)
             undo.callback(self._ports.ended, launch.ports)
             listeners = self._ports.open_door(launch.ports, launch.handovers)
             handle = spawn.spawn(launch.argv, environment, launch.working_dir, output, listeners)
@@ -200,10 +201,11 @@ class LocalHost:
         if gone:
             self._forget(running.attempt)
         elif running.pidfd is None:
-            self._watch_unwatched()
+            self._unwatched.watch()
         elif not running.exited:
-            self._loop.add_reader(running.pidfd, self._main_ended, running.attempt)
+            self._loop.add_reader(running.pidfd, self._heard.add, running.attempt)
             self._ledger.watch(running, running.pidfd)
+            self._ledger.flush()
 
     def _keep(self, running: Running) -> None:
         self._here[running.attempt] = Here(running, {running.handle.pid})
@@ -212,33 +214,40 @@ class LocalHost:
         try:
             pidfd = os.pidfd_open(running.handle.pid)
         except (AttributeError, OSError):
-            self._watch_unwatched()
+            self._unwatched.watch()
             return
         self._ledger.watch(running, pidfd)
         if descriptors.are_scarce(pidfd) and self._reaper.hears:  # SIGCHLD tells as well
+            self._ledger.flush()
             os.close(pidfd)
             return
         running.pidfd = pidfd
-        self._loop.add_reader(pidfd, self._main_ended, running.attempt)
+        self._loop.add_reader(pidfd, self._heard.add, running.attempt)
 
     # -- ending ------------------------------------------------------------------------------------
 
-    def _main_ended(self, attempt: int) -> None:
-        """The main process may have ended; if it has, this tells it, once."""
-        here = self._here.get(attempt)
-        if here is None or here.running.exited:
-            return
-        running = here.running
-        end = self._end_of(running)
-        if end is None:
-            return
-        code = end.code
-        running.exited = True
+    def _main_ended(self, *attempts: int) -> None:
+        """These main processes may have ended; of those that have, this tells it, once. What they leave behind came to us
+        before they could be waited for."""
+        found = map(self._here.get, attempts)
+        ends = [(here, end) for here in found if here is not None and (end := self._take_end(here))]
+        left = process_children.orphans() if ends else []
+        for here, end in ends:
+            self._tell_end(here, end, left)
+
+    def _take_end(self, here: Here) -> End | None:
+        end = None if here.running.exited else self._end_of(here.running)
+        if end is not None:
+            here.running.exited = True
+            self._unwatch(here.running)
+        return end
+
+    def _tell_end(self, here: Here, end: End, orphaned: Sequence[int]) -> None:
+        running, attempt, code = here.running, here.running.attempt, end.code
         here.done = running.launch.job and code == 0 and not here.leaving
         self._ledger.ended(running, code)
-        self._unwatch(running)
         self._prober.cancel(attempt)
-        left = len(self._members(attempt)) or int(self._gpus.held(here.pids) != "")
+        left = len(self._members(attempt, orphaned)) or int(self._gpus.held(here.pids) != "")
         oom = code == -signal.SIGKILL and not here.killed
         note = self._oom.note(running.handle.pid) if oom else ""
         holds = [] if left or here.leaving else list(self._ports.holds_of(running.launch.ports))
@@ -258,7 +267,7 @@ class LocalHost:
         end = end_of(running.handle, running.pidfd)
         if end is None and running.pidfd is not None and not process.alive(running.handle):
             self._loop.remove_reader(running.pidfd)  # it has ended, and its parent does not care yet
-            self._loop.call_later(UNWATCHED_S, self._main_ended, running.attempt)
+            self._loop.call_later(process_children.UNWATCHED_S, self._main_ended, running.attempt)
         return end
 
     def _tree_gone(self, attempt: int) -> None:
@@ -287,22 +296,14 @@ class LocalHost:
 
     def _children_ended(self) -> None:
         """SIGCHLD: for main processes without a pidfd, and for trees whose orphans are being waited for."""
-        for attempt, here in list(self._here.items()):
-            if here.running.pidfd is None and not here.running.exited:
-                self._main_ended(attempt)
+        self._main_ended(*(one.attempt for one in self._without_pidfd()))
+        for here in self._here.values():
             if here.end is not None:
                 here.end.look_soon()
 
-    def _watch_unwatched(self) -> None:
-        foreign = any(h.running.adopted and h.running.pidfd is None for h in self._here.values())
-        if (foreign or not self._reaper.hears) and self._unwatched is None:
-            self._unwatched = self._loop.call_later(UNWATCHED_S, self._look_at_unwatched)
-
-    def _look_at_unwatched(self) -> None:
-        self._unwatched = None
-        self._children_ended()
-        if any(h.running.pidfd is None and not h.running.exited for h in self._here.values()):
-            self._watch_unwatched()
+    def _without_pidfd(self) -> list[Running]:
+        running = (here.running for here in self._here.values())
+        return [one for one in running if one.pidfd is None and not one.exited]
 
     def _unwatch(self, running: Running) -> None:
         if running.pidfd is not None:
@@ -321,9 +322,9 @@ class LocalHost:
             self._signal_tree(wish, here)
         elif here is None or not here.running.exited:
             handle = here.running.handle if here is not None else wish.handle
-            one = None if handle is None or not process.alive(handle) else process.stat(handle.pid)
+            one = None if handle is None else process.living(handle)
             if one is not None:
-                signal_all([one], wish.signal)
+                signal_all([one], wish.signal, None if here is None else here.running.pidfd)
 
     def _signal_tree(self, wish: Signal, here: Here | None) -> None:
         attempt = wish.attempt
@@ -365,8 +366,8 @@ class LocalHost:
             return written_to(running.handle.pid, running.log)
         return self.spools.size(running.service) - running.log_start
 
-    def _members(self, attempt: int) -> list[process.Stat]:
-        members = self._trees.members(attempt)
+    def _members(self, attempt: int, orphaned: Sequence[int] | None = None) -> list[process.Stat]:
+        members = self._trees.members(attempt, orphaned)
         if (here := self._here.get(attempt)) is not None:
             now = {one.pid for one in members}
             here.pids = now | (here.pids - now and self._gpus.users(here.pids - now))

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 IN_MODIFY = 0x2
 IN_MOVED_TO = 0x80
@@ -65,7 +66,8 @@ class Inotify:
                 return events
 
     def close(self) -> None:
-        os.close(self.fd)
+        """In a thread: the kernel waits some milliseconds until nobody uses what was watched any more."""
+        Thread(target=os.close, args=(self.fd,), name="inotify", daemon=True).start()
 
 
 def _check(result: int) -> int:

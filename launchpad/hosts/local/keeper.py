@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -29,9 +30,11 @@ from launchpad.hosts.local.process_end import end_of, open_pidfd
 from launchpad.paths import StackPaths
 
 DISMISSED = b"."
-MESSAGE_BYTES = 4096
+MESSAGE_BYTES = 1 << 16
 MOST_FDS = 66
 """The kernel takes 253 with one message."""
+MOST_TOLD = 16
+"""Of so many processes it is told at once: to be woken for each costs more than what it is told."""
 AGAIN_S = 0.05
 """How soon it is looked again at a process that has ended and that nobody has waited for."""
 STOCK_ROUNDS = 3
@@ -58,6 +61,8 @@ class Keeper:
         claim(self.pid)
         self._paths = paths
         self._ends_all: bool | None = None
+        self._told: list[dict[str, Any]] = []
+        self._fds: list[int] = []
 
     def _show(self) -> None:
         """The next supervisor finds a keeper that lets everything run; for the other one it waits by the lock."""
@@ -76,8 +81,8 @@ class Keeper:
         self._ends_all = ends_all
         if os.getpid() != self._parent:
             disclaim(self.pid)  # a child of ours may come to have its number
-        locks = _locks(self._paths)[:1] if ends_all else []
-        self._send(json.dumps({"ends_all": ends_all}).encode(), locks)
+        self._tell({"ends_all": ends_all}, _locks(self._paths)[:1] if ends_all else [])
+        self.flush()
         self._show()
 
     def watch(
@@ -90,15 +95,26 @@ class Keeper:
         claims: Sequence[int] = (),
     ) -> None:
         """This process runs from now on. Not waited for; what does not arrive is found by its record. `claims` hold
-        its GPUs: with them the keeper does so, too."""
+        its GPUs: with them the keeper does so, too. To be followed by `flush`, before any of this is closed."""
         about = {"service": service, "attempt": attempt, "pid": handle.pid, "start": handle.start}
         about["notify"] = notify_fd is not None
-        fds = [pidfd, *([] if notify_fd is None else [notify_fd]), *claims]
-        self._send(json.dumps(about).encode(), fds)
+        self._tell(about, [pidfd, *([] if notify_fd is None else [notify_fd]), *claims])
 
     def drop(self, attempt: int) -> None:
-        """Its end has been dealt with."""
-        self._send(json.dumps({"attempt": attempt}).encode(), [])
+        """Its end has been dealt with. To be followed by `flush`."""
+        self._tell({"attempt": attempt}, [])
+
+    def _tell(self, about: dict[str, Any], fds: list[int]) -> None:
+        if len(self._told) == MOST_TOLD or len(self._fds) + len(fds) > MOST_FDS:
+            self.flush()
+        self._told.append({**about, "fds": len(fds)})
+        self._fds += fds
+
+    def flush(self) -> None:
+        """Send what it is to be told."""
+        if self._told:
+            self._send(json.dumps(self._told).encode(), self._fds)
+            self._told, self._fds = [], []
 
     def _send(self, message: bytes, fds: list[int]) -> None:
         with contextlib.suppress(OSError):
@@ -117,6 +133,7 @@ class Keeper:
     def abandon(self) -> None:
         """From now on it acts as if this process had died; which of several that have this end does not matter, but for
         the last."""
+        self.flush()
         self._socket.close()
 
 
@@ -214,16 +231,23 @@ class _Watch:
                 return False
             if message == DISMISSED:
                 return True
-            about = json.loads(message)
-            if "ends_all" in about:
-                self._become(about["ends_all"])
-                continue
-            self._drop(about["attempt"])
-            if fds:
-                handle = Handle(about["pid"], about["start"], process.boot_id())
-                spoken = socket.socket(fileno=fds.pop(1)) if about["notify"] else None
-                one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken, fds[1:])
-                self._watched[one.attempt] = one
+            for about in json.loads(message):
+                own, fds = fds[: about["fds"]], fds[about["fds"] :]
+                self._hear(about, own)
+
+    def _hear(self, about: dict[str, Any], fds: list[int]) -> None:
+        if "ends_all" in about:
+            self._become(about["ends_all"])
+            return
+        self._drop(about["attempt"])
+        if len(fds) < about["fds"]:  # not all of them arrived
+            for fd in fds:
+                os.close(fd)
+        elif fds:
+            handle = Handle(about["pid"], about["start"], process.boot_id())
+            spoken = socket.socket(fileno=fds.pop(1)) if about["notify"] else None
+            one = _Watched(about["service"], about["attempt"], handle, fds[0], spoken, fds[1:])
+            self._watched[one.attempt] = one
 
     def _become(self, ends_all: bool) -> None:
         """The lock has come with the message, and stays open."""
@@ -251,8 +275,7 @@ class _Watch:
             return record.handle is not None
         self._watched[record.attempt] = _Watched(record.service, record.attempt, handle, pidfd)
         if record.handle is None:
-            where = (self._paths, record.service, record.attempt)
-            records.note(*where, pid=handle.pid, start=handle.start, boot=handle.boot)
+            records.note(self._paths, record.attempt, pid=handle.pid, start=handle.start, boot=handle.boot)
         return True
 
     def _keep(self, wake: socket.socket) -> None:
@@ -290,14 +313,14 @@ class _Watch:
             theirs = marks is not None and marks.attempt == one.attempt
             theirs = theirs or (stat is not None and stat.session == one.handle.pid)
             if message.values.get("READY") == "1" and (theirs or notify.counts(message, set())):
-                records.note(self._paths, one.service, one.attempt, notified=True)
+                records.note(self._paths, one.attempt, notified=True)
 
     def _write_down(self, one: _Watched) -> bool:
         """How it ended; False if that cannot be said yet."""
         end = end_of(one.handle, one.pidfd)
         if end is None:
             return False
-        records.note_end(self._paths, one.service, one.attempt, end.code)
+        records.note(self._paths, one.attempt, **records.end(end.code))
         self._drop(one.attempt)
         return True
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from launchpad.core.model import Handle
 from launchpad.hosts.local import cgroup, process
 from launchpad.hosts.local.process import Stat
-from launchpad.hosts.local.records import Record, read_records, remove_record
+from launchpad.hosts.local.records import Record, read_records, remove_records
 from launchpad.hosts.local.registry import registration_in
 from launchpad.hosts.local.tree import Key
 from launchpad.hosts.local.tree_end import kill_all, signal_all
@@ -239,9 +239,14 @@ def _any_ends(members: list[Stat], timeout_s: float) -> None:
 def _tidy(paths: StackPaths, records: list[Record], survivors: list[Stat]) -> None:
     attempts = {marks.attempt for one in survivors if (marks := process.marks(one.pid))}
     alive = {one.pid for one in survivors}
-    for record in records:
-        if record.attempt not in attempts and (record.handle is None or record.handle.pid not in alive):
-            remove_record(paths, record.service, record.attempt)
+    remove_records(
+        paths,
+        [
+            one.attempt
+            for one in records
+            if one.attempt not in attempts and (one.handle is None or one.handle.pid not in alive)
+        ],
+    )
     registration = registration_in(paths.registration)
     if not survivors and registration is not None and not process.alive(registration.supervisor):
         with contextlib.suppress(OSError):

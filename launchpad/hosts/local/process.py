@@ -73,17 +73,21 @@ def handle_of(pid: int) -> Handle | None:
 
 def alive(handle: Handle) -> bool:
     """This very process exists and has not ended (a zombie has)."""
-    if handle.boot != boot_id():
-        return False
-    found = stat(handle.pid)
-    return found is not None and found.start == handle.start and found.lives
+    return living(handle) is not None
 
 
-def send(pid: int, start: int, number: int) -> bool:
-    """Signal exactly this process; False when it is gone or another has its pid.
+def living(handle: Handle) -> Stat | None:
+    found = stat(handle.pid) if handle.boot == boot_id() else None
+    return found if found is not None and found.start == handle.start and found.lives else None
+
+
+def send(pid: int, start: int, number: int, held: int | None = None) -> bool:
+    """Signal exactly this process; False when it is gone or another has its pid. `held` is a descriptor of it.
 
     Raises PermissionError when it may not be signalled (it runs as another user).
     """
+    if held is not None:
+        return _send_held(held, number)
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -93,11 +97,16 @@ def send(pid: int, start: int, number: int) -> bool:
     try:
         if not _is(pid, start):
             return False
-        signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
-        return False
+        return _send_held(fd, number)
     finally:
         os.close(fd)
+
+
+def _send_held(pidfd: int, number: int) -> bool:
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
     return True
 
 

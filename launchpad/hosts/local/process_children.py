@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import asyncio
 
 PR_SET_CHILD_SUBREAPER = 36
+UNWATCHED_S = 0.05
+"""How often a main process is looked at where the kernel can send neither pidfd nor SIGCHLD."""
 UNKNOWN_S = 2.0
 """A dead child of which nobody has said anything is left this long to whoever may yet wait for it."""
 
@@ -60,12 +62,22 @@ class Reaper:
         self._loop, self._is_kin, self._told = loop, is_kin, told
         self._unknown: dict[tuple[int, int], float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._looks = self._closed = False
         self.hears = False
         with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
-            loop.add_signal_handler(signal.SIGCHLD, self.look)
+            loop.add_signal_handler(signal.SIGCHLD, self._hear)
             self.hears = True
 
+    def _hear(self) -> None:
+        """One look serves all that have ended by then."""
+        if not self._looks:
+            self._looks = True
+            self._loop.call_soon(self.look)
+
     def look(self) -> None:
+        self._looks = False
+        if self._closed:
+            return
         now = self._loop.time()
         dead = list(self._dead())
         self._unknown = {key: self._unknown.get(key, now) for _, key in dead}
@@ -89,7 +101,48 @@ class Reaper:
         self.look()
 
     def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self.hears:
             self._loop.remove_signal_handler(signal.SIGCHLD)
+
+
+class Together:
+    """Main processes whose end is heard in one turn of the loop are dealt with at once: `ended` is called with all of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ended: Callable[..., None]) -> None:
+        self._loop, self._ended = loop, ended
+        self._heard: dict[int, None] = {}
+
+    def add(self, attempt: int) -> None:
+        if not self._heard:
+            self._loop.call_soon(self._tell)
+        self._heard[attempt] = None
+
+    def _tell(self) -> None:
+        heard, self._heard = self._heard, {}
+        self._ended(*heard)
+
+
+class Unwatched:
+    """Calls `look` now and then, as long as `is_any` main process has to be looked at."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, is_any: Callable[[], bool], look: Callable[[], None]
+    ) -> None:
+        self._loop, self._is_any, self._look = loop, is_any, look
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        if self._timer is None and self._is_any():
+            self._timer = self._loop.call_later(UNWATCHED_S, self._again)
+
+    def _again(self) -> None:
+        self._timer = None
+        self._look()
+        self.watch()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

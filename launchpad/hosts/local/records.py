@@ -1,22 +1,25 @@
-"""One file per process that was or is about to be started, so that a later launchpad can find it.
+"""What is written down of each process that was or is about to be started, so that a later launchpad can find it.
 
-Written before the process exists (an intent); what becomes known later is a line more, which overrides what is
-above it (a file that is replaced is written back at once by some file systems, and is slow to remove): its pid,
-that it said that it is ready, that it was asked to leave, how it ended. Removed when nothing of its tree lives;
-that of a job that is done stays until the stack ends, so that nobody does its work again. Decides what is durable
-about a process; ends nothing (`orphans` does), and takes nothing over (`survey` does).
+One file for a stack, and a line for all that becomes known (a file for each process costs a file system, each time one
+is made or removed, more than the start of the process itself; ADR 0038). The first line of an attempt is written before its process exists
+(an intent); later ones override it: its pid, that it said that it is ready, that it was asked to leave, how it ended,
+and last, once nothing of its tree lives, that it is gone. A job that is done is not gone until the stack ends, so that
+nobody does its work again. Decides what is durable about a process; ends nothing (`orphans` does), and takes nothing
+over (`survey` does).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,6 +28,8 @@ from launchpad.hosts.local import private, process
 from launchpad.paths import StackPaths
 
 VERSION = 1
+MOST_GONE = 5000
+"""So many records of what is gone may be in the file until it is written anew."""
 USUAL_STOP = Stop()
 
 
@@ -71,53 +76,141 @@ def intent(service: str, attempt: int, run_id: str, identity: Identity, launch: 
     )
 
 
-def write_record(paths: StackPaths, record: Record) -> None:
-    """Raises OSError when it cannot be kept."""
-    paths.records_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(_path(paths, record.service, record.attempt), _to_json(record))
+class Book:
+    """The supervisor's hand on the file, which it holds open: it is the only one that writes while it lives."""
+
+    def __init__(self, paths: StackPaths) -> None:
+        self._paths, self._fd, self._gone = paths, -1, 0
+        self._kept: dict[int, None] = {}
+        """The attempts that are in it and not gone."""
+        self._owed = b""
+        """What could not be written (the disk was full)."""
+
+    def begin(self, record: Record) -> None:
+        """Raises OSError when it cannot be kept."""
+        self._turn_to()
+        _write(self._fd, _line(_to_json(record)))
+        self._kept[record.attempt] = None
+
+    def complete(self, record: Record) -> None:
+        """Add to an intent what is known after the start."""
+        self.note(record.attempt, **_life(record))
+
+    def note(self, attempt: int, **known: Any) -> None:
+        """See the function of that name. It is written as soon as it can be."""
+        self._owed += _line({"attempt": attempt, **known})
+        with contextlib.suppress(OSError):
+            self._turn_to()
+            _write(self._fd, self._owed)
+            self._owed = b""
+
+    def drop(self, attempt: int) -> None:
+        self._kept.pop(attempt, None)
+        self._gone += 1
+        self.note(attempt, gone=True)
+
+    def close(self) -> None:
+        """The file goes with the last that was in it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            if not self._kept:
+                _unlink(self._paths)
+
+    def _turn_to(self) -> None:
+        """A file that somebody has deleted is written again, all that was in it."""
+        if self._fd < 0 or not os.fstat(self._fd).st_nlink:
+            self._renew()
+        elif self._gone >= MOST_GONE:
+            with contextlib.suppress(OSError):
+                self._renew()
+
+    def _renew(self) -> None:
+        """Without what is gone."""
+        self._gone = 0
+        before = private.read(self._paths.records) if self._fd < 0 else _whole(self._fd)
+        known = _known(before or b"")
+        self._paths.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.write(self._paths.records, b"".join(map(_line, known.values())))
+        fd = os.open(self._paths.records, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._kept = fd, dict.fromkeys(known)
 
 
-def complete_record(paths: StackPaths, record: Record) -> None:
-    """Add to an intent what is known after the start. Raises OSError when it cannot be kept."""
-    _append(paths, record.service, record.attempt, _life(record))
+def note(paths: StackPaths, attempt: int, **known: Any) -> None:
+    """Add to its record that it is `notified`, `leaving` or `ended` (with `code` and `ended_at`). Where there is none, or
+    it cannot be written, all stays as it is."""
+    _append(paths, [{"attempt": attempt, **known}])
 
 
-def note(paths: StackPaths, service: str, attempt: int, **known: bool | int | float | str | None) -> None:
-    """Add to its record that it is `notified`, `leaving` or `ended` (with `code` and `ended_at`). A record that is
-    gone, or cannot be written, stays as it is."""
+def end(code: int | None) -> dict[str, Any]:
+    """What is noted of an end now."""
+    return {"ended": True, "code": code, "ended_at": time.time()}
+
+
+def remove_records(paths: StackPaths, attempts: Iterable[int]) -> None:
+    """To be called with the stack's lock. Those that cannot be removed (a disk that became read-only) do no harm: their
+    processes are known to be gone."""
+    _append(paths, [{"attempt": attempt, "gone": True} for attempt in attempts])
+    if paths.records.exists() and not _known(private.read(paths.records) or b""):
+        _unlink(paths)
+
+
+def _append(paths: StackPaths, lines: Iterable[Mapping[str, Any]]) -> None:
     with contextlib.suppress(OSError):
-        _append(paths, service, attempt, known)
+        fd = os.open(paths.records, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            for line in lines:
+                _write(fd, _line(line))
+        finally:
+            os.close(fd)
 
 
-def note_end(paths: StackPaths, service: str, attempt: int, code: int | None) -> None:
-    note(paths, service, attempt, ended=True, code=code, ended_at=time.time())
+def _write(fd: int, lines: bytes) -> None:
+    """Raises OSError when they are not there as a whole."""
+    if os.write(fd, lines) < len(lines):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _append(paths: StackPaths, service: str, attempt: int, known: Mapping[str, Any]) -> None:
+def _line(known: Mapping[str, Any]) -> bytes:
     """On a line of its own, whatever became of the line before."""
-    path = _path(paths, service, attempt)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.write(fd, f"\n{json.dumps(known)}\n".encode())
-    finally:
-        os.close(fd)
+        return b"\n%b\n" % msgspec.json.encode(known)
+    except UnicodeEncodeError:  # a path need not be UTF-8
+        return b"\n%b\n" % json.dumps(known).encode()
 
 
-def remove_record(paths: StackPaths, service: str, attempt: int) -> None:
-    """One that cannot be removed (a disk that became read-only) does no harm: its process is known to be gone."""
+def _unlink(paths: StackPaths) -> None:
     with contextlib.suppress(OSError):
-        os.unlink(_path(paths, service, attempt))
+        os.unlink(paths.records)
+
+
+def _whole(fd: int) -> bytes:
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def _known(data: bytes) -> dict[int, dict[str, Any]]:
+    """Attempt → all that is said of it, of those that are not gone. A line that was cut short is left out."""
+    known: dict[int, dict[str, Any]] = {}
+    for line in filter(None, data.splitlines()):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            said = json.loads(line)
+            attempt = int(said["attempt"])
+            if "version" in said:
+                known[attempt] = said
+            elif "gone" in said:
+                known.pop(attempt, None)
+            elif attempt in known:
+                known[attempt].update(said)
+    return known
 
 
 def read_records(paths: StackPaths) -> list[Record]:
     """All of a stack, also of what has ended, oldest attempt first. What cannot be read is left out: a crash may have
     cut it short."""
-    found = []
-    with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(paths.records_dir)):
-            if name.endswith(".json") and (record := _read(paths.records_dir / name)) is not None:
-                found.append(record)
-    return sorted(found, key=lambda record: (record.attempt, record.service))
+    known = _known(private.read(paths.records) or b"")
+    return [one for _, raw in sorted(known.items()) if (one := _read(raw)) is not None]
 
 
 def open_records(paths: StackPaths) -> list[Record]:
@@ -131,17 +224,12 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_private(path: Path) -> dict[str, Any] | None:
-    """The objects in it, line by line, as one. None if it cannot be read or makes no sense; a line that was cut short
-    is left out."""
-    content: dict[str, Any] = {}
-    for line in (private.read(path) or b"").splitlines():
-        with contextlib.suppress(ValueError, TypeError):
-            content.update(json.loads(line))
-    return content or None
-
-
-def _path(paths: StackPaths, service: str, attempt: int) -> Path:
-    return paths.records_dir / f"{service}.{attempt}.json"
+    """None if it cannot be read or makes no sense."""
+    try:
+        content = json.loads(private.read(path) or b"")
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _to_json(record: Record) -> dict[str, Any]:
@@ -192,10 +280,9 @@ def _life(record: Record) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Record | None:
-    raw = read_private(path)
+def _read(raw: dict[str, Any]) -> Record | None:
     try:
-        return None if raw is None or raw["version"] != VERSION else _from_json(raw)
+        return None if raw["version"] != VERSION else _from_json(raw)
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -103,7 +103,10 @@ def _plain_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
-_ORDINARY = sorted(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_ORDINARY = sorted(
+    map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ})
+)
+"""What Python itself ignores, it restores in the child."""
 
 
 def wait(pid: int) -> int | None:

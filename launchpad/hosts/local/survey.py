@@ -22,7 +22,7 @@ from launchpad.hosts.local import keeper, process
 from launchpad.hosts.local.orphans import Left, Look, end, left_by
 from launchpad.hosts.local.process import Stat
 from launchpad.hosts.local.process_end import end_of, open_pidfd
-from launchpad.hosts.local.records import Record, read_records, remove_record
+from launchpad.hosts.local.records import Record, read_records, remove_records
 from launchpad.hosts.local.spool_reader import SpoolReader
 from launchpad.paths import StackPaths
 
@@ -80,21 +80,21 @@ def survey(paths: StackPaths, beside: Collection[int] = ()) -> Survey:
     )
     for fd in pidfds.values():
         os.close(fd)
-    strays = _strays(records, {record.attempt for record in kept}, owners)
-    _forget(paths, [one for one in records if one not in kept], strays)
+    taken = {record.attempt for record in kept}
+    strays = _strays(records, taken, owners)
+    _forget(paths, [one for one in records if one.attempt not in taken], strays)
     return Survey(found, strays, old, tuple(one for some in claims.values() for one in some))
 
 
 def _of_this_boot(paths: StackPaths) -> tuple[list[Record], bool]:
     """And whether there were others, which are removed: nothing of those lives."""
-    here, old = [], False
-    for record in read_records(paths):
-        if record.boot in ("", process.boot_id()):
-            here.append(record)
-        else:
-            old = True
-            remove_record(paths, record.service, record.attempt)
-    return here, old
+    known = read_records(paths)
+    boots = ("", process.boot_id())
+    here = [one for one in known if one.boot in boots]
+    old = [one.attempt for one in known if one.boot not in boots]
+    if old:
+        remove_records(paths, old)
+    return here, bool(old)
 
 
 def _completed(record: Record) -> Record:
@@ -151,9 +151,9 @@ def _strays(records: Sequence[Record], taken: set[int], owners: dict[int, list[S
 def _forget(paths: StackPaths, records: Sequence[Record], strays: Left) -> None:
     """Records of what lives stay until it has ended."""
     living = {one.pid for one in strays.all}
-    for record in records:
-        if record.handle is None or record.handle.pid not in living:
-            remove_record(paths, record.service, record.attempt)
+    remove_records(
+        paths, [one.attempt for one in records if one.handle is None or one.handle.pid not in living]
+    )
 
 
 def end_strays(paths: StackPaths, found: Survey) -> None:

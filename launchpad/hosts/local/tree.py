@@ -11,7 +11,7 @@ Decides membership; signals and waits are `tree_end`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from launchpad.core.model import Handle
 from launchpad.hosts.local import process
@@ -34,6 +34,8 @@ class Trees:
         self._led: dict[int, None] = {}
         """Those whose main process was seen: the number of its session is given to no other while any of it lives."""
         self._seen: dict[Key, int] = {}
+        self._keys: dict[int, dict[Key, None]] = {}
+        """Attempt → which of those."""
 
     def add(
         self,
@@ -50,10 +52,10 @@ class Trees:
         self._sessions[main.pid] = attempt
         if adopted:
             self._adopted[attempt] = run_id or self._run_id
-        leader = process.stat(main.pid)
-        if leader is not None and leader.start == main.start:
+        leader = process.stat(main.pid) if adopted else None
+        if not adopted or (leader is not None and leader.start == main.start):
             self._led[attempt] = None
-        self._seen.update(((one.pid, one.start), attempt) for one in known)
+        self._know(attempt, known)
 
     def drop(self, attempt: int) -> None:
         main = self._mains.pop(attempt, None)
@@ -61,28 +63,54 @@ class Trees:
             del self._sessions[main.pid]
         self._adopted.pop(attempt, None)
         self._led.pop(attempt, None)
-        self._seen = {key: owner for key, owner in self._seen.items() if owner != attempt}
+        for key in self._keys.pop(attempt, ()):
+            if self._seen.get(key) == attempt:
+                del self._seen[key]
+
+    def _know(self, attempt: int, members: Iterable[Stat]) -> None:
+        for one in members:
+            self._seen[one.pid, one.start] = attempt
+            self._keys.setdefault(attempt, {})[one.pid, one.start] = None
 
     def is_session(self, session: int) -> bool:
         return session in self._sessions
 
-    def members(self, attempt: int) -> list[Stat]:
-        """Its live processes, the main one first if it lives. Cheap when nothing is left."""
+    def members(self, attempt: int, orphaned: Sequence[int] | None = None) -> list[Stat]:
+        """Its live processes, the main one first if it lives. Cheap when nothing is left. For one whose main process
+        has ended, `orphaned` may be what `orphans` has said since."""
         main = self._mains.get(attempt)
         if main is None:
             return []
-        roots = [one for one in [process.stat(main.pid)] if one is not None and one.start == main.start]
-        roots += [one for pid in orphans() if (one := process.stat(pid)) and self._owner(one) == attempt]
-        if not self._complete or attempt in self._adopted:
-            roots += self._marked(attempt)
-        found = _with_descendants(roots)
-        for one in found:
-            self._seen[one.pid, one.start] = attempt
+        dead: dict[Key, None] = {}
+        while True:
+            known = len(dead)
+            found = self._look(attempt, main, orphaned, dead)
+            if len(dead) == known:
+                break
+            orphaned = None
+        self._know(attempt, found)
         return found
 
+    def _look(
+        self, attempt: int, main: Handle, orphaned: Sequence[int] | None, dead: dict[Key, None]
+    ) -> list[Stat]:
+        """`dead` gets those that ended while this looked: what they left behind may have come to us too late to be seen."""
+        found: dict[int, Stat] = {}
+        _find(found, [(main.pid, main.start)], {})
+        roots = []
+        for pid in orphans() if orphaned is None else orphaned:
+            one = process.stat(pid)
+            if one is not None and not one.lives:
+                dead[one.pid, one.start] = None
+            elif one is not None and self._owner(one) == attempt:
+                roots.append((one.pid, one.start))
+        if not self._complete or attempt in self._adopted:
+            roots += [(one.pid, one.start) for one in self._marked(attempt)]
+        _find(found, roots, dead)
+        return list(found.values())
+
     def _owner(self, orphan: Stat) -> int | None:
-        key = (orphan.pid, orphan.start)
-        owner = self._seen.get(key)
+        owner = self._seen.get((orphan.pid, orphan.start))
         if owner is None:
             owner = self._sessions.get(orphan.session)
         if owner is None and (marks := process.marks(orphan.pid)) and marks.run_id == self._run_id:
@@ -90,8 +118,7 @@ class Trees:
         if owner is None:
             ours = [attempt for attempt in self._mains if attempt not in self._adopted]
             return ours[0] if len(ours) == 1 else None
-        if orphan.lives:
-            self._seen[key] = owner
+        self._know(owner, [orphan])
         return owner
 
     def _marked(self, attempt: int) -> list[Stat]:
@@ -109,19 +136,21 @@ class Trees:
         return found
 
 
-def _with_descendants(roots: Iterable[Stat]) -> list[Stat]:
-    """Live ones, each once. A dead root has no children any more: they went to the subreaper."""
-    listing = None if process.children_are_listed() else process.parents()
-    found: dict[int, Stat] = {}
+def _find(found: dict[int, Stat], roots: list[Key], dead: dict[Key, None]) -> None:
+    """These and their descendants, as far as they live. A dead one has no children any more: they went to the subreaper."""
+    listing = None if not roots or process.children_are_listed() else process.parents()
     queue = list(roots)
     while queue:
-        one = queue.pop(0)
-        if one.pid in found or not one.lives:
+        pid, start = queue.pop(0)
+        if pid in found:
             continue
-        found[one.pid] = one
-        below = process.children(one.pid) if listing is None else listing.get(one.pid, [])
-        queue += [child for pid in below if pid not in found and (child := process.stat(pid))]
-    return list(found.values())
+        below = process.children(pid) if listing is None else listing.get(pid, [])
+        one = process.stat(pid)  # after its children: if it lives now, they are all
+        if one is None or not one.lives or start not in (0, one.start):
+            dead[pid, start] = None
+            continue
+        found[pid] = one
+        queue += [(child, 0) for child in below]
 
 
 def describe(members: Iterable[Stat], limit: int = 5) -> str:

@@ -29,13 +29,13 @@ LOOK_S = 0.5
 """How often a tree that is being waited for is looked at besides: what it starts meanwhile sends no event."""
 
 
-def signal_all(members: Iterable[Stat], number: int) -> None:
-    """A stopped process is woken up besides, so that it can act upon the signal."""
+def signal_all(members: Iterable[Stat], number: int, held: int | None = None) -> None:
+    """A stopped process is woken up besides, so that it can act upon the signal. `held` is a descriptor of a single one."""
     for one in members:
         with contextlib.suppress(PermissionError):
-            process.send(one.pid, one.start, number)
+            process.send(one.pid, one.start, number, held)
             if one.state in "Tt" and number not in (signal.SIGKILL, signal.SIGSTOP):
-                process.send(one.pid, one.start, signal.SIGCONT)
+                process.send(one.pid, one.start, signal.SIGCONT, held)
 
 
 def kill_all(look: Callable[[], list[Stat]]) -> list[Stat]:
