@@ -25,7 +25,9 @@ def main() -> None:
         sys.exit(0)
     from launchpad.cli.outcome import guarded
 
-    sys.exit(guarded(arguments))
+    code = guarded(arguments)
+    gc.freeze()  # what is left goes with the process; Python shall not look through it for garbage once more
+    sys.exit(code)
 
 
 def _have_streams() -> None:
