@@ -23,7 +23,6 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
     """What runs: states, ports, addresses, and why something waits."""
     from msgspec.structs import replace
 
-    from launchpad.cli.unsupervised import WHY
     from launchpad.control.api import to_json
     from launchpad.control.client import Suspended
 
@@ -35,6 +34,8 @@ def command(names: tuple[str, ...], as_json: bool, given: Path | None) -> None:
         _show_unsupervised(paths, names, as_json, "its supervisor is suspended")
         return
     if snapshot is None:
+        from launchpad.cli.unsupervised import WHY
+
         say(not_running(paths))
         _show_unsupervised(paths, names, as_json, WHY)
         return

@@ -2,18 +2,18 @@
 
 Decides how a question is put and what a bad answer means. Refuses to know what is done with the
 answer. No HTTP library: to import one takes longer than all the rest of `ps`, and what the supervisor speaks is known.
+For the same reason `_socket`: what `socket` adds to it is for others, and takes a twentieth of `ps` to import.
 """
 
 from __future__ import annotations
 
+import _socket
 import contextlib
-import json
-import select
-import socket
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec.json
 
 from launchpad.control.api import VERSION, Reply, Snapshot, from_json
 from launchpad.errors import Diagnostic, Refused
@@ -22,6 +22,8 @@ T = TypeVar("T", Snapshot, Reply)
 
 ANSWER_S = 30.0
 """How long a supervisor may take to answer, besides the time it was asked to wait."""
+PART = 1 << 16
+"""Bytes of an answer that are taken at once."""
 LOOK_S = 0.5
 """After so long without an answer it is looked whether the supervisor is suspended: then none will come."""
 
@@ -149,7 +151,7 @@ class Client:
 
     def _parse(self, status: int, raw: bytes) -> dict[str, Any]:
         try:
-            data = json.loads(raw)
+            data = _decoded(raw)
         except ValueError:
             raise self._unreadable(f"it answered {status} and no JSON") from None
         if not isinstance(data, dict):
@@ -171,34 +173,59 @@ class Client:
 
 
 def _request(method: str, path: str, body: dict[str, Any] | None) -> bytes:
-    payload = b"" if body is None else json.dumps(body).encode()
+    payload = b"" if body is None else _encoded(body)
     head = [f"{method} {path} HTTP/1.1", "Host: launchpad", "Connection: close"]
     if body is not None:
         head += ["Content-Type: application/json", f"Content-Length: {len(payload)}"]
     return "\r\n".join([*head, "", ""]).encode() + payload
 
 
+def _encoded(body: dict[str, Any]) -> bytes:
+    """In ASCII: paths may hold bytes that are no UTF-8, and `json` alone can spell them."""
+    import json
+
+    return json.dumps(body).encode()
+
+
+def _decoded(raw: bytes) -> Any:
+    """Raises ValueError for what is no JSON. Only for such paths `json` is imported."""
+    try:
+        return msgspec.json.decode(raw)
+    except ValueError:
+        import json
+
+        return json.loads(raw)
+
+
 def _converse(path: Path, request: bytes, wait_s: float, *, look: bool) -> bytes:
     """All that is answered until the other side hangs up. `look`: whether there is anybody who can answer."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+    with contextlib.closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as sock:
         sock.settimeout(wait_s)
         sock.connect(str(path))
         sock.sendall(request)
-        if look:
-            _look_who_answers(sock, wait_s)
-        parts = []
-        while part := sock.recv(1 << 16):
-            parts.append(part)
+        parts = [_first_part(sock, wait_s) if look else sock.recv(PART)]
+        while parts[-1]:
+            parts.append(sock.recv(PART))
     return b"".join(parts)
 
 
-def _look_who_answers(sock: socket.socket, wait_s: float) -> None:
-    """Returns once there is an answer, or it is worth waiting for one. Raises Suspended."""
-    if select.select([sock], [], [], min(LOOK_S, wait_s))[0]:
-        return
-    pid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[
-        0
-    ]
+def _first_part(sock: _socket.socket, wait_s: float) -> bytes:
+    """Raises Suspended when none comes, because nobody there can answer."""
+    sock.settimeout(min(LOOK_S, wait_s))
+    try:
+        return sock.recv(PART)
+    except TimeoutError:
+        _look_who_answers(sock)
+    sock.settimeout(wait_s)
+    return sock.recv(PART)
+
+
+def _look_who_answers(sock: _socket.socket) -> None:
+    """Raises Suspended."""
+    import struct
+
+    size = struct.calcsize("3i")
+    pid = struct.unpack("3i", sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, size))[0]
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
         state = file.read().rpartition(b")")[2].split()[:1]
         if state == [b"T"]:

@@ -42,6 +42,17 @@ def test_commands_are_imported_only_when_they_are_used() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_what_runs_is_told_without_what_only_others_need(folder: Path, supervisor: FakeSupervisor) -> None:
+    code = (
+        "import sys; sys.argv = ['launchpad', 'ps']; from launchpad.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, sorted({'asyncio', 'socket', 'json', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1].startswith("llm ")
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
 def test_the_version_costs_no_import() -> None:
     code = (
         "import sys; sys.argv = ['launchpad', '--version']; from launchpad.cli.main import main\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,22 @@ def test_answers_that_make_no_sense_are_refused(fake: FakeSupervisor, raw: bytes
 def test_fields_of_a_newer_launchpad_are_passed_over(fake: FakeSupervisor) -> None:
     fake.raw = http(json.dumps({**to_json(snapshot(ready("llm"))), "colour": "blue"}).encode())
     assert Client(fake.path).status().services[0].name == "llm"
+
+
+def test_names_that_are_no_text_arrive_as_they_are(fake: FakeSupervisor) -> None:
+    name = os.fsdecode(b"/tmp/\xff.log")
+    fake.put(file=name)
+    fake.actions["stop"] = lambda fake, body: Reply(True, changes=tuple(body["names"]))
+    assert Client(fake.path).status().file == name
+    assert Client(fake.path).stop([name]).changes == (name,)
+
+
+def test_whoever_is_slow_is_waited_for(fake: FakeSupervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launchpad.control.client.LOOK_S", 0.01)
+    looked = threading.Event()
+    monkeypatch.setattr("launchpad.control.client._look_who_answers", lambda sock: looked.set())
+    fake.actions["apply"] = lambda fake, body: Reply(looked.wait(30))
+    assert Client(fake.path).apply().ok
 
 
 def test_a_supervisor_that_is_stopped_is_named_as_such(
