@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -16,6 +17,9 @@ from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.recipe import Recipe
 from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
+
+if TYPE_CHECKING:
+    from launchpad.stack.load import Loader
 
 
 class Variable(Struct, frozen=True):
@@ -67,6 +71,10 @@ class Loaded(Struct, frozen=True):
     """What services use, by service."""
     made: Mapping[str, Made] = field(default_factory=dict)
     """The environments that are to be made, by service."""
+    text: str | None = None
+    """What all of it was read from; None where no part of that can be read again by itself."""
+    maker: Loader | None = None
+    """What read it, and knows what a part of it means."""
 
     def service(self, name: str) -> Server | Job:
         """Raises KeyError."""
