@@ -59,18 +59,27 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
 
     before = {service.name: service for service in old.plan.services}
     asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
+    is_taken = new.loaded.taken_from(old.loaded)
     found: dict[str, Change] = {}
     for service in new.plan.services:
         was = before.get(service.name)
+        if was is service and is_taken(service.name) and _runs_as(service, now):
+            found[service.name] = Change(service.name, "keep")
+            continue
         why = Reasons()
         if was is not None:
             why = reasons(old, new, service.name, reshaped=was.digest != service.digest)
         found[service.name] = _direct(was, service, why, now)
     for service in new.plan.services:
-        if (was := before.get(service.name)) is not None:
+        if (service.needs or service.refs) and service.name in before:
             found[service.name] = _drawn_along(found, before, asked, service, now)
     gone = (name for name in before if name not in found)
     return (*found.values(), *(_gone(name, old, new, now) for name in gone))
+
+
+def _runs_as(service: Service, now: Now) -> bool:
+    """And nothing else runs beside it."""
+    return now.running.get(service.name) == service.digest and service.name not in now.beside
 
 
 def _gone(name: str, old: Reading, new: Reading, now: Now) -> Change:
