@@ -61,7 +61,9 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
 
 def _is_no_news(state: State, unit: Unit, new: Service) -> bool:
     """It is this already, it runs, and nothing about it is open."""
-    if unit.service is not new or not unit.is_running or not unit.goal or unit.name in state.beside:
+    if not unit.is_running or not unit.goal or unit.name in state.beside:
+        return False
+    if unit.service is not new and unit.service != new:
         return False
     left = unit.removed or unit.held_down or unit.replace_due or unit.leases or unit.old_leases
     return not left and unit.pending is None
