@@ -20,8 +20,8 @@ def stays_down(unit: Unit | None, new: Service, retry: bool) -> bool:
     """A plan alone does not start what somebody stopped, nor what has failed as it is; unless that is to be tried again."""
     if unit is None:
         return False
-    same = (unit.pending or unit.service) == new
-    return unit.held_down or (unit.phase is Phase.FAILED and not retry and same)
+    failed = unit.phase is Phase.FAILED and not retry
+    return unit.held_down or (failed and (unit.pending or unit.service) == new)
 
 
 def needed_first(state: State, plan: Plan, goals: Mapping[str, bool]) -> tuple[PortRequest, ...]:
@@ -30,6 +30,7 @@ def needed_first(state: State, plan: Plan, goals: Mapping[str, bool]) -> tuple[P
     return tuple(
         port
         for service in plan.services
+        if service.leased
         for port in _of(state, state.units.get(service.name), service, goals.get(service.name, False))
     )
 

@@ -29,26 +29,50 @@ def _current(state: State, fact: Any) -> Unit | None:
 
 
 def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
+    """What runs as the plan says is not asked again: only what is news to it, and what is around that."""
     state.rev = fact.plan.rev
     old = state.units
-    before = {name: unit.service for name, unit in old.items()}
-    state.units = {s.name: old.get(s.name) or Unit(s, since=now) for s in fact.plan.services}
-    for service in fact.plan.services:
-        unit = state.units[service.name]
-        changes.redefine(unit, service)
-        unit.removed = False
+    units = state.units = {s.name: old.get(s.name) or Unit(s, since=now) for s in fact.plan.services}
+    new = [s for s in fact.plan.services if not _is_no_news(state, units[s.name], s)]
     for name, unit in old.items():
-        if name not in state.units:
+        if name not in units:
             unit.removed, unit.goal = True, False
-            state.units[name] = unit
+            units[name] = unit
+    asked = {
+        one.name: one for one in (*(units[s.name] for s in new), *(u for u in old.values() if u.removed))
+    }
+    before = {name: (unit.service, _around(unit)) for name, unit in asked.items() if name in old}
+    for service in new:
+        changes.redefine(units[service.name], service)
+        units[service.name].removed = False
     state.leases_changed, state.awaited = True, ()
     state.gpus_wait = {}
-    state.index()
-    for name, service in before.items():
-        _redefined(state, state.units[name], service, now)
+    if list(old) != list(units) or any(around != _around(units[n]) for n, (_, around) in before.items()):
+        state.index()
+    for name, (was, _) in before.items():
+        _redefined(state, units[name], was, now)
     for name, up in fact.goals:
-        _set_goal(state, name, up, now)
-    state.dirty.update(dict.fromkeys(unit.key for unit in state.everyone()))
+        if name in asked or name not in units or units[name].goal != up:
+            _set_goal(state, name, up, now)
+    state.dirty.update(dict.fromkeys(unit.key for unit in state.everyone() if unit.name in asked))
+    for name in before:
+        state.touch_users(name)
+
+
+def _is_no_news(state: State, unit: Unit, new: Service) -> bool:
+    """It is this already, it runs, and nothing about it is open."""
+    if not unit.is_running or not unit.goal or unit.name in state.beside:
+        return False
+    if unit.service is not new and unit.service != new:
+        return False
+    left = unit.removed or unit.held_down or unit.replace_due or unit.leases or unit.old_leases
+    return not left and unit.pending is None
+
+
+def _around(unit: Unit) -> object:
+    """What the indices know of it."""
+    both = (unit.service, unit.pending or unit.service)
+    return [need.on for need in unit.service.needs], [(one.uses, one.primary) for one in both]
 
 
 def _redefined(state: State, unit: Unit, old: Service, now: float) -> None:

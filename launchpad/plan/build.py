@@ -76,7 +76,7 @@ def plan(loaded: Loaded, rev: int = 1, before: Planned | None = None) -> Plan:
     known = before.services(loaded) if before is not None else {}
     asked = {name: ports.requests(loaded, name) for name in loaded.order}
     order = graph.topological({name: list(loaded.service(name).depends_on) for name in loaded.order})
-    return Plan(rev, tuple(known.get(name) or _service(loaded, name, asked) for name in order))
+    return Plan(rev, tuple(known.get(name) or planned(loaded, name, asked) for name in order))
 
 
 def problems(loaded: Loaded) -> Iterator[Diagnostic]:
@@ -91,7 +91,8 @@ def problems(loaded: Loaded) -> Iterator[Diagnostic]:
         yield from replaced.problems(loaded, name, asked[name])
 
 
-def _service(loaded: Loaded, name: str, asked: Requests) -> Service:
+def planned(loaded: Loaded, name: str, asked: Requests) -> Service:
+    """One service. `asked`: the ports of it, and of what it needs."""
     written = loaded.service(name)
     folder = _folder(loaded, written.working_dir)
     kind = Kind.JOB if isinstance(written, Job) else Kind.SERVER

@@ -6,7 +6,7 @@ here is what happens. Refuses to know how a running stack is asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -59,18 +59,38 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
 
     before = {service.name: service for service in old.plan.services}
     asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
+    is_taken = new.loaded.taken_from(old.loaded)
     found: dict[str, Change] = {}
+    untouched: set[str] = set()
     for service in new.plan.services:
         was = before.get(service.name)
+        if was is service and is_taken(service.name) and _runs_as(service, now):
+            found[service.name] = Change(service.name, "keep")
+            untouched.add(service.name)
+            continue
         why = Reasons()
         if was is not None:
             why = reasons(old, new, service.name, reshaped=was.digest != service.digest)
         found[service.name] = _direct(was, service, why, now)
     for service in new.plan.services:
-        if (was := before.get(service.name)) is not None:
+        if service.name in before and not untouched.issuperset(_around(service)):
             found[service.name] = _drawn_along(found, before, asked, service, now)
     gone = (name for name in before if name not in found)
     return (*found.values(), *(_gone(name, old, new, now) for name in gone))
+
+
+def _around(service: Service) -> Iterator[str]:
+    """It, and whoever can draw it along."""
+    yield service.name
+    for need in service.needs:
+        yield need.on
+    for name, _ in service.refs:
+        yield name
+
+
+def _runs_as(service: Service, now: Now) -> bool:
+    """And nothing else runs beside it."""
+    return now.running.get(service.name) == service.digest and service.name not in now.beside
 
 
 def _gone(name: str, old: Reading, new: Reading, now: Now) -> Change:

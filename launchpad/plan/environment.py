@@ -35,7 +35,7 @@ def environment(
     if name in loaded.groups.get(group := loaded.origin.get(name, name), ()):
         found["LAUNCHPAD_REPLICA"] = (name.removeprefix(f"{group}-"),)
     for need in service.depends_on:
-        found.update(_address(loaded, need, said.get(need, need), ports.get(need, ())))
+        found.update(_address(loaded, need, said.get(need, need), ports[need]))
     for copies, called in loaded.needs[name].groups.items():
         found.update(_addresses(loaded.groups[copies], called, ports))
     found.update(_own_ports(name, ports[name]))
@@ -62,7 +62,7 @@ def _addresses(
     copies: Sequence[str], called: str, ports: Mapping[str, tuple[PortRequest, ...]]
 ) -> dict[str, Text]:
     """Of all copies, with commas between."""
-    if any(all(port.name != MAIN for port in ports.get(one, ())) for one in copies):
+    if any(all(port.name != MAIN for port in ports[one]) for one in copies):
         return {}
     parts = [part for one in copies for part in (",", Ref(one, MAIN, "url"))][1:]
     return {f"{shouted(called)}_URLS": tuple(parts)}

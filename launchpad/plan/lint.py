@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from launchpad.errors import Diagnostic
@@ -35,14 +35,15 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
-def warnings(loaded: Loaded) -> Iterator[Diagnostic]:
-    """All of them, for a stack that is in order."""
+def warnings(loaded: Loaded, names: Collection[str] | None = None) -> Iterator[Diagnostic]:
+    """All of them, for a stack that is in order; or those of some of its services."""
+    names = loaded.order if names is None else names
     bands = (
         (ephemeral(), "the ports that the kernel takes for outgoing connections"),
         (RAY, "the ports of Ray's workers"),
     )
     there: dict[str, bool] = {}
-    for name in loaded.order:
+    for name in names:
         service = loaded.service(name)
         yield from _ranges(loaded, name, bands)
         yield from _localhost(loaded, name)
@@ -51,7 +52,7 @@ def warnings(loaded: Loaded) -> Iterator[Diagnostic]:
         yield from _folder(loaded, name, service, there)
         yield from _same_variables(loaded, name, service)
     yield from _vllm(loaded)
-    for name, span in useless((name, loaded.trees[name]) for name in loaded.order):
+    for name, span in useless((name, loaded.trees[name]) for name in names):
         message = f"`python` has no effect on `{name}`: nothing is made for it"
         hint = "give it `requirements`, `[]` for none"
         yield error(UNUSUAL, message, span, hint=hint, severity="warning")

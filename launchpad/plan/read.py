@@ -63,6 +63,20 @@ class Reading(Struct):
         return self._loaded is not None
 
     @property
+    def path(self) -> str:
+        """Of the file, as the machine is asked for it."""
+        return os.path.abspath(self.file)
+
+    def differs_by_its_file(self, file: Path, asked: ReadAs, answers: Answers) -> bool:
+        """Whether nothing was asked otherwise, and nothing is answered otherwise but what is in the file itself."""
+        was, name = self.answers, self.path
+        return (
+            (file, asked) == (self.file, self.asked)
+            and (answers.variables, answers.looks) == (was.variables, was.looks)
+            and {**answers.files, name: b""} == {**was.files, name: b""}
+        )
+
+    @property
     def name(self) -> str:
         return self.head.name
 
@@ -165,23 +179,53 @@ def read_stack(
 ) -> Reading:
     """Read and plan a stack file. Raises Refused with everything that is wrong, in the file and in the graph. `before`
     is an earlier reading, of which is taken what means the same."""
-    from launchpad.plan import build, lint
-    from launchpad.stack.problems import unique
-
     environ = os.environ if environ is None else environ
     answers = Answers() if before is None else before.answers.asked_again(environ)
     asked = ReadAs(tuple(set_vars.items()), tuple(env_files), tuple(profiles), tuple(scaled))
     with noting(answers):
-        result = _attempt(file, asked, environ, None if before is None else before.loaded)
-        loaded = result.loaded
-        problems = unique([*result.problems, *(build.problems(loaded) if loaded is not None else ())])
-        if loaded is None or any(problem.is_error for problem in problems):
-            raise Refused(problems)
-        warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
-        planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
-        plan = build.plan(loaded, rev, planned)
-    named = [*dict(asked.set_vars), *(name for name, value in answers.variables.items() if value)]
-    return Reading(file, asked, answers, plan, head(loaded, tuple(warnings), named), None, loaded)
+        found = None
+        if before is not None and before.differs_by_its_file(file, asked, answers):
+            found = _after(before, answers, environ, rev)
+        return found or _anew(file, asked, answers, environ, rev, before)
+
+
+def _after(before: Reading, answers: Answers, environ: Mapping[str, str], rev: int) -> Reading | None:
+    """What an edit of some services made of it; None where it takes more to find that out."""
+    from launchpad.plan import edit
+
+    data, was = answers.files.get(before.path), before.loaded
+    found = edit.edited(was, data, environ) if isinstance(data, bytes) else None
+    warnings = None if found is None else edit.warnings(was, found, before.warnings)
+    if found is None or warnings is None:
+        return None
+    plan = edit.plan(was, before.as_written or before.plan, found, rev)
+    known = head(found.loaded, warnings, _named(before.asked, answers))
+    return Reading(before.file, before.asked, answers, plan, known, None, found.loaded)
+
+
+def _anew(
+    file: Path, asked: ReadAs, answers: Answers, environ: Mapping[str, str], rev: int, before: Reading | None
+) -> Reading:
+    """All of it is read; only what means the same is taken from before."""
+    from launchpad.plan import build, lint
+    from launchpad.stack.problems import unique
+
+    result = _attempt(file, asked, environ, None if before is None else before.loaded)
+    loaded = result.loaded
+    problems = unique([*result.problems, *(build.problems(loaded) if loaded is not None else ())])
+    if loaded is None or any(problem.is_error for problem in problems):
+        raise Refused(problems)
+    warnings = unique([*problems, *loaded.warnings, *lint.warnings(loaded)])
+    planned = None if before is None else build.Planned(before.loaded, before.as_written or before.plan)
+    plan = build.plan(loaded, rev, planned)
+    return Reading(
+        file, asked, answers, plan, head(loaded, tuple(warnings), _named(asked, answers)), None, loaded
+    )
+
+
+def _named(asked: ReadAs, answers: Answers) -> list[str]:
+    """Variables, and options, that it is made of."""
+    return [*dict(asked.set_vars), *(name for name, value in answers.variables.items() if value)]
 
 
 def _attempt(file: Path, asked: ReadAs, environ: Mapping[str, str], before: Loaded | None = None) -> Attempt:

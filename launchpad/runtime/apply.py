@@ -30,12 +30,17 @@ def goals_of(
     engine, units = supervisor.engine, supervisor.engine.units
     up = [unit.name for unit in units.values() if unit.wanted and unit.name in services]
     wanted = {name for name, _ in _up(reading, names, known, asked)}
-    wanted.update(name for name, _ in _up(reading, tuple(up), known, ()))
+    if not wanted.issuperset(up):
+        wanted.update(name for name, _ in _up(reading, tuple(up), known, ()))
+    copies = {copy for group in reading.groups.values() for copy in group}
     return tuple(
         (name, True)
         for name, service in services.items()
         if name in wanted
-        and (name in asked or not (engine.stays_down(service, retry) or _is_held(reading, name, units)))
+        and (
+            name in asked
+            or not (engine.stays_down(service, retry) or (name in copies and _is_held(reading, name, units)))
+        )
     )
 
 

@@ -39,6 +39,11 @@ def surroundings(world: World, environ: Mapping[str, str]) -> Surroundings:
     )
 
 
+def is_told_alike(one: Symbol, other: Symbol) -> bool:
+    """Whether others can say the same of both."""
+    return _outside(one) == _outside(other)
+
+
 def _outside(symbol: Symbol) -> object:
     """What others can say of it."""
     told = (symbol.node.get(key) for key in ("host", "model"))

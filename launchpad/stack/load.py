@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from launchpad.errors import Diagnostic, Span
@@ -57,22 +57,24 @@ def attempt(
     """Load as much as can be loaded. Never raises for what the user wrote. `scaled` are numbers of copies that somebody
     asked for. `before` is an earlier reading: what means the same is taken from there."""
     path = Path(os.path.abspath(file))
-    loader = _Loader(
+    loader = Loader(
         path, machine.Variables(os.environ if environ is None else environ), tuple(scaled), before
     )
     loaded = loader.load(dict(set_vars or {}), env_files, tuple(profiles))
     return Attempt(loaded, unique(loader.problems), tuple(loader.inputs))
 
 
-class _Loader(Struct, dict=True):
-    file: Path
-    environ: machine.Variables
-    scaled: tuple[Scaled, ...] = ()
-    before: Loaded | None = None
-    problems: list[Diagnostic] = field(default_factory=list)
-    inputs: list[Path] = field(default_factory=list)
-    env_paths: dict[int, list[Path]] = field(default_factory=dict)
-    """Where values were read, by the identity of what holds them."""
+class Loader:
+    """What is known while a stack is read; with it a part of the stack can be read again (`edit`)."""
+
+    def __init__(
+        self, file: Path, environ: machine.Variables, scaled: tuple[Scaled, ...], before: Loaded | None
+    ) -> None:
+        self.file, self.environ, self.scaled, self.before = file, environ, scaled, before
+        self.problems: list[Diagnostic] = []
+        self.inputs: list[Path] = []
+        self.env_paths: dict[int, list[Path]] = {}
+        """Where values were read, by the identity of what holds them."""
 
     def load(
         self, set_vars: dict[str, str], env_files: Sequence[str], profiles: tuple[str, ...]
@@ -94,12 +96,12 @@ class _Loader(Struct, dict=True):
         services = {
             name: None
             if self.origin[name] in self.whole.heirless
-            else self._service(name, trees[name], name in self.jobs)
+            else self.service(name, trees[name], name in self.jobs)
             for name in trees
         }
         for name, tree in self.doubles:
-            self._service(name, tree, True)
-        self.made = self._made()
+            self.service(name, tree, True)
+        self.made, self.before = self._made(), None
         return self._loaded(top, trees, services, profiles)
 
     def _read(self) -> Map | None:
@@ -130,7 +132,7 @@ class _Loader(Struct, dict=True):
                 if not isinstance(entry.value, Map):
                     self.problems.append(_no_service(name, entry))
                     continue
-                tree = self._layered(name, entry.value, group == "jobs")
+                tree = self.layered(name, entry.value, group == "jobs")
                 if name in trees:
                     self.doubles.append((name, tree))
                     continue
@@ -143,7 +145,7 @@ class _Loader(Struct, dict=True):
             self.problems.append(rules.nothing(self.root.span))
         return trees
 
-    def _layered(self, name: str, tree: Map, is_job: bool) -> Map:
+    def layered(self, name: str, tree: Map, is_job: bool) -> Map:
         """A service with the defaults beneath it, and its recipe beneath both. Those of an included file lie there already."""
         if name not in self.whole.foreign:
             tree = under(self.recipes.defaults, tree, () if is_job else JOB_ONLY)
@@ -207,7 +209,7 @@ class _Loader(Struct, dict=True):
 
     def _around(self, name: str) -> tuple[Path, ...]:
         """Env files that are not the service's own; later ones win."""
-        levels = (self.world.env_files, *env_files_around(self._home(name)), self.world.given)
+        levels = (self.world.env_files, *env_files_around(self.home(name)), self.world.given)
         return tuple(path for values in levels for path in self.env_paths.get(id(values), ()))
 
     def _env_file(self, one: EnvFile, span: Span | None, known: Mapping[str, str]) -> EnvRead:
@@ -265,7 +267,7 @@ class _Loader(Struct, dict=True):
         except Problem as problem:
             self.problems.append(error(problem.code, problem.message, node.span, hint=problem.hint))
 
-    def _service(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
+    def service(self, name: str, tree: Map, is_job: bool) -> Server | Job | None:
         if (known := self._known(name, tree, is_job)) is not None:
             self.environments.add(name, tree, known.venv, known.requirements, known.python)
             return known
@@ -291,12 +293,12 @@ class _Loader(Struct, dict=True):
         only = {key: entry for key, entry in tree.entries.items() if key in FILE_KEYS}
         part, _ = validate(Defaults, Map(tree.span, only), Converter(replace(self.world, problems=[]), name))
         if part is not None:
-            self._env_files(name, part, tree)
+            self.env_files(name, part, tree)
             self.environments.add(name, tree, part.venv, part.requirements, part.python)
 
-    def _env_files(self, name: str, service: Common, tree: Map) -> list[EnvRead]:
+    def env_files(self, name: str, service: Common, tree: Map) -> list[EnvRead]:
         entry, found = tree.entries.get("env_file"), list[EnvRead]()
-        known = from_files(self.world, self._home(name))
+        known = from_files(self.world, self.home(name))
         for index, one in enumerate(service.env_file):
             found += [self._env_file(one, _item_span(entry, index) if entry else tree.span, known)]
             known |= found[-1].values
@@ -329,7 +331,7 @@ class _Loader(Struct, dict=True):
         )
         environment = {
             name: declared(
-                self.world, self._home(name), self._env_files(name, one, trees[name]), one, trees[name]
+                self.world, self.home(name), self.env_files(name, one, trees[name]), one, trees[name]
             )
             for name, one in services.items()
             if one is not None
@@ -358,9 +360,11 @@ class _Loader(Struct, dict=True):
             surroundings=None if self.problems else self.surroundings,
             recipes={n: self.recipes.used[o] for n, o in self.origin.items() if o in self.recipes.used},
             made=self.made,
+            text=self.whole.text,
+            maker=self,
         )
 
-    def _home(self, name: str) -> Home | None:
+    def home(self, name: str) -> Home | None:
         """Of the file that has this service."""
         return self.homes[self.origin[name]]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -16,6 +17,9 @@ from launchpad.stack.nodes import Map, span_at, walk
 from launchpad.stack.recipe import Recipe
 from launchpad.stack.schema import Job, Server, Stack
 from launchpad.stack.words import Template
+
+if TYPE_CHECKING:
+    from launchpad.stack.load import Loader
 
 
 class Variable(Struct, frozen=True):
@@ -67,6 +71,10 @@ class Loaded(Struct, frozen=True):
     """What services use, by service."""
     made: Mapping[str, Made] = field(default_factory=dict)
     """The environments that are to be made, by service."""
+    text: str | None = None
+    """What all of it was read from; None where no part of that can be read again by itself."""
+    maker: Loader | None = None
+    """What read it, and knows what a part of it means."""
 
     def service(self, name: str) -> Server | Job:
         """Raises KeyError."""
@@ -74,6 +82,15 @@ class Loaded(Struct, frozen=True):
 
     def is_job(self, name: str) -> bool:
         return name in self.model.jobs
+
+    def taken_from(self, before: Loaded) -> Callable[[str], bool]:
+        """Tells of a name whether all that is written of that service was taken from there: nothing of it differs."""
+        models = {**self.model.servers, **self.model.jobs}
+        others = {**before.model.servers, **before.model.jobs}
+        if (self.jobs, self.made) != (before.jobs, before.made):
+            return lambda name: False
+        ours, theirs = self.environment, before.environment
+        return lambda name: name in others and models[name] is others[name] and ours[name] is theirs[name]
 
     def span(self, service: str, *path: str | int) -> Span | None:
         """Where a value stands (its key, where it is empty), or the nearest thing above it that is known.

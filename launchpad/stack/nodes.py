@@ -175,6 +175,24 @@ def kind_of(value: object) -> str:
     return "a list" if isinstance(value, (list, tuple)) else "text"
 
 
+def moved(node: Node, lines: int) -> Node:
+    """The same, so many lines further down."""
+    at = node.span
+    span = Span(at.file, at.line + lines, at.column, at.end_line + lines, at.end_column)
+    if isinstance(node, Scalar):
+        return Scalar(span, node.text, node.value, node.style, node.raw, node.size, node.height, node.home)
+    if isinstance(node, Seq):
+        return Seq(span, tuple([moved(item, lines) for item in node.items]), node.size, node.height)
+    entries = {name: moved_entry(entry, lines) for name, entry in node.entries.items()}
+    return Map(span, entries, node.size, node.height)
+
+
+def moved_entry(entry: Entry, lines: int) -> Entry:
+    key = moved(entry.key, lines)
+    assert isinstance(key, Scalar)
+    return Entry(key, moved(entry.value, lines))
+
+
 def scalars(node: Node) -> Iterator[Scalar]:
     """Every value below, in order."""
     if isinstance(node, Scalar):

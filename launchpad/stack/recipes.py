@@ -7,6 +7,7 @@ there; of launchpad's own at `uses`), and what does not fit together. Knows no r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 from launchpad.errors import Diagnostic, Span
@@ -40,6 +41,12 @@ class Recipes:
         self._problems, self._inputs = problems, inputs
         self._read: dict[tuple[str, str], Recipe | None] = {}
         self.defaults = for_all(defaults, problems)
+
+    def anew(self, problems: list[Diagnostic], inputs: list[Path]) -> Recipes:
+        """The same ones, which note there what they find from now on."""
+        other = copy(self)
+        other.used, other._problems, other._inputs = dict(self.used), problems, inputs
+        return other
 
     def beneath(self, name: str, tree: Map, is_job: bool) -> Map:
         """The service with its recipe beneath it. Where that is not right, with something in its place, so that what

@@ -27,6 +27,10 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 _UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 """To compile it takes some milliseconds."""
+_STRANGE = re.compile("[\r\x85\u2028\u2029]|^%", re.MULTILINE)
+"""Lines that end otherwise, and directives."""
+_NOT_ALONE = re.compile(r"^(?:---|\.\.\.)|<<|^[ -]*\?(?:[ \t]|$)", re.MULTILINE)
+"""The end of a document, merged maps, and keys whose value may be nothing at a place that what follows decides."""
 _YAML_TAG = "tag:yaml.org,2002:"
 _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -37,11 +41,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 class Read(Struct):
-    """One file as it was read. `root` is missing where reading had to stop."""
+    """One file as it was read. `root` is missing where reading had to stop. `text` is None where a part of it may mean
+    something else without what stands before it: an anchor, a directive, another end of a line."""
 
     file: str
     root: Map | None = None
     problems: list[Diagnostic] = field(default_factory=list)
+    text: str | None = None
 
 
 def read(path: Path, *, empty_ok: bool = False) -> Read:
@@ -49,11 +55,29 @@ def read(path: Path, *, empty_ok: bool = False) -> Read:
     result = Read(str(path))
     try:
         text = _text(path)
-        node = _Composer(result.file, text, result.problems).compose()
-        result.root = _top(node, result.file, empty_ok)
+        composer = _Composer(result.file, text, result.problems)
+        result.root = _top(composer.compose(), result.file, empty_ok)
+        result.text = None if composer.anchors or _STRANGE.search(text) else text
     except Stop as stop:
         result.problems.append(stop.diagnostic)
     return result
+
+
+def read_part(file: str, group: str, lines: str, first: int) -> Map | None:
+    """Entries of `group`, which is a map at the top of a file; from line `first` on they stand there as `lines`. They are
+    what they would be if all of it was read. None where that needs more than them, or anything is wrong."""
+    if _unprintable(lines) or _STRANGE.search(lines) or _NOT_ALONE.search(lines):
+        return None
+    problems: list[Diagnostic] = []
+    composer = _Composer(file, f"{group}:\n{lines}", problems, above=first - 2)
+    try:
+        root = composer.compose()
+    except Stop:
+        return None
+    if problems or composer.anchors or not isinstance(root, Map) or list(root.entries) != [group]:
+        return None
+    found = root.entries[group].value
+    return found if isinstance(found, Map) else None
 
 
 def _top(node: Node | None, file: str, empty_ok: bool) -> Map:
@@ -101,11 +125,14 @@ def decode(data: bytes, file: str) -> str:
         before = data[: problem.start].decode("utf-8-sig", "replace")
         message = f"the file is not UTF-8 text (byte 0x{data[problem.start]:02x})"
         raise Stop(error(UNREADABLE, message, _after(file, before))) from None
-    unprintable = _UNPRINTABLE_ASCII if text.isascii() else re.compile(_UNPRINTABLE)
-    if match := unprintable.search(text):
+    if match := _unprintable(text):
         message = f"the file holds a control character (U+{ord(match.group()):04X}); it is not a text file"
         raise Stop(error(UNREADABLE, message, _after(file, text[: match.start()])))
     return text
+
+
+def _unprintable(text: str) -> re.Match[str] | None:
+    return (_UNPRINTABLE_ASCII if text.isascii() else re.compile(_UNPRINTABLE)).search(text)
 
 
 def _after(file: str, before: str) -> Span:
@@ -126,8 +153,10 @@ class _Frame(Struct):
 class _Composer:
     """Turns the parser's events into nodes, without recursion, so that no depth can exhaust the stack."""
 
-    def __init__(self, file: str, text: str, problems: list[Diagnostic]) -> None:
+    def __init__(self, file: str, text: str, problems: list[Diagnostic], above: int = 0) -> None:
+        """`above`: how many lines of the file stand before the text."""
         self.file = file
+        self.above = above + 1
         self.text = text
         self.problems = problems
         self.starts = [0, *(m.end() for m in BREAK.finditer(text))]
@@ -164,7 +193,8 @@ class _Composer:
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark
-        return Span(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        above = self.above
+        return Span(self.file, start.line + above, start.column + 1, end.line + above, end.column + 1)
 
     def _stop(self, code: str, message: str, event: Any, hint: str = "") -> None:
         span = self._span(event)
@@ -219,10 +249,10 @@ class _Composer:
         start = frame.start
         last = frame.children[-1].span if frame.children else None
         if frame.flow or last is None:
-            end = (event.end_mark.line + 1, event.end_mark.column + 1)
+            end = (event.end_mark.line + self.above, event.end_mark.column + 1)
         else:
             end = (last.end_line, last.end_column)
-        span = Span(self.file, start.line + 1, start.column + 1, *end)
+        span = Span(self.file, start.line + self.above, start.column + 1, *end)
         size = 1 + sum(child.size for child in frame.children)
         height = 1 + max((child.height for child in frame.children), default=0)
         node: Node

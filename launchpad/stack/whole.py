@@ -26,6 +26,8 @@ class Whole(Struct):
     """`root` is missing where there is no telling what the stack is."""
 
     root: Map | None = None
+    text: str | None = None
+    """What it was read from, where each part of that means by itself what it means."""
     problems: list[Diagnostic] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
@@ -41,7 +43,7 @@ def read_whole(file: Path, environ: Mapping[str, str]) -> Whole:
     problems: list[Diagnostic] = []
     early = World(str(file.parent), environ, problems=problems)
     files = Files(str(file.parent), early, problems)
-    whole = Whole(None, problems, files.inputs, heirless=files.heirless, homes=files.homes)
+    whole = Whole(problems=problems, inputs=files.inputs, heirless=files.heirless, homes=files.homes)
     root = _read(file, whole)
     if root is None:
         return whole
@@ -53,6 +55,10 @@ def read_whole(file: Path, environ: Mapping[str, str]) -> Whole:
         root, whole.foreign = overlay(root, over), whole.foreign | more
     if files.ok:
         whole.root = heirs(Source(files, root, None, opened, whole.foreign))
+        if len(whole.inputs) > 1 or any(
+            whole.root.get(key) is not root.get(key) for key in ("servers", "jobs")
+        ):
+            whole.text = None
     return whole
 
 
@@ -62,4 +68,5 @@ def _read(file: Path, whole: Whole, *, empty_ok: bool = False) -> Map | None:
     if found.root is None:
         return None
     whole.inputs.append(file)
+    whole.text = found.text
     return normal(found.root, whole.problems)

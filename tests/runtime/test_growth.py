@@ -54,8 +54,9 @@ def test_four_times_the_services_are_four_times_the_steps(
     assert many <= 4.5 * few
 
 
-def test_reading_again_does_less(
+def test_reading_again_does_little(
     costs: tuple[tuple[int, int, int], tuple[int, int, int]],
 ) -> None:
+    """Only a turn or two for each service that was not edited."""
     fresh, again, _ = costs[1]
-    assert again < 0.7 * fresh
+    assert again < 0.1 * fresh
