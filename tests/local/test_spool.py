@@ -161,7 +161,9 @@ def test_a_log_is_cut_while_it_is_written_and_no_offset_moves(tmp_path: Path) ->
     log = tmp_path / "llm.log"
     cutter, reader = Cutter(log, 1_000_000), SpoolReader(log)
     with open(log, "ab") as out:
-        child = subprocess.Popen([sys.executable, "-c", WRITES_ON], stdin=subprocess.PIPE, stdout=out, bufsize=0)
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITES_ON], stdin=subprocess.PIPE, stdout=out, bufsize=0
+        )
     assert child.stdin is not None
     seen, at, ends, turns, deadline = bytearray(), 0, [0], 0, time.monotonic() + PATIENCE_S
     while child.poll() is None or at < reader.end():
