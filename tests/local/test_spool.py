@@ -17,7 +17,7 @@ from launchpad.hosts.local import inotify, spool_cut, spool_reader
 from launchpad.hosts.local.spool import Spools
 from launchpad.hosts.local.spool_reader import SpoolReader
 from launchpad.paths import StackPaths
-from tests.local.test_sinks import caught_up, content, numbered, paths, until, whole, write
+from tests.local.test_sinks import PATIENCE_S, caught_up, content, numbered, paths, until, whole, write
 
 WRITER = """
 import os, sys
@@ -26,6 +26,19 @@ for i in range(begin, end, 100):
     data = b"".join(b"line %07d %s\\n" % (k, b"x" * (k % 50)) for k in range(i, min(i + 100, end)))
     assert os.write(1, data) == len(data)
 """
+
+
+TURN_LINES = 5000
+WRITES_ON = f"""
+import os
+begin = 0
+while os.read(0, 1):
+    for i in range(begin, begin + {TURN_LINES}, 100):
+        data = b"".join(b"line %07d %s\\n" % (k, b"x" * (k % 50)) for k in range(i, i + 100))
+        assert os.write(1, data) == len(data)
+    begin += {TURN_LINES}
+"""
+"""A turn for each byte of its stdin, until that is closed."""
 
 
 def everything(reader: SpoolReader, block: int = 70_001) -> bytes:
@@ -143,25 +156,36 @@ class Cutter:
 
 
 def test_a_log_is_cut_while_it_is_written_and_no_offset_moves(tmp_path: Path) -> None:
-    """A reader that keeps up sees every byte once, one that comes late the last of them."""
-    count, log = 150_000, tmp_path / "llm.log"
-    whole, cutter, reader = numbered(0, count), Cutter(log, 1_000_000), SpoolReader(log)
+    """A reader that keeps up sees every byte once, one that comes late the last of them. The writer is always some turns
+    ahead, less than what is kept, and goes on until it was cut often enough: it matters to nobody who is the faster."""
+    log = tmp_path / "llm.log"
+    cutter, reader = Cutter(log, 1_000_000), SpoolReader(log)
     with open(log, "ab") as out:
-        child = subprocess.Popen([sys.executable, "-c", WRITER, "0", str(count)], stdout=out)
-    seen, at, ends = bytearray(), 0, [0]
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITES_ON], stdin=subprocess.PIPE, stdout=out, bufsize=0
+        )
+    assert child.stdin is not None
+    seen, at, ends, turns, deadline = bytearray(), 0, [0], 0, time.monotonic() + PATIENCE_S
     while child.poll() is None or at < reader.end():
-        while at < reader.end():
-            data, after = reader.read_from(at, 70_001)
-            assert after - len(data) == at, "what was not read yet is kept"
-            seen, at = seen + data, after
+        data, after = reader.read_from(at, 70_001)
+        assert after - len(data) == at, "what was not read yet is kept"
+        seen += data
+        at = after
         cutter.turn()
         ends.append(reader.end())
-    cutter.turn()
+        if (cutter.cuts >= 3 and cutter.settled >= 1) or time.monotonic() > deadline:
+            child.stdin.close()
+        elif seen.count(b"\n") >= (turns - 3) * TURN_LINES:
+            child.stdin.write(b"t")
+            turns += 1
     assert child.wait() == 0
+    assert cutter.cuts >= 3, "while it was written"
+    assert cutter.settled >= 1
+    cutter.turn()
+    count = seen.count(b"\n")
+    whole = numbered(0, count)
     assert bytes(seen) == whole
     assert ends == sorted(ends), "offsets never go back"
-    assert cutter.cuts >= 3
-    assert cutter.settled >= 1
     kept = everything_kept(reader)
     assert whole.endswith(kept)
     assert len(kept) == reader.end() - reader.start() >= 1_000_000

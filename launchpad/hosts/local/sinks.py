@@ -3,7 +3,8 @@
 A sink copies what the log has beyond its place, remembers the place, and waits to be told that there is
 more. It never holds up the service (which writes its log whoever reads), the event loop (all copying is in
 worker threads) or another sink. What goes wrong is told and tried again later; what the log no longer keeps
-by then is skipped and counted.
+by then is skipped and counted. A `file` that is rotated is not written faster than anybody could read: in a
+flood what it would have deleted again is left out (docs/adr/0036).
 
 The place is saved beside the log: at once when a sink is let go, and otherwise up to half a second late. A
 supervisor that was killed in between finds what the sink had written since by comparing, so nothing is
@@ -26,7 +27,7 @@ from msgspec import Struct
 
 from launchpad.core.model import Sink
 from launchpad.hosts.local.sinks_file import FileTarget
-from launchpad.hosts.local.sinks_format import Json, Raw
+from launchpad.hosts.local.sinks_format import RAW_BLOCK, Json, Raw
 from launchpad.hosts.local.sinks_pool import Pool
 from launchpad.hosts.local.spool_reader import SpoolReader
 
@@ -37,6 +38,8 @@ _SAVE_EVERY_S = 0.5
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 15.0
 _SLOW_READER_S = 0.05
 _COMPARE_BYTES = 1 << 30
+_ROUND, _REST_S = 16 << 20, 0.5
+"""In a flood a sink that may leave something out copies so much, then waits so long."""
 
 
 class SinkStatus(Struct, frozen=True):
@@ -62,6 +65,8 @@ class SinkRunner:
         self.service = service
         self.sink = sink
         self.target = target
+        self.kept = 0
+        """How many bytes the log keeps, at least."""
         self.position = 0
         self.skipped = 0
         self._lost = 0
@@ -79,6 +84,8 @@ class SinkRunner:
         self._pool = pool
         self._busy = False
         self._again = False
+        self._rests = False
+        self._seen = 0
         self._output = b""
         self._after = 0
         self._closing = False
@@ -159,15 +166,51 @@ class SinkRunner:
 
     def _copy_in_thread(self) -> None:
         try:
-            while not self._abandoned and self._copy_block_in_thread():
+            self._leave_out_in_thread()
+            begin, self._rests = self.position, False
+            while not self._abandoned and not self._rests and self._copy_block_in_thread():
                 self._save_in_thread()
+                if self.position - begin >= _ROUND:
+                    begin, self._rests = self.position, self._floods_in_thread()
         finally:
-            leave = self._closing or self.stop_at is not None
+            leave = self._leaves
             if not self._abandoned:
                 self._save_in_thread(now=leave)
             if leave:
                 with self.target.lock:
                     self.target.close()
+
+    @property
+    def _leaves(self) -> bool:
+        return self._closing or self.stop_at is not None
+
+    @property
+    def _may_leave_out(self) -> bool:
+        """Whether the log still has all that the file holds, whenever that is copied."""
+        return self._format.raw and self.target.users == 1 and 0 < self.target.holds <= self.kept
+
+    def _floods_in_thread(self) -> bool:
+        """Whether it is printed at least half as fast as it is copied, or as after a rest: so fast that most of it
+        will be left out."""
+        if not self._may_leave_out:
+            return False
+        before, self._seen = self._seen, self._reader.end()
+        return self._seen - before >= _ROUND // 2
+
+    def _leave_out_in_thread(self) -> None:
+        """What the file would have deleted again by the time that all is copied. No file has a gap inside."""
+        if not self._may_leave_out:
+            return
+        end = self._reader.end() if self.stop_at is None else self.stop_at
+        if not self._rests:
+            self._seen = end
+        if end - self.target.holds <= self.position:
+            return
+        data, after = self._reader.read_from(end - self.target.holds, RAW_BLOCK)
+        with self.target.lock:
+            self.target.turn_over()
+        self.position = after - len(data) + data.find(b"\n") + 1
+        self._save_in_thread(now=True)
 
     def _copy_block_in_thread(self) -> bool:
         if not self._output and not self._take_block_in_thread():
@@ -195,6 +238,10 @@ class SinkRunner:
         data, after = self._reader.read_from(self.position, limit)
         begin = after - len(data)
         lost = max(0, begin - self.position)
+        if lost and self._may_leave_out:  # printed during this round
+            with self.target.lock:
+                self.target.turn_over()
+            lost = 0
         self.skipped += lost
         self._lost += lost
         self.position = begin
@@ -253,7 +300,9 @@ class SinkRunner:
             if self.stop_at is not None and self.position >= self.stop_at:
                 self._state.unlink(missing_ok=True)
                 self.ended(self)
-            elif again:
+            elif self._rests and not self._leaves:
+                self._retry = self._loop.call_later(_REST_S, self._try_again)
+            elif again or self._rests:
                 self.kick()
             elif self.position != self._saved_position and self._late is None and not self._closing:
                 self._late = self._loop.call_later(_SAVE_EVERY_S, self._save_late)

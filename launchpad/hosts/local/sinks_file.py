@@ -36,6 +36,11 @@ class FileTarget:
         """(inode, size) of the open file: where it stood, to be compared after a crash."""
         return self._inode, self.size
 
+    @property
+    def holds(self) -> int:
+        """Bytes that it takes with its old files, at most: what is older is deleted. 0 if it deletes nothing."""
+        return self.rotate * (self.keep + 1) if self._regular else 0
+
     def real_path(self) -> Path:
         """The file itself, where `path` is a link."""
         return Path(os.path.realpath(self.path))
@@ -86,6 +91,12 @@ class FileTarget:
             if found >= 0:
                 return found + 1, True
         return len(data), False
+
+    def turn_over(self) -> None:
+        """Begin a new file, unless this one is new."""
+        self.open()
+        if self.size:
+            self._turn_over()
 
     def _turn_over(self) -> None:
         self.close()

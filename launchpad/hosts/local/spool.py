@@ -201,7 +201,7 @@ class Spools:
         target.users += 1
         place = make_sink_state(self._places, service, sink)
         runner = SinkRunner(service, sink, reader, place, target, self._pool)
-        runner.tell, runner.ended = self._problem, self._ended
+        runner.tell, runner.ended, runner.kept = self._problem, self._ended, self._limit
         runner.start(first)
         return runner
 
