@@ -58,7 +58,7 @@ jobs:
     depends_on:
     - one
     - two
-  last: {command: x, retries: 2}
+  last: {command: x, retries: 2, port: 20030}
 x-mine: [1, 2]
 """
 PLAIN = FILE.replace('  many: {command: "copy ${self.replica}", replicas: 2, port: auto}\n', "").replace(
@@ -69,6 +69,7 @@ PIECES = [
     ("20000-20009", "20000-20019"),
     ("20020", "20021"),
     ("20020", "20005"),
+    ("20030", "20020"),
     ("127.0.0.1", "localhost"),
     ("127.0.0.1", "127.0.0.2"),
     ("    host: 127.0.0.1\n", ""),
