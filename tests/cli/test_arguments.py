@@ -16,7 +16,9 @@ from launchpad.cli.group import COMMANDS, group
 from launchpad.cli.params import duration
 from launchpad.cli.screen import wants_color
 from launchpad.errors import Diagnostic, Refused
+from launchpad.hosts.local.keeper import Keeper
 from launchpad.paths import StackPaths, find_stack
+from launchpad.runtime.options import UpOptions
 from tests.cli.conftest import Cli
 from tests.cli.fake import FakeSupervisor
 
@@ -165,7 +167,13 @@ def test_a_dash_keeps_what_follows_for_the_job(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    monkeypatch.setattr("launchpad.runtime.up.run", lambda options: seen.append(options) or 7)
+
+    def run(options: UpOptions, keeper: Keeper) -> int:
+        keeper.dismiss()
+        seen.append(options)
+        return 7
+
+    monkeypatch.setattr("launchpad.runtime.up.run", run)
     said = cli(
         "run",
         "stack.yaml",
@@ -191,7 +199,7 @@ def test_a_dash_keeps_what_follows_for_the_job(
 
 def test_up_hands_everything_on(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr("launchpad.runtime.up.up", lambda options: seen.append(options) or 0)
+    monkeypatch.setattr("launchpad.runtime.up.up", lambda options, keeper: seen.append(options) or 0)
     cli(
         "up",
         "llm",
