@@ -11,11 +11,14 @@ import os
 import select
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from launchpad.control.api import Snapshot, from_json, to_json
 from launchpad.errors import ExitCode
 from launchpad.paths import StackPaths
-from launchpad.runtime.session import Session
+
+if TYPE_CHECKING:
+    from launchpad.runtime.session import Session
 
 
 def decided(snapshot: Snapshot) -> bool:

@@ -26,10 +26,15 @@ class Interrupts:
         self._count = 0
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """To be called once whoever else hears signals does. The loop itself hears of a signal by a byte in a buffer, which
+        those of some hundred children that end at once fill; so it is told of ours in a way that no flood drowns."""
         for number in SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue  # `nohup launchpad up`: it is to go on when its terminal is closed
-            loop.add_signal_handler(number, self.interrupted)
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self.interrupted))
+            signal.siginterrupt(number, False)
+        woken = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)  # a full buffer wakes as well
 
     def interrupted(self) -> None:
         self._count += 1

@@ -30,6 +30,8 @@ from launchpad.runtime.read import override
 from launchpad.runtime.supervisor import Supervisor
 
 STACK_SUFFIXES = (".yaml", ".yml")
+KEEP_AFTER_S = 1.0
+"""What is applied and is not replaced within it is kept for the next start."""
 
 
 class Patience(Struct, frozen=True):
@@ -78,6 +80,7 @@ class Reloader:
         self._waits_for: tuple[Service, ...] = ()
         """Services whose environments a save waits for."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keeping: asyncio.TimerHandle | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -282,8 +285,15 @@ class Reloader:
         self._options = replace(options, scaled=meaning.reading.scaled)
         self._applied = self._judged = draft.contents
         self._files = dict.fromkeys(draft.inputs)
-        kept.save(supervisor.paths.kept, meaning.reading)
+        self._keep(meaning.reading)
         return said
+
+    def _keep(self, reading: Reading) -> None:
+        """For the next start: not now, when processes are to be replaced."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+        loop, path = asyncio.get_running_loop(), self._supervisor.paths.kept
+        self._keeping = loop.call_later(KEEP_AFTER_S, kept.save, path, reading)
 
     def _said(self, meaning: _Meaning) -> tuple[str, ...]:
         return lines(meaning.changes, of_stack(self._supervisor.reading, meaning.reading))

@@ -92,7 +92,6 @@ class Session:
         finally:
             _cancel_all(loop)
             for number in SIGNALS:
-                loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)
             loop.close()
 
