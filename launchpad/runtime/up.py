@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -39,39 +41,55 @@ def up(options: UpOptions, keeper: Keeper | None = None) -> int:
     """Start the stack (or apply the file to the one that runs) and follow it. Raises Refused. The keeper is best made
     before all this is imported."""
     paths = stack_paths(options.file)
-    owner = None if options.until_exit is None else Owner(options.until_exit)
-    options = replace(options, scaled=scaled(paths))
-    reading = _read(options, paths)
-    options = replace(options, scaled=reading.scaled)  # the file may say another number by now
-    if options.dry_run:
-        return dry_run(options, reading, paths)
-    if (client := _lock_or_client(paths)) is not None:
+    with _in_vain(keeper):
+        owner = None if options.until_exit is None else Owner(options.until_exit)
+        options = replace(options, scaled=scaled(paths))
+        reading = _read(options, paths)
+        options = replace(options, scaled=reading.scaled)  # the file may say another number by now
+        if options.dry_run:
+            return dry_run(options, reading, paths)
+        client = _lock_or_client(paths)
+        found = None if client is not None else _survey(paths, reading)
+    if client is not None:
         from launchpad.runtime.join import join
 
         if keeper is not None:
             keeper.dismiss()
         _tell_of_owner(options)
         return join(options, client, _console(client, options))
-    session = Session(options, reading, paths, _survey(paths, reading), owner, keeper)
+    session = Session(options, reading, paths, found, owner, keeper)
     return _detached(session, options, paths) if options.detach else _foreground(session, options)
 
 
 def run(options: UpOptions, keeper: Keeper | None = None) -> int:
     """What the job needs, then the job, then stop it all; returns the job's code. Raises Refused."""
     paths = stack_paths(options.file)
-    reading = _read(options, paths)
-    if _lock_or_client(paths) is not None:
-        raise Refused(
-            [
-                Diagnostic(
-                    "E605",
-                    f"stack `{reading.name}` is running already",
-                    consequence=f"`{options.job}` was not started",
-                    hint=f"launchpad start {options.job}",
-                )
-            ]
-        )
-    return _foreground(Session(options, reading, paths, _survey(paths, reading), keeper=keeper), options)
+    with _in_vain(keeper):
+        reading = _read(options, paths)
+        if _lock_or_client(paths) is not None:
+            raise Refused([_runs_already(reading, options)])
+        found = _survey(paths, reading)
+    return _foreground(Session(options, reading, paths, found, keeper=keeper), options)
+
+
+def _runs_already(reading: Reading, options: UpOptions) -> Diagnostic:
+    return Diagnostic(
+        "E605",
+        f"stack `{reading.name}` is running already",
+        consequence=f"`{options.job}` was not started",
+        hint=f"launchpad start {options.job}",
+    )
+
+
+@contextlib.contextmanager
+def _in_vain(keeper: Keeper | None) -> Iterator[None]:
+    """What is refused leaves no process, not for a moment."""
+    try:
+        yield
+    except BaseException:
+        if keeper is not None:
+            keeper.dismiss()
+        raise
 
 
 def _read(options: UpOptions, paths: StackPaths) -> Reading:

@@ -46,9 +46,9 @@ def test_commands_are_imported_only_when_they_are_used() -> None:
 
 def test_what_runs_is_told_without_what_only_others_need(folder: Path, supervisor: FakeSupervisor) -> None:
     code = (
-        "import sys; sys.argv = ['launchpad', 'ps']; from launchpad.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit as end: print(end.code, sorted({'asyncio', 'socket', 'json', 'rich'} & set(sys.modules)))"
+        "import os, sys; sys.argv = ['launchpad', 'ps']; from launchpad.cli.main import main\n"
+        "os._exit = lambda code: print(code, sorted({'asyncio', 'socket', 'json', 'rich'} & set(sys.modules)))\n"
+        "main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1].startswith("llm ")

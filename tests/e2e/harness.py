@@ -135,6 +135,11 @@ class Stack:
     def marks_of(self, name: str, event: str, file: str = "marks") -> list[Mark]:
         return [mark for mark in self.marks(file) if (mark.name, mark.event) == (name, event)]
 
+    def first(self, name: str, event: str) -> Mark:
+        """Its first such mark: it writes them itself, a moment after launchpad knows of it."""
+        found: list[Mark] = eventually(lambda: self.marks_of(name, event), f"`{name}` marks its {event}")
+        return found[0]
+
     def pipe(self, name: str) -> Path:
         """A named pipe in the stack's folder."""
         path = self.folder / name

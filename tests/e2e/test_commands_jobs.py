@@ -25,7 +25,7 @@ def test_run_exits_with_the_jobs_code(make_stack: Make, code: int) -> None:
     """)
     assert stack.cli("run", "train").returncode == code
     assert {mark.name for mark in stack.marks()} == {"llm", "train"}, "what it needs, and nothing else"
-    assert stack.marks_of("llm", "ready")[0].at < stack.marks_of("train", "start")[0].at
+    assert stack.first("llm", "ready").at < stack.first("train", "start").at
     assert not stack.survivors()
 
 
@@ -192,7 +192,7 @@ def test_depends_on_done(make_stack: Make) -> None:
     """)
     stack.up(check=1)
     stack.wait_state("after_good", "ready")
-    assert stack.marks_of("good", "exit")[0].at < stack.marks_of("after_good", "start")[0].at
+    assert stack.first("good", "exit").at < stack.first("after_good", "start").at
     assert not stack.marks_of("after_bad", "start")
     assert "`bad` failed" in stack.ps()["after_bad"]["holds"][0]["text"]
     stack.down()

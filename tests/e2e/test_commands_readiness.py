@@ -46,7 +46,7 @@ def test_readiness(make_stack: Make, kind: str) -> None:
     assert not stack.marks_of("train", "start")
     fire(stack.folder / "go")
     stack.wait_state("train", "done")
-    assert stack.marks_of("llm", "ready")[0].at < stack.marks_of("train", "start")[0].at
+    assert stack.first("llm", "ready").at < stack.first("train", "start").at
     assert stack.ps()["llm"]["state"] == "ready"
     stack.down()
 

@@ -218,7 +218,7 @@ def test_p5_chain(make_stack: Make) -> None:
     stack.up()
     moments = []
     for n in range(5):
-        moments += [stack.marks_of(f"s{n}", "start")[0].at, stack.marks_of(f"s{n}", "ready")[0].at]
+        moments += [stack.first(f"s{n}", "start").at, stack.first(f"s{n}", "ready").at]
     assert in_order(moments)
     steps = [(moments[n + 1] - moments[n]) / 1e6 for n in range(1, len(moments) - 1, 2)]
     print(f"\nready -> first line of the next (interpreter included): {[round(s, 1) for s in steps]} ms")
