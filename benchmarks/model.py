@@ -35,7 +35,7 @@ class Service:
     """Start it again, at once, however often it ends."""
     grace_s: float = 10.0
     output: str = "console"
-    """`console`, `file` (with rotation) or `jsonl`."""
+    """`console`, `file` (with rotation) or `jsonl`; `short`: the file that is its stdout, of which the last part is kept."""
 
 
 @dataclass(frozen=True)

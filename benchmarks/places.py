@@ -21,6 +21,6 @@ def compiled(name: str) -> str:
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         program.parent.mkdir(parents=True, exist_ok=True)
         part = program.with_suffix(f".{os.getpid()}")
-        subprocess.run(["cc", "-O2", "-static", "-o", part, source], check=True)
+        subprocess.run(["cc", "-O2", "-static", "-pthread", "-o", part, source], check=True)
         part.replace(program)
     return str(program)

@@ -18,7 +18,7 @@ class FloorC(Adapter):
     name = "a loop in C"
     kind = "limit"
     lacks = dict.fromkeys(["readiness", "reload", "ports", "alive", "status", "jsonl", "grace"], NO_LAUNCHER)
-    _again = False
+    _more: tuple[str, ...] = ()
 
     def missing(self) -> str:
         return ""
@@ -28,10 +28,12 @@ class FloorC(Adapter):
 
     def write(self, folder: Path, services: Sequence[Service]) -> None:
         (folder / "commands").write_text("".join(shell(service.argv) + "\n" for service in services))
-        self._again = any(service.restart for service in services)
+        again = any(service.restart for service in services)
+        short = any(service.output == "short" for service in services)
+        self._more = ("again",) if again else ("short",) if short else ()
 
     def command(self, folder: Path) -> list[str]:
-        return [compiled("floor"), "commands", *(["again"] if self._again else [])]
+        return [compiled("floor"), "commands", *self._more]
 
 
 class FloorPython(FloorC):

@@ -1,11 +1,15 @@
-// floor FILE [again]: the physical limit of a launcher. posix_spawn for each line of FILE (words between blanks), then
-// wait; with `again` what has ended is spawned once more at once. SIGINT or SIGTERM: SIGTERM to all.
+// floor FILE [again | short]: the physical limit of a launcher. posix_spawn for each line of FILE (words between blanks),
+// then wait; with `again` what has ended is spawned once more at once; with `short` the file that is its stdout is kept
+// short, by a thread: past 320 MiB, the room of all but the last 256 is given back. SIGINT or SIGTERM: SIGTERM to all.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,11 +46,25 @@ static pid_t spawn(const char *from) {
     return pid;
 }
 
+static void *keep_short(void *unused) {
+    const off_t kept = 256 << 20, most = 320 << 20;
+    off_t gone = 0;
+    for (struct stat now;; usleep(10000)) {
+        if (fstat(1, &now) || now.st_size - gone < most) continue;
+        off_t end = (now.st_size - kept) & ~4095LL;
+        fallocate(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, gone, end - gone);
+        gone = end;
+    }
+    return unused;
+}
+
 int main(int arguments, char **argument) {
     FILE *file = fopen(argument[1], "r");
-    int again = arguments > 2;
+    int again = arguments > 2 && !strcmp(argument[2], "again");
+    pthread_t cutter;
     if (!file) return 2;
     signal(SIGINT, leave), signal(SIGTERM, leave);
+    if (arguments > 2 && !strcmp(argument[2], "short")) pthread_create(&cutter, NULL, keep_short, NULL);
     while (count < MOST && fgets(lines[count], sizeof lines[count], file)) {
         pids[count] = spawn(lines[count]);
         count++;
