@@ -236,6 +236,8 @@ def _detached(session: Session, options: UpOptions, paths: StackPaths) -> int:
         console = _console(feed, options, starts)
         let_interrupts_in()
         console.run(until=_answers if options.resumes else decided)
+        if feed.last is not None and feed.last.phase == "finished":
+            os.waitpid(pid, 0)  # what is said to have ended leaves no process behind
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is up: too late to end it on the way out
     except KeyboardInterrupt:
         return _end_detached(pid)
