@@ -351,7 +351,7 @@ def test_the_whole_is_bounded_and_a_sink_that_came_too_late_counts_what_it_misse
         for part in range(40):
             write(spools, "llm", numbered(part * 2000, part * 2000 + 2000))
             await until(lambda: not spool_cut.is_due(folder / "llm.log", 800_000), "the cut")
-        await caught_up_one(spools, 1)
+            await caught_up_one(spools, 1)
         kept = sum(p.stat().st_blocks * 512 for p in [*folder.glob("*.log"), *folder.glob("llm.old/*")])
         assert kept <= 1_100_000
         assert len(list(folder.glob("llm.old/*"))) == 1

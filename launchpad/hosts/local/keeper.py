@@ -121,11 +121,18 @@ class Keeper:
             socket.send_fds(self._socket, [message], fds)
 
     def dismiss(self) -> None:
+        """Returns when it has left."""
+        pidfd = None if os.getpid() == self._parent else _pidfd(self.pid)
         self._socket.setblocking(True)
         self._send(DISMISSED, [])
         with contextlib.suppress(OSError):
-            self._socket.recv(1)  # it never says anything: until it has left
+            self._socket.recv(1)  # it never says anything: until it is leaving
         self._socket.close()
+        if pidfd is not None:
+            ended = select.poll()
+            ended.register(pidfd, select.POLLIN)
+            ended.poll(LEAVE_S * 1000)
+            os.close(pidfd)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         disclaim(self.pid)
@@ -135,6 +142,13 @@ class Keeper:
         the last."""
         self.flush()
         self._socket.close()
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 Claims = dict[int, tuple[socket.socket, ...]]
