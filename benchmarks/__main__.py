@@ -25,9 +25,9 @@ from benchmarks.places import IMAGES, INSTALLED, PAGE, RESULTS, compiled
 from benchmarks.run import interrupted
 from benchmarks.scenarios import SCENARIOS
 
-QUICK_S = 150.0
+QUICK_S = 110.0
 """For all scenarios together, measured in equal shares of what is left."""
-QUICK_PEERS = ("honcho", "supervisord", "honcho + a loop with curl")
+QUICK_PEERS = ("honcho", "honcho + a loop with curl")
 
 
 def main() -> int:
