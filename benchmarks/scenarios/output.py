@@ -43,7 +43,7 @@ def rows(adapters: Sequence[Adapter]) -> list[Row]:
 
 def columns(quick: bool) -> list[Column]:
     size = 200_000_000 if quick else 2_000_000_000
-    return [Column(f"{size / GB:g} GB", {"bytes": size, "most_s": 3.0 if quick else SECONDS})]
+    return [Column(f"{size / GB:g} GB", {"bytes": size, "most_s": 1.0 if quick else SECONDS})]
 
 
 def measure(adapter: Adapter, options: dict[str, Any]) -> list[Sample]:
