@@ -120,6 +120,9 @@ class Spools:
         reader = self._reader(service)
         wanted = {(sink.kind, sink.path): sink for sink in sinks if sink.kind in ("file", "jsonl")}
         runners = self._sinks.setdefault(service, {})
+        if not wanted and not runners:
+            self._forget_places(service, ())
+            return
         end = reader.end()
         for key in [key for key in runners if key not in wanted]:
             leaving = runners.pop(key)
