@@ -5,10 +5,8 @@ Decides that a reading and the bytes it is remembered by belong together. Refuse
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -44,26 +42,12 @@ def take(options: UpOptions, besides: Iterable[Path] = (), before: Reading | Non
     )
     for _ in range(TRIES):
         found = contents(files)
-        with _uncollected():
-            reading, problems, inputs = _read(options, before)
+        reading, problems, inputs = _read(options, before)
         files.update(dict.fromkeys(inputs))
         after = contents(files)
         if all(after[file] == data for file, data in found.items()):
             break
     return Draft(reading, problems, after)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """What a file is read into is kept, and many thousand objects: looking for garbage among them, again and again
-    while there are ever more, takes a fifth of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _absolute(file: Path) -> Path:

@@ -256,6 +256,32 @@ def test_places_survive_a_restart(tmp_path: Path) -> None:
         assert place.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("supervisors", [1, 3])
+def test_a_sink_that_was_away_begins_anew(tmp_path: Path, supervisors: int) -> None:
+    """What was printed while the stack did not name it is not copied later on; that of others is not forgotten with it."""
+    sinks, other = (Sink("file", "a.log"),), (Sink("file", "b.log"),)
+    steps = [(sinks, 0), ((), 1000), (sinks, 2000)]
+
+    async def life(steps: list[tuple[tuple[Sink, ...], int]]) -> None:
+        spools = Spools(paths(tmp_path))
+        for wanted, begin in steps:
+            spools.route("llm", wanted)
+            spools.route("web", other)
+            for name in ("llm", "web"):
+                write(spools, name, numbered(begin, begin + 1000))
+            await caught_up(spools, "web")
+            if wanted:
+                await caught_up(spools, "llm")
+            else:
+                await until(lambda: not spools._leaving, "the sink to leave")
+        await spools.close()
+
+    for part in [steps] if supervisors == 1 else [[step] for step in steps]:
+        asyncio.run(life(part))
+    assert whole(tmp_path / "a.log") == numbered(0, 1000) + numbered(2000, 3000)
+    assert whole(tmp_path / "b.log") == numbered(0, 3000)
+
+
 @pytest.mark.parametrize("rotate", [0, 3_000])
 def test_a_killed_supervisor_doubles_nothing(tmp_path: Path, rotate: int) -> None:
     """Its places are as old as the last save; what was copied after that is recognised."""

@@ -12,6 +12,7 @@ readiness by a `log` pattern cannot come about.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -65,6 +66,7 @@ class Spools:
         """What was asked for last, and done: most services stay as they are over an edit."""
         self._sinks: dict[str, dict[tuple[str, str], SinkRunner]] = {}
         self._leaving: list[SinkRunner] = []
+        self._placed: dict[str, set[str]] | None = None
         self._targets: dict[Path, FileTarget] = {}
         self._cutting: set[str] = set()
         self._cut_not_before: dict[str, float] = {}
@@ -120,6 +122,9 @@ class Spools:
         reader = self._reader(service)
         wanted = {(sink.kind, sink.path): sink for sink in sinks if sink.kind in ("file", "jsonl")}
         runners = self._sinks.setdefault(service, {})
+        if not wanted and not runners:
+            self._forget_places(service, ())
+            return
         end = reader.end()
         for key in [key for key in runners if key not in wanted]:
             leaving = runners.pop(key)
@@ -200,6 +205,7 @@ class Spools:
             self._targets[path] = target
         target.users += 1
         place = make_sink_state(self._places, service, sink)
+        self._placed_by(service).add(place.name)
         runner = SinkRunner(service, sink, reader, place, target, self._pool)
         runner.tell, runner.ended, runner.kept = self._problem, self._ended, self._limit
         runner.start(first)
@@ -224,19 +230,25 @@ class Spools:
                 self._targets.pop(runner.target.path, None)
 
     def _forget_places(self, service: str, wanted: Iterable[Sink]) -> None:
-        """Places of sinks that the stack no longer names, left by an earlier supervisor."""
-        try:
-            names = os.listdir(self._places)
-        except FileNotFoundError:
-            return
-        found = [name for name in names if name.startswith(f"{service}.") and name.endswith(".json")]
-        if not found:
+        """Places of sinks that the stack no longer names, some of them left by an earlier supervisor."""
+        placed = self._placed_by(service)
+        if not placed:
             return
         keep = {make_sink_state(self._places, service, sink).name for sink in wanted}
         keep |= {make_sink_state(self._places, service, runner.sink).name for runner in self._leaving}
-        for name in found:
-            if name not in keep:
-                (self._places / name).unlink(missing_ok=True)
+        for name in placed - keep:
+            (self._places / name).unlink(missing_ok=True)
+            placed.discard(name)
+
+    def _placed_by(self, service: str) -> set[str]:
+        """The places of its sinks. The folder, which has those of all services, is looked at once."""
+        if self._placed is None:
+            self._placed = {}
+            with contextlib.suppress(FileNotFoundError):
+                for name in os.listdir(self._places):
+                    if name.endswith(".json"):
+                        self._placed.setdefault(name.partition(".")[0], set()).add(name)
+        return self._placed.setdefault(service, set())
 
     def _changed(self, name: str) -> None:
         for service in [name.removesuffix(".log")] if name else list(self._readers):
