@@ -125,6 +125,9 @@ class Deaths:
             self.stack.cli("up", "-d", *LASTING, check=0)
         status = self.stack.client.status()
         assert status.phase == "up", f"{self.doing}: {status}"
+        eventually(
+            lambda: len(mains(self.stack).get("deaf", ())) > 1, f"{self.doing}: the deaf one has forked"
+        )
         known, found = pids(self.stack), mains(self.stack)
         assert set(known) == set(LASTING), f"{self.doing}: {known}"
         self._check_orphans(known, found)
