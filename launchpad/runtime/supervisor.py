@@ -83,6 +83,8 @@ class Supervisor:
         self._told: dict[str, Diagnostic] = {}
         self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
+        self._picture_s = 0.0
+        """How long the last picture took to make."""
         self.on_adopted: Callable[[], None] = lambda: None
         self.ends_with: int | None = None
         self._veil = Veil()
@@ -241,6 +243,12 @@ class Supervisor:
     # --- what people see ---------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
+        began = self._loop.time()
+        picture = self._snapshot()
+        self._picture_s = self._loop.time() - began
+        return picture
+
+    def _snapshot(self) -> Snapshot:
         now, wall = self._loop.time(), time.time()
         units = self.engine.units.values()
         found = [self._problem(unit) for unit in units if not unit.removed]
@@ -273,12 +281,15 @@ class Supervisor:
         return output_problems(sinks, spools.no_room)
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
-        """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""
+        """The picture now; with `after`, one that is newer, or after `timeout_s` the same one. Who waits for news gets them
+        so much later as the last picture took to make: what is under way goes first, and has half of the time."""
         if after is not None and self.rev <= after and self._verdict.phase != "finished":
             try:
                 await asyncio.wait_for(self._changed.wait(), timeout_s)
             except TimeoutError:
                 pass
+            else:
+                await asyncio.wait([self.finished], timeout=self._picture_s)
         return self.snapshot()
 
     def _place(self, service: str, *path: str, text: str = "") -> Label | None:
