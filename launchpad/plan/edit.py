@@ -24,7 +24,7 @@ def plan(was: Loaded, before: Plan, found: Edited, rev: int) -> Plan:
     asked = _Asked(loaded)
     services = {
         one.name: build.planned(loaded, one.name, asked)
-        if one.name in names or any(need.on in names for need in one.needs)
+        if one.name in names or (one.needs and any(need.on in names for need in one.needs))
         else one
         for one in before.services
     }

@@ -170,10 +170,10 @@ class Supervisor:
 
     def _remember(self) -> None:
         """Should this supervisor die, the next one goes on from here."""
-        known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
+        ports = tuple(self.engine.state.known_ports.values())
         now, wall = self._loop.time(), time.time()
         memory = takeover.remember(self.engine, now, wall, self.asked, self.reading, self.watched)
-        stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
+        stored = replace(self._stored, ports=ports, memory=memory)
         if stored != self._stored:
             self._save(stored)
 
@@ -227,8 +227,9 @@ class Supervisor:
 
     def watches(self, marks: dict[str, str]) -> None:
         """So it stands now, and what was changed is told."""
-        self.watched = marks
-        self._remember()
+        if marks != self.watched:
+            self.watched = marks
+            self._remember()
 
     def watched_changed(self, files: dict[str, str]) -> None:
         """Service → what of the files that it watches, in words."""
