@@ -36,7 +36,7 @@ class Now(Struct, frozen=True):
     """The digest of each replacement that is under way."""
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """`verb`: start, restart, replace (a new one takes over once it is ready), stop, rerun (a job that has ended),
     signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not
     to be started), remove (gone, and was not running).

@@ -201,7 +201,7 @@ def _after(before: Reading, answers: Answers, environ: Mapping[str, str], rev: i
     if found is None or warnings is None:
         return None
     plan = edit.plan(was, before.as_written or before.plan, found, rev)
-    known = head(found.loaded, warnings, _named(before.asked, answers))
+    known = edit.head(before.head, found, warnings, _named(before.asked, answers))
     return Reading(before.file, before.asked, answers, plan, known, None, found.loaded)
 
 

@@ -25,17 +25,17 @@ def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change,
     """One for each service of what runs and of what is new."""
     state = supervisor.engine.state
     units = state.units.items()
-    alive = [(name, unit) for name, unit in units if unit.phase in ALIVE]
+    alive = {name: unit for name, unit in units if unit.phase in ALIVE}
     ended = {name: unit.phase for name, unit in units if unit.phase in ENDED}
     now = Now(
-        running={name: unit.identity.digest for name, unit in alive if unit.identity is not None},
+        running={name: unit.identity.digest for name, unit in alive.items() if unit.identity is not None},
         ended=ended.keys(),
         failed={name for name, phase in ended.items() if phase is Phase.FAILED},
         down={name for name, unit in units if unit.removed or not unit.goal},
         held_down={name for name, unit in units if unit.held_down},
         ports={key: lease.number for key, lease in state.leases.items()},
         goals=dict(goals),
-        served={name for name, unit in alive if unit.ready_at is not None},
+        served={name for name, unit in alive.items() if unit.ready_at is not None},
         beside={u.name: u.service.digest for u in state.beside.values() if u.role is Role.NEXT},
     )
     return diff(supervisor.reading, new, now)
