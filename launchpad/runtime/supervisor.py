@@ -83,7 +83,7 @@ class Supervisor:
         self._told: dict[str, Diagnostic] = {}
         self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
-        self._picture_s = 0.0
+        self.picture_s = 0.0
         """How long the last picture took to make."""
         self.on_adopted: Callable[[], None] = lambda: None
         self.ends_with: int | None = None
@@ -246,7 +246,7 @@ class Supervisor:
     def snapshot(self) -> Snapshot:
         began = self._loop.time()
         picture = self._snapshot()
-        self._picture_s = self._loop.time() - began
+        self.picture_s = self._loop.time() - began
         return picture
 
     def _snapshot(self) -> Snapshot:
@@ -290,7 +290,7 @@ class Supervisor:
             except TimeoutError:
                 pass
             else:
-                await asyncio.wait([self.finished], timeout=self._picture_s)
+                await asyncio.wait([self.finished], timeout=self.picture_s)
         return self.snapshot()
 
     def _place(self, service: str, *path: str, text: str = "") -> Label | None:

@@ -150,6 +150,26 @@ def test_a_comment_says_and_does_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     play(tmp_path, monkeypatch, THREE, case)
 
 
+def test_news_come_after_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a picture takes to make; but the end is told at once."""
+
+    async def case(one: Live) -> None:
+        supervisor = one.supervisor
+        supervisor.picture_s = 3600.0
+        rev = supervisor.rev
+        waits = asyncio.create_task(supervisor.status(rev, 3600.0))
+        await asyncio.sleep(0)
+        supervisor.ask_restart(("a",))
+        for _ in range(10):  # turns of the loop: more than it takes to be told
+            await asyncio.sleep(0)
+        assert supervisor.rev > rev
+        assert not waits.done()
+        supervisor.ask_down(kill=True)
+        assert (await asyncio.wait_for(waits, DEADLINE_S)).phase == "finished"
+
+    play(tmp_path, monkeypatch, THREE, case)
+
+
 def test_gone_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def case(one: Live) -> None:
         before, text = one.pids(), one.file.read_text()

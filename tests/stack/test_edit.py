@@ -179,6 +179,18 @@ def test_each_edit_and_back(tmp_path: Path, text: str, piece: tuple[str, str]) -
     edits(tmp_path, [text, text.replace(*piece), text, text.replace("20020", "20022")])
 
 
+def test_what_is_hidden_comes_and_goes(tmp_path: Path) -> None:
+    plain = "servers:\n  one: {command: serve, environment: {LEVEL: high}}\n  two: {command: other}\n"
+    secret = plain.replace("LEVEL", "MY_TOKEN")
+    edits(tmp_path, [plain, secret, secret.replace("other", "another"), plain])
+    assert [got(write(tmp_path, text)).head.hides for text in (plain, secret)] == [False, True]
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "stack.yaml").write_text(text)
+    return folder / "stack.yaml"
+
+
 def of(folder: Path, was: str, now: str) -> Edited | None:
     (folder / "top.env").write_text("TOP=a-long-value\n")
     (folder / "own.env").write_text("OWN=another-value\n")
