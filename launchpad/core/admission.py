@@ -16,15 +16,15 @@ from launchpad.core.model import Lease, Phase, Plan, PortRequest, Service
 from launchpad.core.state import State, Unit
 
 
-def stay_down(state: State, plan: Mapping[str, Service], retry: bool) -> set[str]:
+def stay_down(state: State, plan: Mapping[str, Service], retry: bool) -> list[str]:
     """A plan alone does not start what somebody stopped, nor what has failed as it is; unless that is to be tried again."""
     has_failed = Phase.FAILED
-    return {
+    return [
         name
         for name, unit in state.units.items()
         if unit.held_down
         or (unit.phase is has_failed and not retry and (unit.pending or unit.service) == plan.get(name))
-    }
+    ]
 
 
 def needed_first(state: State, plan: Plan, goals: Mapping[str, bool]) -> tuple[PortRequest, ...]:

@@ -62,7 +62,7 @@ class Engine:
     def holds(self, now: float) -> dict[str, list[Hold]]:
         return holds(self.state, now)
 
-    def stay_down(self, plan: Mapping[str, Service], retry: bool) -> set[str]:
+    def stay_down(self, plan: Mapping[str, Service], retry: bool) -> list[str]:
         """See `admission`: what a plan leaves down, though its name is wanted."""
         return admission.stay_down(self.state, plan, retry)
 

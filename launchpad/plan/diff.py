@@ -17,6 +17,7 @@ from launchpad.plan.read import Reading
 
 EARLIER = "its definition changed earlier"
 
+
 class Now(Struct, frozen=True):
     """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
     by itself (done, failed, backoff), `failed` what of it is not tried again by itself; `down`: what is not wanted so

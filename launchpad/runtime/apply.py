@@ -33,9 +33,8 @@ def goals_of(
     if not wanted.issuperset(up):
         wanted.update(_up(reading, tuple(up), known, ()))
     copies = [copy for group in reading.groups.values() for copy in group]
-    held = supervisor.engine.stay_down(services, retry)
-    held.update(copy for copy in copies if _is_held(reading, copy, units))
-    wanted -= held.difference(asked)
+    held = [copy for copy in copies if _is_held(reading, copy, units)]
+    wanted.difference_update({*supervisor.engine.stay_down(services, retry), *held}.difference(asked))
     return tuple([(name, True) for name in services if name in wanted])
 
 
