@@ -84,7 +84,7 @@ class Supervisor:
         self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
         self.picture_s = 0.0
-        """How long the last picture took to make."""
+        """The processor time that the last picture took: no disk that hangs, and nobody who stops us, makes it long."""
         self.on_adopted: Callable[[], None] = lambda: None
         self.ends_with: int | None = None
         self._veil = Veil()
@@ -244,9 +244,9 @@ class Supervisor:
     # --- what people see ---------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        began = self._loop.time()
+        began = time.thread_time()
         picture = self._snapshot()
-        self.picture_s = self._loop.time() - began
+        self.picture_s = time.thread_time() - began
         return picture
 
     def _snapshot(self) -> Snapshot:
@@ -283,7 +283,7 @@ class Supervisor:
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
         """The picture now; with `after`, one that is newer, or after `timeout_s` the same one. Who waits for news gets them
-        so much later as the last picture took to make: what is under way goes first, and has half of the time."""
+        so much later as the last picture took of the processor: what is under way goes first, and has half of the time."""
         if after is not None and self.rev <= after and self._verdict.phase != "finished":
             try:
                 await asyncio.wait_for(self._changed.wait(), timeout_s)
