@@ -21,7 +21,7 @@ class Verdict(Struct, frozen=True):
 
 
 def verdict(state: State) -> Verdict:
-    has_failed, is_ready = Phase.FAILED, Phase.READY
+    has_failed, is_ready = Phase.FAILED, Phase.READY  # looked up once: that costs more than all else here
     wanted = [unit for unit in state.units.values() if unit.goal and not unit.removed]
     failed = tuple([u.name for u in state.units.values() if u.phase is has_failed and not u.removed])
     known = stuck(state)

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from launchpad.errors import Refused
+from launchpad.runtime import reload
 from launchpad.runtime.contents import is_being_written
+from launchpad.runtime.draft import Draft, take
 from launchpad.runtime.reload import Patience
 from tests.e2e.harness import free_ports
 from tests.runtime.live import AT_ONCE, DEADLINE_S, SLEEPER, Live, live
@@ -168,6 +171,25 @@ def test_news_come_after_what_is_under_way(tmp_path: Path, monkeypatch: pytest.M
         assert (await asyncio.wait_for(waits, DEADLINE_S)).phase == "finished"
 
     play(tmp_path, monkeypatch, THREE, case)
+
+
+def test_what_is_as_it_was_judged_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most programs write in several steps, each of which is a save."""
+    reads: list[Draft] = []
+
+    def noted(*given: Any) -> Draft:
+        reads.append(take(*given))
+        return reads[-1]
+
+    async def case(one: Live) -> None:
+        monkeypatch.setattr(reload, "take", noted)
+        text = one.file.read_text()
+        for saved in (text, text.replace("three", "all"), text.replace("three", "all"), text):
+            one.write(saved)
+            await one.reloader.saved()
+
+    play(tmp_path, monkeypatch, THREE, case)
+    assert len(reads) == 2
 
 
 def test_gone_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
