@@ -150,7 +150,8 @@ class Ports:
             self._hold(hold)
             hold.take_beside()
             self._begin_to_look()
-        self._register()
+        if known:
+            self._register()
 
     def holds(self, leases: Iterable[Lease]) -> bool:
         return all(lease in (self._gpus.held if lease.gpu else self._holds) for lease in leases)
