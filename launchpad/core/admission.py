@@ -16,12 +16,15 @@ from launchpad.core.model import Lease, Phase, Plan, PortRequest, Service
 from launchpad.core.state import State, Unit
 
 
-def stays_down(unit: Unit | None, new: Service, retry: bool) -> bool:
+def stay_down(state: State, plan: Mapping[str, Service], retry: bool) -> list[str]:
     """A plan alone does not start what somebody stopped, nor what has failed as it is; unless that is to be tried again."""
-    if unit is None:
-        return False
-    failed = unit.phase is Phase.FAILED and not retry
-    return unit.held_down or (failed and (unit.pending or unit.service) == new)
+    has_failed = Phase.FAILED
+    return [
+        name
+        for name, unit in state.units.items()
+        if unit.held_down
+        or (unit.phase is has_failed and not retry and (unit.pending or unit.service) == plan.get(name))
+    ]
 
 
 def needed_first(state: State, plan: Plan, goals: Mapping[str, bool]) -> tuple[PortRequest, ...]:
@@ -30,7 +33,7 @@ def needed_first(state: State, plan: Plan, goals: Mapping[str, bool]) -> tuple[P
     return tuple(
         port
         for service in plan.services
-        if service.leased
+        if service.ports or service.gpus
         for port in _of(state, state.units.get(service.name), service, goals.get(service.name, False))
     )
 

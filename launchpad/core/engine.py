@@ -6,7 +6,7 @@ nothing changes; so nothing is decided on half of what is known. Wishes come out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from launchpad.core import admission, environments, ports, ticks
 from launchpad.core.facts import Fact, Refusal, Remembered
@@ -62,9 +62,9 @@ class Engine:
     def holds(self, now: float) -> dict[str, list[Hold]]:
         return holds(self.state, now)
 
-    def stays_down(self, service: Service, retry: bool) -> bool:
-        """See `admission`: whether a plan with it leaves it down, though its name is wanted."""
-        return admission.stays_down(self.units.get(service.name), service, retry)
+    def stay_down(self, plan: Mapping[str, Service], retry: bool) -> list[str]:
+        """See `admission`: what a plan leaves down, though its name is wanted."""
+        return admission.stay_down(self.state, plan, retry)
 
     def needed_first(self, plan: Plan, goals: Goals) -> tuple[PortRequest, ...]:
         """See `admission`: to be leased before this plan is applied with these goals."""
@@ -81,7 +81,7 @@ class Engine:
         return [
             Remembered(unit.name, unit.restarts, tuple(now - at for at in unit.deaths), _died_as(unit))
             for unit in self.units.values()
-            if not unit.removed and unit.phase is not Phase.FAILED and (unit.restarts or unit.deaths)
+            if (unit.restarts or unit.deaths) and not unit.removed and unit.phase is not Phase.FAILED
         ]
 
     def verdict(self) -> Verdict:

@@ -54,14 +54,15 @@ def _plan_applied(state: State, fact: facts.PlanApplied, now: float) -> None:
     for name, up in fact.goals:
         if name in asked or name not in units or units[name].goal != up:
             _set_goal(state, name, up, now)
-    state.dirty.update(dict.fromkeys(unit.key for unit in state.everyone() if unit.name in asked))
+    second = (unit for unit in state.beside.values() if unit.name in asked)
+    state.dirty.update(dict.fromkeys(unit.key for unit in (*asked.values(), *second)))
     for name in before:
         state.touch_users(name)
 
 
 def _is_no_news(state: State, unit: Unit, new: Service) -> bool:
     """It is this already, it runs, and nothing about it is open."""
-    if not unit.is_running or not unit.goal or unit.name in state.beside:
+    if not unit.is_running or not unit.goal or new.name in state.beside:
         return False
     if unit.service is not new and unit.service != new:
         return False

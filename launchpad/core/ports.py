@@ -271,7 +271,7 @@ def sort_out(state: State) -> None:
             del state.leases[key]
             state.touch_users(lease.service)
             _let_go(state, lease)
-    for unit in state.units.values():
+    for unit in [unit for unit in state.units.values() if unit.old_leases]:
         for lease in list(unit.old_leases):
             key = (lease.service, lease.name)
             request = requests.get(key)
@@ -281,8 +281,13 @@ def sort_out(state: State) -> None:
 
 
 def _requests(state: State) -> dict[tuple[str, str], PortRequest]:
-    units = state.units.values()
-    return {(p.service, p.name): p for unit in units if not unit.removed for p in unit.service.leased}
+    services = [unit.service for unit in state.units.values() if not unit.removed]
+    return {
+        (port.service, port.name): port
+        for service in services
+        if service.ports or service.gpus
+        for port in service.leased
+    }
 
 
 def _let_go(state: State, lease: Lease) -> None:

@@ -18,7 +18,8 @@ Names = Mapping[str, None]
 
 def stuck(state: State) -> Names:
     """Every idle service that cannot be started, whatever comes of what is under way now."""
-    idle = (unit for unit in state.units.values() if unit.phase is Phase.IDLE)
+    is_idle = Phase.IDLE
+    idle = [unit for unit in state.units.values() if unit.phase is is_idle]
     return _spread(state, (unit.name for unit in idle if _has_no_way(state, unit)))
 
 

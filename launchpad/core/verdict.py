@@ -21,10 +21,11 @@ class Verdict(Struct, frozen=True):
 
 
 def verdict(state: State) -> Verdict:
+    has_failed, is_ready = Phase.FAILED, Phase.READY  # looked up once: that costs more than all else here
     wanted = [unit for unit in state.units.values() if unit.goal and not unit.removed]
-    failed = tuple(u.name for u in state.units.values() if u.phase is Phase.FAILED and not u.removed)
+    failed = tuple([u.name for u in state.units.values() if u.phase is has_failed and not u.removed])
     known = stuck(state)
-    blocked = tuple(unit.name for unit in wanted if unit.name in known)
+    blocked = tuple([unit.name for unit in wanted if unit.name in known]) if known else ()
     alive = any(unit.is_alive for unit in state.everyone())
     if not alive and state.closing is not None:
         return Verdict("finished", state.closing, failed, blocked)
@@ -32,7 +33,7 @@ def verdict(state: State) -> Verdict:
         return Verdict("stopping", None, failed, blocked)
     if not alive and wanted and _is_over(state, wanted, blocked):
         return Verdict("finished", int(bool(failed or blocked)), failed, blocked)
-    missing = [unit for unit in wanted if unit.phase is not Phase.READY and not _is_up(unit)]
+    missing = [unit for unit in wanted if unit.phase is not is_ready and not _is_up(unit)]
     over = all(unit.phase is Phase.FAILED or unit.name in blocked for unit in missing)
     phase = "up" if not missing else "degraded" if over else "starting"
     return Verdict(phase, None, failed, blocked)

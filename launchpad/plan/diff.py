@@ -6,7 +6,7 @@ here is what happens. Refuses to know how a running stack is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -17,9 +17,6 @@ from launchpad.plan.read import Reading
 
 EARLIER = "its definition changed earlier"
 
-Asked = Mapping[tuple[str, str], PortRequest]
-"""Every port of the new stack, by service and name."""
-
 
 class Now(Struct, frozen=True):
     """How the stack stands. `running`: the digest that each live process was started as; `ended`: what has ended
@@ -28,19 +25,19 @@ class Now(Struct, frozen=True):
     new stack is asked to run."""
 
     running: Mapping[str, str] = field(default_factory=dict)
-    ended: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-    down: tuple[str, ...] = ()
-    held_down: tuple[str, ...] = ()
+    ended: Container[str] = ()
+    failed: Container[str] = ()
+    down: Container[str] = ()
+    held_down: Container[str] = ()
     ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     goals: Mapping[str, bool] = field(default_factory=dict)
-    served: tuple[str, ...] = ()
+    served: Container[str] = ()
     """What runs and has been ready: only that can be replaced."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """The digest of each replacement that is under way."""
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """`verb`: start, restart, replace (a new one takes over once it is ready), stop, rerun (a job that has ended),
     signal, stale (it runs on with its old definition), update (in place), keep (nothing changes), add (new, and not
     to be started), remove (gone, and was not running).
@@ -58,34 +55,32 @@ def diff(old: Reading, new: Reading, now: Now) -> tuple[Change, ...]:
     from launchpad.plan.reasons import reasons
 
     before = {service.name: service for service in old.plan.services}
-    asked = {(p.service, p.name): p for one in new.plan.services for p in one.ports}
-    is_taken = new.loaded.taken_from(old.loaded)
+    after = {service.name: service for service in new.plan.services}
     found: dict[str, Change] = {}
-    untouched: set[str] = set()
-    for service in new.plan.services:
-        was = before.get(service.name)
-        if was is service and is_taken(service.name) and _runs_as(service, now):
-            found[service.name] = Change(service.name, "keep")
-            untouched.add(service.name)
+    touched: dict[str, None] = {}
+    for name, service in after.items():
+        was = before.get(name)
+        if was is service and _runs_as(service, now):  # a plan takes only that of which nothing differs
+            found[name] = Change(name, "keep")
             continue
         why = Reasons()
         if was is not None:
-            why = reasons(old, new, service.name, reshaped=was.digest != service.digest)
-        found[service.name] = _direct(was, service, why, now)
-    for service in new.plan.services:
-        if service.name in before and not untouched.issuperset(_around(service)):
-            found[service.name] = _drawn_along(found, before, asked, service, now)
+            why = reasons(old, new, name, reshaped=was.digest != service.digest)
+        found[name], touched[name] = _direct(was, service, why, now), None
+    for name, service in after.items() if touched else ():
+        if name in before and _is_around(service, touched):
+            found[name] = _drawn_along(found, before, after, service, now)
     gone = (name for name in before if name not in found)
     return (*found.values(), *(_gone(name, old, new, now) for name in gone))
 
 
-def _around(service: Service) -> Iterator[str]:
-    """It, and whoever can draw it along."""
-    yield service.name
-    for need in service.needs:
-        yield need.on
-    for name, _ in service.refs:
-        yield name
+def _is_around(service: Service, touched: Container[str]) -> bool:
+    """It is one of them, or one of them can draw it along."""
+    if service.name in touched:
+        return True
+    if not service.needs and not service.refs:
+        return False
+    return any(need.on in touched for need in service.needs) or any(on in touched for on, _ in service.refs)
 
 
 def _runs_as(service: Service, now: Now) -> bool:
@@ -163,7 +158,11 @@ def _replaced(was: Service, service: Service, why: tuple[str, ...], now: Now) ->
 
 
 def _drawn_along(
-    found: Mapping[str, Change], before: Mapping[str, Service], asked: Asked, service: Service, now: Now
+    found: Mapping[str, Change],
+    before: Mapping[str, Service],
+    after: Mapping[str, Service],
+    service: Service,
+    now: Now,
 ) -> Change:
     """What happens to it because of others; whoever it needs comes before it."""
     change = found[service.name]
@@ -176,7 +175,7 @@ def _drawn_along(
         for need in service.needs
         if need.bound and need.on in found and found[need.on].verb in ("restart", "replace", "start", "rerun")
     ]
-    moved = _moved(found, before, asked, service, now)
+    moved = _moved(found, before, after, service, now)
     if again or (moved and service.on_change is not OnChange.KEEP):
         return replace(change, verb="restart", because=(*change.because, *again, *moved))
     if moved:
@@ -185,25 +184,35 @@ def _drawn_along(
 
 
 def _moved(
-    found: Mapping[str, Change], before: Mapping[str, Service], asked: Asked, service: Service, now: Now
+    found: Mapping[str, Change],
+    before: Mapping[str, Service],
+    after: Mapping[str, Service],
+    service: Service,
+    now: Now,
 ) -> list[str]:
     """Addresses that its process was given and that are no longer true."""
     told = before[service.name].refs
     moved = []
     for key in service.refs:
         verb = found[key[0]].verb if key[0] in found else ""
-        if key not in told or key not in asked or key not in now.ports or verb in ("stale", "signal"):
+        asked = _port(after, key)
+        if key not in told or asked is None or key not in now.ports or verb in ("stale", "signal"):
             continue
         host = next(p.host for p in before[key[0]].ports if p.name == key[1])
         if verb == "replace":
             follows, happens = "restarts once ", "is replaced"
-        elif not _fits(now.ports[key], host, asked[key]):
+        elif not _fits(now.ports[key], host, asked):
             follows, happens = "restarts because ", "moves"
         else:
             continue
         follows = "" if service.on_change is OnChange.KEEP else follows
         moved.append(f"{follows}`{key[0]}`, whose address it was given, {happens}")
     return list(dict.fromkeys(moved))
+
+
+def _port(services: Mapping[str, Service], key: tuple[str, str]) -> PortRequest | None:
+    ports = services[key[0]].ports if key[0] in services else ()
+    return next((port for port in ports if port.name == key[1]), None)
 
 
 def _fits(number: int, host: str, asked: PortRequest) -> bool:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from launchpad.core.model import Plan, PortRequest
 from launchpad.errors import Diagnostic
 from launchpad.plan import build, checks, gpus, graph, lint, ports, replaced
+from launchpad.plan.head import Head, hides
 from launchpad.stack.edit import Edited, edited
 from launchpad.stack.loaded import Loaded
 from launchpad.stack.problems import unique
 
-__all__ = ["edited", "plan", "warnings"]
+__all__ = ["edited", "head", "plan", "warnings"]
 
 
 def plan(was: Loaded, before: Plan, found: Edited, rev: int) -> Plan:
@@ -24,7 +27,7 @@ def plan(was: Loaded, before: Plan, found: Edited, rev: int) -> Plan:
     asked = _Asked(loaded)
     services = {
         one.name: build.planned(loaded, one.name, asked)
-        if one.name in names or any(need.on in names for need in one.needs)
+        if one.name in names or (one.needs and any(need.on in names for need in one.needs))
         else one
         for one in before.services
     }
@@ -42,6 +45,13 @@ class _Asked(dict[str, tuple[PortRequest, ...]]):
 
     def __missing__(self, name: str) -> tuple[PortRequest, ...]:
         return self.setdefault(name, ports.requests(self._loaded, name))
+
+
+def head(before: Head, found: Edited, warnings: tuple[Diagnostic, ...], asked: Sequence[str]) -> Head:
+    """What is known of the stack besides: nothing of it is other than before but what is told, and what is hidden."""
+    names = found.loaded.environment if before.hides else found.names
+    hidden = hides(found.loaded, asked, names)
+    return replace(before, warnings=warnings, secrets=found.loaded.secrets, hides=hidden)
 
 
 def warnings(was: Loaded, found: Edited, before: Sequence[Diagnostic]) -> tuple[Diagnostic, ...] | None:

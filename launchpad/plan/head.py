@@ -64,9 +64,6 @@ class Head(Struct, frozen=True):
 
 def head(loaded: Loaded, warnings: tuple[Diagnostic, ...], asked: Collection[str]) -> Head:
     """`asked`: variables of launchpad's own environment, and options, that it is made of."""
-    from launchpad.stack.scope import looks_secret
-
-    declared = (variable for variables in loaded.environment.values() for variable in variables)
     return Head(
         loaded.name,
         str(loaded.dir),
@@ -83,8 +80,16 @@ def head(loaded: Loaded, warnings: tuple[Diagnostic, ...], asked: Collection[str
         },
         warnings,
         loaded.secrets,
-        bool(loaded.secrets) or any(one.secret for one in declared) or any(map(looks_secret, asked)),
+        hides(loaded, asked, loaded.environment),
     )
+
+
+def hides(loaded: Loaded, asked: Iterable[str], names: Iterable[str]) -> bool:
+    """Whether there is anything that must not be shown, as far as services go in these."""
+    from launchpad.stack.scope import looks_secret
+
+    declared = (variable for name in names for variable in loaded.environment[name])
+    return bool(loaded.secrets) or any(one.secret for one in declared) or any(map(looks_secret, asked))
 
 
 def traps_of_any_port() -> tuple[Trap, ...]:

@@ -134,16 +134,18 @@ class Reading(Struct):
         """Every service of the plan, and whether it shall run: those named and all that they need; without names
         those without a profile or with one that is on, and all that they need. Raises Refused for a name that
         the stack has not."""
-        known = {service.name: None for service in self.plan.services}
+        up = dict.fromkeys(self.wanted(names))
+        return tuple((service.name, service.name in up) for service in self.plan.services)
+
+    def wanted(self, names: Collection[str] = ()) -> tuple[str, ...]:
+        """Those of the `goals` that shall run, in the plan's order."""
+        known = [service.name for service in self.plan.services]
         asked, names = names, self.each(names)
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise Refused([self._unknown(name, list(known)) for name in dict.fromkeys(unknown)])
+        if unknown := set(names).difference(known):
+            raise Refused([self._unknown(name, known) for name in names if name in unknown])
         if asked and not names:
-            return tuple((name, False) for name in known)
-        wanted = closure(self.plan, names or self._by_profile(list(known)))
-        up = dict.fromkeys(wanted)
-        return tuple((name, name in up) for name in known)
+            return ()
+        return closure(self.plan, names or self._by_profile(known))
 
     def each(self, names: Collection[str]) -> tuple[str, ...]:
         """With the copies of a service in the place of the name of them all."""
@@ -201,7 +203,7 @@ def _after(before: Reading, answers: Answers, environ: Mapping[str, str], rev: i
     if found is None or warnings is None:
         return None
     plan = edit.plan(was, before.as_written or before.plan, found, rev)
-    known = head(found.loaded, warnings, _named(before.asked, answers))
+    known = edit.head(before.head, found, warnings, _named(before.asked, answers))
     return Reading(before.file, before.asked, answers, plan, known, None, found.loaded)
 
 

@@ -10,8 +10,9 @@ from launchpad.core.model import Plan
 def closure(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
     """These and all that they need, in the plan's order. Names that the plan has not are passed over."""
     asked = dict.fromkeys(names)
-    if all(service.name in asked for service in plan.services):
-        return tuple(service.name for service in plan.services)
+    known = [service.name for service in plan.services]
+    if asked.keys() >= set(known):
+        return tuple(known)
     needs = {service.name: [need.on for need in service.needs] for service in plan.services}
     wanted: set[str] = set()
     pending = [name for name in asked if name in needs]

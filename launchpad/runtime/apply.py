@@ -27,29 +27,22 @@ def goals_of(
     unless it is asked for."""
     services = {service.name: service for service in reading.plan.services}
     known, asked = {**services, **reading.groups}, reading.each(asked)
-    engine, units = supervisor.engine, supervisor.engine.units
-    up = [unit.name for unit in units.values() if unit.wanted and unit.name in services]
-    wanted = {name for name, _ in _up(reading, names, known, asked)}
+    units = supervisor.engine.units
+    up = [name for name, unit in units.items() if unit.goal and not unit.removed and name in services]
+    wanted = set(_up(reading, names, known, asked))
     if not wanted.issuperset(up):
-        wanted.update(name for name, _ in _up(reading, tuple(up), known, ()))
-    copies = {copy for group in reading.groups.values() for copy in group}
-    return tuple(
-        (name, True)
-        for name, service in services.items()
-        if name in wanted
-        and (
-            name in asked
-            or not (engine.stays_down(service, retry) or (name in copies and _is_held(reading, name, units)))
-        )
-    )
+        wanted.update(_up(reading, tuple(up), known, ()))
+    copies = [copy for group in reading.groups.values() for copy in group]
+    held = [copy for copy in copies if _is_held(reading, copy, units)]
+    wanted.difference_update({*supervisor.engine.stay_down(services, retry), *held}.difference(asked))
+    return tuple([(name, True) for name in services if name in wanted])
 
 
 def _up(
     reading: Reading, names: tuple[str, ...], known: Container[str], asked: tuple[str, ...]
-) -> list[tuple[str, bool]]:
+) -> tuple[str, ...]:
     left = tuple(name for name in names if name in known)
-    goals = reading.goals((*left, *asked)) if left or asked or not names else ()
-    return [goal for goal in goals if goal[1]]
+    return reading.wanted((*left, *asked)) if left or asked or not names else ()
 
 
 def _is_held(reading: Reading, name: str, units: Mapping[str, Unit]) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from launchpad.control.api import EffectView
-from launchpad.core.model import Phase
+from launchpad.core.model import ALIVE, Phase
 from launchpad.core.state import Role
 from launchpad.errors import Diagnostic
-from launchpad.plan.caution import too_much
+from launchpad.plan import caution
 from launchpad.plan.diff import Change, Now, diff
 from launchpad.plan.read import Goals, Reading
 from launchpad.runtime.supervisor import Supervisor
@@ -23,16 +23,19 @@ ENDED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF)
 
 def effects(supervisor: Supervisor, new: Reading, goals: Goals) -> tuple[Change, ...]:
     """One for each service of what runs and of what is new."""
-    state, units = supervisor.engine.state, supervisor.engine.units.values()
+    state = supervisor.engine.state
+    units = state.units.items()
+    alive = {name: unit for name, unit in units if unit.phase in ALIVE}
+    ended = {name: unit.phase for name, unit in units if unit.phase in ENDED}
     now = Now(
-        running={u.name: u.identity.digest for u in units if u.is_alive and u.identity is not None},
-        ended=tuple(u.name for u in units if u.phase in ENDED),
-        failed=tuple(u.name for u in units if u.phase is Phase.FAILED),
-        down=tuple(u.name for u in units if not u.wanted),
-        held_down=tuple(u.name for u in units if u.held_down),
+        running={name: unit.identity.digest for name, unit in alive.items() if unit.identity is not None},
+        ended=ended.keys(),
+        failed={name for name, phase in ended.items() if phase is Phase.FAILED},
+        down={name for name, unit in units if unit.removed or not unit.goal},
+        held_down={name for name, unit in units if unit.held_down},
         ports={key: lease.number for key, lease in state.leases.items()},
         goals=dict(goals),
-        served=tuple(u.name for u in units if u.is_alive and u.ready_at is not None),
+        served={name for name, unit in alive.items() if unit.ready_at is not None},
         beside={u.name: u.service.digest for u in state.beside.values() if u.role is Role.NEXT},
     )
     return diff(supervisor.reading, new, now)
@@ -53,9 +56,11 @@ def held(
         if group in scaled or new.groups.get(group)
         for copy in copies
     ]
-    changes = [one for one in changes if one.service not in fewer]
+    ending = [one for one in changes if one.verb == caution.ENDING and one.service not in fewer]
+    if not ending:
+        return None
     running = [u.service for u in supervisor.engine.units.values() if u.is_alive and u.wanted]
-    why = too_much(running, new.plan.services, changes)
+    why = caution.too_much(running, new.plan.services, ending)
     return waits(why) if why else None
 
 

@@ -76,13 +76,13 @@ class Makings:
 
     def missing(self, reading: Reading, goals: Goals) -> tuple[Service, ...]:
         """Services that have a process, would get another one, and whose environment is not known to be there."""
-        up = dict(goals)
-        found = []
-        for service in reading.plan.services:
-            wanted = service.prepare is not None and service.prepare not in self._there
-            if wanted and up.get(service.name) and self._is_exchanged(service):
-                found.append(service)
-        return tuple(found)
+        made = [one for one in reading.plan.services if one.prepare is not None]
+        up = dict(goals) if made else {}
+        return tuple(
+            one
+            for one in made
+            if one.prepare not in self._there and up.get(one.name) and self._is_exchanged(one)
+        )
 
     def _is_exchanged(self, service: Service) -> bool:
         state = self._supervisor.engine.state

@@ -90,6 +90,8 @@ class Reloader:
     async def saved(self) -> None:
         """Something may have changed on disk: apply it, or say why not."""
         async with self._busy:
+            if await asyncio.to_thread(contents, self.inputs) == self._judged:
+                return
             draft = await self._finished(self._options, self._pause)
             self._remember(draft)
             if draft.contents == self._judged or not self._supervisor.is_open:

@@ -83,6 +83,8 @@ class Supervisor:
         self._told: dict[str, Diagnostic] = {}
         self._gpus, self._traps = GpuMemory(), Traps(self._tail, self._holders)
         self._extra: tuple[Diagnostic, ...] = ()
+        self.picture_s = 0.0
+        """The processor time that the last picture took: no disk that hangs, and nobody who stops us, makes it long."""
         self.on_adopted: Callable[[], None] = lambda: None
         self.ends_with: int | None = None
         self._veil = Veil()
@@ -168,10 +170,10 @@ class Supervisor:
 
     def _remember(self) -> None:
         """Should this supervisor die, the next one goes on from here."""
-        known = {**{(p.service, p.name): p for p in self._stored.ports}, **self.engine.state.known_ports}
+        ports = tuple(self.engine.state.known_ports.values())
         now, wall = self._loop.time(), time.time()
         memory = takeover.remember(self.engine, now, wall, self.asked, self.reading, self.watched)
-        stored = replace(self._stored, ports=tuple(known.values()), memory=memory)
+        stored = replace(self._stored, ports=ports, memory=memory)
         if stored != self._stored:
             self._save(stored)
 
@@ -225,8 +227,9 @@ class Supervisor:
 
     def watches(self, marks: dict[str, str]) -> None:
         """So it stands now, and what was changed is told."""
-        self.watched = marks
-        self._remember()
+        if marks != self.watched:
+            self.watched = marks
+            self._remember()
 
     def watched_changed(self, files: dict[str, str]) -> None:
         """Service → what of the files that it watches, in words."""
@@ -241,6 +244,12 @@ class Supervisor:
     # --- what people see ---------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
+        began = time.thread_time()
+        picture = self._snapshot()
+        self.picture_s = time.thread_time() - began
+        return picture
+
+    def _snapshot(self) -> Snapshot:
         now, wall = self._loop.time(), time.time()
         units = self.engine.units.values()
         found = [self._problem(unit) for unit in units if not unit.removed]
@@ -273,12 +282,15 @@ class Supervisor:
         return output_problems(sinks, spools.no_room)
 
     async def status(self, after: int | None = None, timeout_s: float = 0.0) -> Snapshot:
-        """The picture now; with `after`, the first one that is newer, or after `timeout_s` the same one."""
+        """The picture now; with `after`, one that is newer, or after `timeout_s` the same one. Who waits for news gets them
+        so much later as the last picture took of the processor: what is under way goes first, and has half of the time."""
         if after is not None and self.rev <= after and self._verdict.phase != "finished":
             try:
                 await asyncio.wait_for(self._changed.wait(), timeout_s)
             except TimeoutError:
                 pass
+            else:
+                await asyncio.wait([self.finished], timeout=self.picture_s)
         return self.snapshot()
 
     def _place(self, service: str, *path: str, text: str = "") -> Label | None:

@@ -133,10 +133,10 @@ def remember(
 ) -> Memory:
     """What the next supervisor has to know should this one die; `now` is the core's time, `wall` the same moment in
     seconds since the epoch."""
-    units = [unit for unit in engine.units.values() if not unit.removed]
+    units = engine.units.items()
     return Memory(
-        up=tuple(unit.name for unit in units if unit.goal),
-        held_down=tuple(unit.name for unit in units if unit.held_down),
+        up=tuple([name for name, unit in units if unit.goal and not unit.removed]),
+        held_down=tuple([name for name, unit in units if unit.held_down and not unit.removed]),
         counted={
             one.service: Counted(one.restarts, tuple(round(wall - age, 1) for age in one.deaths), one.digest)
             for one in engine.remembered(now)

@@ -66,8 +66,7 @@ def amended(was: str, root: Map, now: str) -> Amended | None:
 def _difference(was: str, now: str) -> tuple[int, int]:
     """Of `was`, from where to where it is not as in `now`."""
     begin = _same(was, now)
-    left = min(len(was), len(now)) - begin
-    after = _same(was[len(was) - left :][::-1], now[len(now) - left :][::-1])
+    after = _same_end(was, now, min(len(was), len(now)) - begin)
     return begin, len(was) - after
 
 
@@ -77,6 +76,18 @@ def _same(one: str, other: str) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _same_end(one: str, other: str, most: int) -> int:
+    """How many at the end, of `most`."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[len(one) - middle : len(one) - low] == other[len(other) - middle : len(other) - low]:
             low = middle
         else:
             high = middle - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,15 +82,6 @@ class Loaded(Struct, frozen=True):
 
     def is_job(self, name: str) -> bool:
         return name in self.model.jobs
-
-    def taken_from(self, before: Loaded) -> Callable[[str], bool]:
-        """Tells of a name whether all that is written of that service was taken from there: nothing of it differs."""
-        models = {**self.model.servers, **self.model.jobs}
-        others = {**before.model.servers, **before.model.jobs}
-        if (self.jobs, self.made) != (before.jobs, before.made):
-            return lambda name: False
-        ours, theirs = self.environment, before.environment
-        return lambda name: name in others and models[name] is others[name] and ours[name] is theirs[name]
 
     def span(self, service: str, *path: str | int) -> Span | None:
         """Where a value stands (its key, where it is empty), or the nearest thing above it that is known.

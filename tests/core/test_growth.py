@@ -72,6 +72,19 @@ def quiet(count: int) -> int:
     return steps(lambda: world.run(2.0), "core")
 
 
+def edit(count: int) -> int:
+    """Of one of them, until it serves again; the last, which nobody needs."""
+    world, text = up(count), lines(count)
+    plan = notation.plan(2, [*text[:-1], text[-1].replace("interval=10", "interval=10 v=2")])
+    goals = tuple((service.name, True) for service in plan.services)
+
+    def work() -> None:
+        world.step(PlanApplied(plan, goals))
+        world.run(2.0)
+
+    return steps(work, "core")
+
+
 def close(count: int) -> int:
     world = up(count)
 
@@ -101,7 +114,7 @@ def test_one_of_many_costs_what_one_of_few_does(what: Callable[[int], int]) -> N
     assert many <= 1.2 * few
 
 
-@pytest.mark.parametrize("what", [start, close, remove])
+@pytest.mark.parametrize("what", [start, edit, close, remove])
 def test_four_times_the_services_are_four_times_the_steps(what: Callable[[int], int]) -> None:
     few, many = what(FEW), what(MANY)
     assert few > 0

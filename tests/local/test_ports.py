@@ -38,6 +38,7 @@ from tests.local.real import (
     launch,
     until,
 )
+from tests.steps import steps
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -133,6 +134,23 @@ def test_all_or_none(tmp_path: Path) -> None:
         assert can_bind(low)
         assert can_bind(low + 1)
         await ports.close()
+
+    run(body)
+
+
+def test_a_look_at_one_of_many_costs_what_one_at_one_of_few_does(tmp_path: Path) -> None:
+    async def cost(count: int) -> int:
+        ports = make(tmp_path, f"of-{count}")
+        asked = [ask(f"s{i}", 20000, 29999, auto=True) for i in range(count)]
+        numbers = await leased(ports, *asked)
+        ports.open_door([lease_of(one, number) for one, number in zip(asked, numbers, strict=True)], ())
+        found = steps(lambda: ports.look("s0"))
+        await ports.close()
+        return found
+
+    async def body() -> None:
+        few, many = await cost(4), await cost(40)
+        assert many == few > 0
 
     run(body)
 

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from launchpad.errors import Refused
+from launchpad.runtime import reload
 from launchpad.runtime.contents import is_being_written
+from launchpad.runtime.draft import Draft, take
 from launchpad.runtime.reload import Patience
 from tests.e2e.harness import free_ports
 from tests.runtime.live import AT_ONCE, DEADLINE_S, SLEEPER, Live, live
@@ -148,6 +151,45 @@ def test_a_comment_says_and_does_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         assert label.span.line == 4, "places are those of the file as it is now"
 
     play(tmp_path, monkeypatch, THREE, case)
+
+
+def test_news_come_after_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a picture takes to make; but the end is told at once."""
+
+    async def case(one: Live) -> None:
+        supervisor = one.supervisor
+        supervisor.picture_s = 3600.0
+        rev = supervisor.rev
+        waits = asyncio.create_task(supervisor.status(rev, 3600.0))
+        await asyncio.sleep(0)
+        supervisor.ask_restart(("a",))
+        for _ in range(10):  # turns of the loop: more than it takes to be told
+            await asyncio.sleep(0)
+        assert supervisor.rev > rev
+        assert not waits.done()
+        supervisor.ask_down(kill=True)
+        assert (await asyncio.wait_for(waits, DEADLINE_S)).phase == "finished"
+
+    play(tmp_path, monkeypatch, THREE, case)
+
+
+def test_what_is_as_it_was_judged_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most programs write in several steps, each of which is a save."""
+    reads: list[Draft] = []
+
+    def noted(*given: Any) -> Draft:
+        reads.append(take(*given))
+        return reads[-1]
+
+    async def case(one: Live) -> None:
+        monkeypatch.setattr(reload, "take", noted)
+        text = one.file.read_text()
+        for saved in (text, text.replace("three", "all"), text.replace("three", "all"), text):
+            one.write(saved)
+            await one.reloader.saved()
+
+    play(tmp_path, monkeypatch, THREE, case)
+    assert len(reads) == 2
 
 
 def test_gone_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

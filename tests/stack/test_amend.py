@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from launchpad.stack.amend import Amended, amended
+from launchpad.stack.amend import Amended, _difference, amended
 from launchpad.stack.merge import normal
 from launchpad.stack.nodes import Map, Node, Scalar, Seq
 from launchpad.stack.source import read
@@ -140,6 +141,21 @@ def once(draw: st.DrawFn, text: str) -> str:
     if draw(st.booleans()):  # whole lines
         begin, end = text.rfind("\n", 0, begin) + 1, text.rfind("\n", 0, end) + 1
     return text[:begin] + put + text[end:]
+
+
+@given(st.text("ab\n", max_size=12), st.text("ab\n", max_size=12))
+@example("aa", "aaa")
+@example("aaa", "aa")
+def test_where_a_text_differs(was: str, now: str) -> None:
+    """All of the beginning that is the same, and of the rest all of the end."""
+    begin, end = _difference(was, now)
+    assert begin == alike(was, now)
+    assert len(was) - end == alike(was[begin:][::-1], now[begin:][::-1])
+
+
+def alike(one: str, other: str) -> int:
+    """So many characters at the beginning."""
+    return sum(accumulate((a == b for a, b in zip(one, other, strict=False)), min))
 
 
 @pytest.fixture(scope="module")

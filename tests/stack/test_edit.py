@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launchpad.errors import Refused
+from launchpad.plan.diff import Change, Now, diff
 from launchpad.plan.read import Reading, read_stack
 from launchpad.stack.edit import Edited, edited
 from launchpad.stack.nodes import Node
@@ -132,6 +133,14 @@ def got(file: Path, before: Reading | None = None) -> Any:
         return refused.diagnostics
 
 
+def done_by(before: Reading, after: Reading) -> tuple[Change, ...]:
+    """What it does to a stack of which everything runs."""
+    services = before.plan.services
+    running = {service.name: service.digest for service in services}
+    ports = {(port.service, port.name): port.low for service in services for port in service.ports}
+    return diff(before, after, Now(running, ports=ports, goals=dict(after.goals()), served=running))
+
+
 def edits(folder: Path, texts: list[str]) -> None:
     """Each with the last one that was in order at hand, and from nothing."""
     (folder / "top.env").write_text("TOP=a-long-value\n")
@@ -143,6 +152,8 @@ def edits(folder: Path, texts: list[str]) -> None:
         if isinstance(fresh, Reading):
             assert isinstance(again, Reading)
             assert said(again) == said(fresh)
+            if before is not None:
+                assert done_by(before, again) == done_by(before, fresh)
             before = again
         else:
             assert again == fresh
@@ -177,6 +188,18 @@ def test_edited_is_as_read_from_nothing(folder: Path, texts: list[str]) -> None:
 def test_each_edit_and_back(tmp_path: Path, text: str, piece: tuple[str, str]) -> None:
     assert piece[0] in text
     edits(tmp_path, [text, text.replace(*piece), text, text.replace("20020", "20022")])
+
+
+def test_what_is_hidden_comes_and_goes(tmp_path: Path) -> None:
+    plain = "servers:\n  one: {command: serve, environment: {LEVEL: high}}\n  two: {command: other}\n"
+    secret = plain.replace("LEVEL", "MY_TOKEN")
+    edits(tmp_path, [plain, secret, secret.replace("other", "another"), plain])
+    assert [got(write(tmp_path, text)).head.hides for text in (plain, secret)] == [False, True]
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "stack.yaml").write_text(text)
+    return folder / "stack.yaml"
 
 
 def of(folder: Path, was: str, now: str) -> Edited | None:

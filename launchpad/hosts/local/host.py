@@ -66,6 +66,8 @@ class LocalHost:
         self._loop, self._environ = asyncio.get_running_loop(), dict(os.environ)
         self._ledger = Ledger(paths, run_id, keeper, self._loop.call_soon)
         self._here: dict[int, Here] = {}
+        self._of: dict[str, dict[int, Here]] = {}
+        """The same, of each service."""
         self._heard = process_children.Together(self._loop, self._main_ended)
         self._log_starts: dict[str, int] = {}
         self._chores = Chores(self._loop, fault)
@@ -186,8 +188,7 @@ class LocalHost:
         here = Here(
             running, {running.handle.pid}, done=launch.job and running.exited and found.record.code == 0
         )
-        self._here[running.attempt] = here
-        self._log_starts[running.service] = running.log_start
+        self._enter(here)
         self._trees.add(
             running.attempt,
             running.handle,
@@ -207,9 +208,14 @@ class LocalHost:
             self._ledger.watch(running, running.pidfd)
             self._ledger.flush()
 
-    def _keep(self, running: Running) -> None:
-        self._here[running.attempt] = Here(running, {running.handle.pid})
+    def _enter(self, here: Here) -> None:
+        running = here.running
+        self._here[running.attempt] = here
+        self._of.setdefault(running.service, {})[running.attempt] = here
         self._log_starts[running.service] = running.log_start
+
+    def _keep(self, running: Running) -> None:
+        self._enter(Here(running, {running.handle.pid}))
         self._trees.add(running.attempt, running.handle)
         try:
             pidfd = os.pidfd_open(running.handle.pid)
@@ -284,6 +290,7 @@ class LocalHost:
         """Nothing of it lives any more."""
         here = self._here.pop(attempt)
         running = here.running
+        del self._of[running.service][attempt]
         if here.end is not None:
             here.end.close()
         self._unwatch(running)
@@ -361,8 +368,7 @@ class LocalHost:
     def _written(self, running: Running) -> int:
         """A number that grows as this attempt prints: what another one prints into the same log is no sign of
         life of this one."""
-        same = [one for one in self._here.values() if one.running.service == running.service]
-        if len(same) > 1:
+        if len(self._of[running.service]) > 1:
             return written_to(running.handle.pid, running.log)
         return self.spools.size(running.service) - running.log_start
 
@@ -378,7 +384,7 @@ class LocalHost:
 
     def _main_pid(self, lease: Lease) -> int | None:
         """Of the live main process that was started with this port, if there is one."""
-        for here in self._here.values():
+        for here in self._of.get(lease.service, {}).values():
             if lease in here.running.launch.ports and not here.running.exited:
                 return here.running.handle.pid
         return None

@@ -71,6 +71,8 @@ class Ports:
         self._paths, self._stack, self._run_id, self._main_pid = paths, stack, run_id, main_pid
         self._loop = asyncio.get_running_loop()
         self._holds: dict[Lease, Hold] = {}
+        self._of: dict[str, dict[Lease, Hold]] = {}
+        """The same, of each service."""
         self._gpus = gpus or Gpus(run_id, GpuMemory(), lambda fact: None)
         self._freed: dict[int, tuple[str, float]] = {}
         self._allocating = asyncio.Lock()
@@ -119,7 +121,8 @@ class Ports:
                 hold.close()
             refused = tuple(self._refusal(r, search, others) for r in search.failed)
             return PortsRefused(wish.batch, (*refused, *granted.refused))
-        self._holds.update((hold.lease, hold) for hold in found.values())
+        for hold in found.values():
+            self._hold(hold)
         new = (*(hold.lease for hold in found.values()), *granted.new)
         if found or granted.new:
             self._register()
@@ -144,10 +147,11 @@ class Ports:
         self._gpus.adopt([lease for lease in known if lease.gpu], claims)
         for lease in (one for one in known if not one.gpu):
             hold = Hold(lease, how.get(lease.name, Handover.SHARED), time.time())
-            self._holds[lease] = hold
+            self._hold(hold)
             hold.take_beside()
             self._begin_to_look()
-        self._register()
+        if known:
+            self._register()
 
     def holds(self, leases: Iterable[Lease]) -> bool:
         return all(lease in (self._gpus.held if lease.gpu else self._holds) for lease in leases)
@@ -163,6 +167,7 @@ class Ports:
         for lease in leases:
             hold = self._holds.pop(lease, None)
             if hold is not None:
+                del self._of[lease.service][lease]
                 self._stop_retaking(lease)
                 hold.close()
                 self._freed[lease.number] = (lease.service, self._loop.time() + QUARANTINE_S)
@@ -178,12 +183,17 @@ class Ports:
             self._stop_retaking(lease)
             hold.close()
         self._holds.clear()
+        self._of.clear()
         self._gpus.close()
         unregister(self._paths)
 
+    def _hold(self, hold: Hold) -> None:
+        self._holds[hold.lease] = hold
+        self._of.setdefault(hold.lease.service, {})[hold.lease] = hold
+
     def _fitting(self, request: PortRequest) -> Hold | None:
-        for lease, hold in self._holds.items():
-            same = (lease.service, lease.name, lease.host) == (request.service, request.name, request.host)
+        for lease, hold in self._of.get(request.service, {}).items():
+            same = (lease.name, lease.host) == (request.name, request.host)
             if same and request.low <= lease.number <= request.high and lease.number not in request.avoid:
                 return hold
         return None
@@ -225,7 +235,9 @@ class Ports:
         how = dict(handovers)
         listening = []
         for lease in leases:
-            hold = self._holds.setdefault(lease, Hold(lease, Handover.SHARED, time.time()))
+            if lease not in self._holds:
+                self._hold(Hold(lease, Handover.SHARED, time.time()))
+            hold = self._holds[lease]
             self._stop_retaking(lease)
             self._take_again(hold)
             hold.handover = how.get(lease.name, Handover.SHARED)
@@ -254,8 +266,9 @@ class Ports:
 
     def look(self, service: str | None = None) -> None:
         """Shut the doors through which somebody listens by now; of one service, or of all."""
-        for hold in self._holds.values():
-            if not hold.settled and service in (None, hold.lease.service):
+        holds = self._holds if service is None else self._of.get(service, {})
+        for hold in holds.values():
+            if not hold.settled:
                 self._look_at(hold)
 
     def _look_at(self, hold: Hold) -> None:
