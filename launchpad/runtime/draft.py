@@ -37,9 +37,7 @@ class Draft(Struct, frozen=True):
 def take(options: UpOptions, besides: Iterable[Path] = (), before: Reading | None = None) -> Draft:
     """Read the file. `besides` are files to look at as well, since it may want them again; what means the same as in
     `before` is taken from there. While files change under the reader it reads again, a few times."""
-    files = dict.fromkeys(
-        [options.file, local_file(options.file), *map(_absolute, options.env_files), *besides]
-    )
+    files = _files(options, besides)
     for _ in range(TRIES):
         found = contents(files)
         reading, problems, inputs = _read(options, before)
@@ -48,6 +46,18 @@ def take(options: UpOptions, besides: Iterable[Path] = (), before: Reading | Non
         if all(after[file] == data for file, data in found.items()):
             break
     return Draft(reading, problems, after)
+
+
+def as_read(options: UpOptions, reading: Reading) -> Contents:
+    """What stood in the files when they were read into this."""
+    known = reading.answers.files
+    found = {file: known.get(str(file)) for file in _files(options, reading.inputs)}
+    return {file: data if isinstance(data, bytes) else None for file, data in found.items()}
+
+
+def _files(options: UpOptions, besides: Iterable[Path]) -> dict[Path, None]:
+    own = (options.file, local_file(options.file), *map(_absolute, options.env_files))
+    return dict.fromkeys((*own, *besides))
 
 
 def _absolute(file: Path) -> Path:

@@ -23,7 +23,7 @@ from launchpad.plan.read import Goals, Reading
 from launchpad.runtime import effects, kept
 from launchpad.runtime.apply import apply, goals_of
 from launchpad.runtime.contents import Contents, contents, is_being_written
-from launchpad.runtime.draft import Draft, take
+from launchpad.runtime.draft import Draft, as_read, take
 from launchpad.runtime.environments import Makings
 from launchpad.runtime.options import UpOptions
 from launchpad.runtime.read import override
@@ -71,11 +71,11 @@ class Reloader:
         self._patience = patience or Patience()
         self._busy = asyncio.Lock()
         self._applied: Contents | None = None
-        self._judged: Contents | None = None
+        self._judged: Contents | None = as_read(options, supervisor.reading)
         self._awaiting: Contents | None = None
         """What waits for environments, and is judged again when they are there."""
         self._known: _Meaning | None = None
-        self._files: dict[Path, None] = dict.fromkeys(supervisor.reading.inputs)
+        self._files: dict[Path, None] = dict.fromkeys(self._judged)
         self._makings = Makings(supervisor, self._told, self._made)
         self._waits_for: tuple[Service, ...] = ()
         """Services whose environments a save waits for."""

@@ -17,7 +17,8 @@ from launchpad.errors import Refused
 from launchpad.runtime import reload
 from launchpad.runtime.contents import is_being_written
 from launchpad.runtime.draft import Draft, take
-from launchpad.runtime.reload import Patience
+from launchpad.runtime.options import UpOptions
+from launchpad.runtime.reload import Patience, Reloader
 from tests.e2e.harness import free_ports
 from tests.runtime.live import AT_ONCE, DEADLINE_S, SLEEPER, Live, live
 
@@ -190,6 +191,37 @@ def test_what_is_as_it_was_judged_is_not_read_again(tmp_path: Path, monkeypatch:
 
     play(tmp_path, monkeypatch, THREE, case)
     assert len(reads) == 2
+
+
+@pytest.mark.parametrize("what", ["stack.yaml", "stack.local.yaml", "own.env", "nothing"])
+def test_saved_between_the_reading_and_the_first_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """What was read at the start is not read again, unless it is not that any more."""
+    (tmp_path / "own.env").write_text("X=1\n")
+    reads: list[Draft] = []
+
+    def noted(*given: Any) -> Draft:
+        reads.append(take(*given))
+        return reads[-1]
+
+    async def case(one: Live) -> None:
+        before = one.pids()
+        monkeypatch.setattr(reload, "take", noted)
+        if what == "stack.yaml":
+            one.write(one.file.read_text().replace("--name c", "--name d"))
+        elif what == "own.env":
+            (tmp_path / "own.env").write_text("X=2\n")
+        elif what != "nothing":
+            (one.file.parent / what).write_text("servers: {c: {environment: {X: y}}}\n")
+        await Reloader(one.supervisor, UpOptions(file=one.file), AT_ONCE).saved()
+        if what == "nothing":
+            assert one.pids() == before
+        else:
+            await one.until(lambda _: one.pids().get("c") not in (None, before["c"]))
+        assert bool(reads) == (what != "nothing")
+
+    play(tmp_path, monkeypatch, THREE.replace("--name c", "--name c, env_file: [own.env]"), case)
 
 
 def test_gone_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
