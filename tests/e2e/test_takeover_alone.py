@@ -36,7 +36,7 @@ def test_p8_down_without_a_supervisor(make_stack: Make) -> None:
     (llm,), (web,) = stack.marks_of("llm", "SIGTERM"), stack.marks_of("web", "exit")
     assert web.at < llm.at
     stack.up()
-    assert len(stack.marks_of("llm", "start")) == 2
+    eventually(lambda: len(stack.marks_of("llm", "start")) == 2, "it is started anew")
     stack.down()
 
 
