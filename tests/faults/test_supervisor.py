@@ -193,7 +193,9 @@ def test_socket_deleted(make_stack: Make, row: Row) -> None:
 
 @fault(AREA, "Ctrl-C twice", "SIGINT twice while a deaf service has a grace of a minute")
 def test_two_interrupts(make_stack: Make, row: Row) -> None:
-    stack = make_stack("servers: {deaf: {command: PRETEND --ignore-term --mark marks --name deaf, stop_grace: 60s}}")
+    stack = make_stack(
+        "servers: {deaf: {command: PRETEND --ignore-term --mark marks --name deaf, stop_grace: 60s}}"
+    )
     up = stack.start("up")
     stack.first("deaf", "ready")  # it is deaf by now
     with row.recovers():
