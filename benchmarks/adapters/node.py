@@ -25,6 +25,11 @@ class Pm2(Adapter):
     lacks = {"readiness": NO_READY, "ports": NO_PORTS, "alive": NO_ALIVE, "jsonl": NO_JSONL,
              "console": "has no console: a daemon"}  # fmt: skip
 
+    def version(self) -> str:
+        """To ask the program would leave its daemon behind."""
+        found: str = json.loads((MODULES / "pm2/package.json").read_text())["version"]
+        return found
+
     def environment(self, folder: Path) -> dict[str, str]:
         return {"PM2_HOME": str(folder / "h"), "PM2_DISABLE_VERSION_CHECK": "true"}
 
