@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -96,6 +97,7 @@ def _read(options: UpOptions, paths: StackPaths) -> Reading:
     """The stack file and the names asked for; a refusal says what did not happen."""
     try:
         reading = read_or_kept(options, paths)
+        gc.freeze()  # else the first of the spawns would be kept waiting by a search for garbage among all of it
         reading.goals(options.names)
         _warn(reading, options)
         return reading
