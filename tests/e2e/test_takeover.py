@@ -48,7 +48,7 @@ def test_p8_same_processes_same_ports(make_stack: Make, how: str) -> None:
         assert (after[name].pid, after[name].ports) == (before[name].pid, before[name].ports)
         assert (after[name].restarts, after[name].attempt) == (0, before[name].attempt)
         assert after[name].started_at == pytest.approx(before[name].started_at, abs=1.0)
-        assert f"{name} taken over, pid {after[name].pid}" in said
+        assert f"`{name}` runs on (pid {after[name].pid})" in said
         assert len(stack.marks_of(name, "start")) == 1
     assert mains(stack) == {"llm": [before["llm"].pid], "web": [before["web"].pid]}
     stack.down()

@@ -39,7 +39,7 @@ def test_p8_jobs_that_ended_meanwhile(make_stack: Make) -> None:
         assert len(stack.marks_of(name, "start")) == 1, name
     stack.down()
     assert stack.up("good", check=None).returncode is not None
-    assert len(stack.marks_of("good", "start")) == 2, "after an orderly end it runs again"
+    eventually(lambda: len(stack.marks_of("good", "start")) == 2, "after an orderly end it runs again")
 
 
 def test_p8_jobs_that_end_after_the_takeover(make_stack: Make) -> None:
